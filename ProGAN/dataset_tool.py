@@ -1,0 +1,339 @@
+"""Turns images into the data set that ProGAN trains on; shows, unpacks and compares data sets."""
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
+
+import argparse
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from gan_fingerprints import commands, images, tfrecords
+from gan_fingerprints.commands import UserError
+from gan_fingerprints.images import ImageError
+from gan_fingerprints.tfrecords import DataSet
+
+DESCRIPTION = """\
+Turns images into the data set that ProGAN trains on: TFRecord files of every size from 4x4 up,
+and a manifest. Also shows, unpacks and compares data sets, those of the classifiers too.
+
+  python3 dataset_tool.py create_from_images datasets/celeba/ ../celeba_align_png_cropped/
+  python3 dataset_tool.py display datasets/celeba/
+
+Every command explains itself: python3 dataset_tool.py create_from_images --help"""
+FROM_IMAGES = """\
+Prepares a folder of images (PNG, JPEG, WebP, BMP, TIFF). Without --resolution they must all be
+square and of one size, a power of two from 4 up. Every image is checked before OUT appears."""
+FROM_CELEBA = """\
+Prepares CelebA from its aligned images (img_align_celeba, 178x218 pixels), cropped to 128x128
+pixels centred at (x, y) = (89, 121)."""
+FROM_LSUN = """\
+Prepares the first images of an LSUN category: the centre square of each, resized."""
+DISPLAY = """\
+Prints what is in a data set, compares its files with the checksums in its manifest, and writes a
+picture of the first images."""
+EXTRACT = """\
+Writes the images of a data set, in its order, as img00000000.png, img00000001.png, …"""
+COMPARE = """\
+Compares two data sets image by image. Exit status: 0 the same, 1 different."""
+SIZE: dict[str, Any] = {"type": commands.power_of_two, "metavar": "PIXELS"}
+
+CELEBA = (218, 178)  # height and width of the aligned images
+CELEBA_CROP = (slice(57, 185), slice(25, 153))
+LARGEST = 4096  # pixels of a side
+LOOKED_AT = 9  # images whose sizes suggest what all should have
+
+Read = Callable[[Any], tuple[np.ndarray, None]]
+
+
+def create_from_images(arguments: argparse.Namespace) -> None:
+    out = commands.new_output(arguments.out, "OUT")
+    paths = images.list_images(arguments.source, "IN")
+    read = read_resized if arguments.resolution else read_exact
+    resolution = arguments.resolution or usual_size(paths)
+    write(arguments, out, paths, partial(read, resolution), resolution)
+
+
+def create_celeba(arguments: argparse.Namespace) -> None:
+    out = commands.new_output(arguments.out, "OUT")
+    write(arguments, out, images.list_images(arguments.source, "IN"), read_celeba, 128)
+
+
+def create_lsun(arguments: argparse.Namespace) -> None:
+    out = commands.new_output(arguments.out, "OUT")
+    source = Path(arguments.source)
+    if source.suffix == ".mdb" or (source / "data.mdb").exists():
+        items: Sequence[Any] = lmdb_keys(source, arguments.max_images)
+        read: Read = partial(read_lmdb, source, arguments.resolution)
+    else:
+        items = images.list_images(source, "IN")[: arguments.max_images]
+        read = partial(read_resized, arguments.resolution)
+    write(arguments, out, items, read, arguments.resolution)
+
+
+def usual_size(paths: Sequence[Path]) -> int:
+    """The size, square and a power of two, that most of a few images have.
+
+    Raises:
+        ImageError: none of them can be read.
+        UserError: none of them has such a size.
+    """
+    sizes: Counter[tuple[int, ...]] = Counter()
+    errors = []
+    for path in paths[:: max(1, len(paths) // LOOKED_AT)]:
+        try:
+            sizes[images.read_image(path).shape[:2]] += 1
+        except ImageError as error:
+            errors.append(error)
+    if not sizes:
+        raise errors[0]
+    for (height, width), _ in sizes.most_common():
+        if height == width and 4 <= height <= LARGEST and not height & (height - 1):
+            return height
+    height, width = sizes.most_common(1)[0][0]
+    raise UserError(
+        f"IN {paths[0].parent}: found images of {width}x{height} pixels, expected square ones "
+        f"whose size is a power of two from 4 to {LARGEST}; --resolution N resizes them"
+    )
+
+
+def read_exact(resolution: int, path: Path) -> tuple[np.ndarray, None]:
+    image = images.read_image(path)
+    require_size(path, image, (resolution, resolution), "; --resolution N resizes all images")
+    return image, None
+
+
+def read_resized(resolution: int, path: Path) -> tuple[np.ndarray, None]:
+    return fitted(images.read_image(path), resolution), None
+
+
+def read_celeba(path: Path) -> tuple[np.ndarray, None]:
+    image = images.read_image(path)
+    require_size(path, image, CELEBA, ", the aligned images of CelebA (img_align_celeba)")
+    return image[CELEBA_CROP], None
+
+
+def fitted(image: np.ndarray, resolution: int) -> np.ndarray:
+    """The centre square, resized by Lanczos."""
+    return images.resize(images.center_square(image), resolution)
+
+
+def require_size(path: Path, image: np.ndarray, size: tuple[int, int], hint: str) -> None:
+    if image.shape[:2] != size:
+        raise ImageError(
+            f"{path}: found {image.shape[1]}x{image.shape[0]} pixels, expected "
+            f"{size[1]}x{size[0]}{hint}"
+        )
+
+
+@lru_cache(1)
+def open_lmdb(path: Path) -> Any:
+    """The LMDB environment at `path`; each process opens it once."""
+    import lmdb
+
+    try:
+        return lmdb.open(str(path), readonly=True, lock=False, subdir=path.is_dir())
+    except lmdb.Error as error:
+        raise UserError(
+            f"IN {path}: cannot be read as an LMDB database ({error}); expected LSUN's folder "
+            "with data.mdb, or a folder of images"
+        ) from None
+
+
+def lmdb_keys(path: Path, number: int) -> list[bytes]:
+    """The first keys in key order."""
+    with open_lmdb(path).begin() as transaction:
+        keys = [bytes(key) for key in islice(transaction.cursor().iternext(values=False), number)]
+    if not keys:
+        raise UserError(f"IN {path}: found an empty LMDB database, expected images; get it again")
+    return keys
+
+
+def read_lmdb(path: Path, resolution: int, key: bytes) -> tuple[np.ndarray, None]:
+    with open_lmdb(path).begin() as transaction:
+        content = transaction.get(key)
+    name = f"{path}: image {key.decode(errors='replace')}"
+    return fitted(images.read_image(name, content), resolution), None
+
+
+def write(
+    arguments: argparse.Namespace, out: Path, items: Sequence[Any], read: Read, resolution: int
+) -> None:
+    """Writes the data set, whole or not at all, and says so."""
+    from tqdm import tqdm
+
+    if resolution > LARGEST:
+        raise UserError(f"--resolution: found {resolution}, expected {LARGEST} or less")
+    if arguments.shuffle:
+        items = [items[i] for i in tfrecords.shuffled_order(len(items))]
+    name = tfrecords.default_name(out)
+    with (
+        commands.whole_folder(out) as folder,
+        tfrecords.Writer(folder, name, resolution, every_level=True) as writer,
+    ):
+        with tqdm(total=len(items), unit="image", dynamic_ncols=True) as bar:
+            try:
+                outcomes = writer.add_all(
+                    read, items, skip_bad=arguments.skip_bad_images, progress=bar.update
+                )
+            except ImageError as error:
+                raise UserError(f"{error}, or leave such out by --skip_bad_images") from None
+        skipped = [str(outcome) for outcome in outcomes if outcome is not None]
+        settings = {"resolution": resolution, "shuffle": arguments.shuffle, "skipped": len(skipped)}
+        source = tfrecords.default_name(arguments.source)
+        command = f"dataset_tool.py {arguments.command} {name} {source}"
+        writer.finish(None, None, command, {"settings": settings})
+        size = sum(path.stat().st_size for path in folder.iterdir())
+    if skipped:
+        print(f"skipped {len(skipped)} images:", *sorted(skipped), sep="\n  ")
+    print(
+        f"wrote {writer.count} images, 4x4 to {resolution}x{resolution}, to {out} "
+        f"({size / 1e6:.1f} MB)"
+    )
+
+
+def display(arguments: argparse.Namespace) -> None:
+    data = DataSet.open(arguments.folder, "DIR")
+    resolution = arguments.resolution or data.resolution
+    data.require_level(resolution)
+    out = Path(arguments.out or f"{data.folder.resolve()}.png")
+    commands.check_writable(out, "--out")
+    print(f"{data.count} images, sizes " + ", ".join(f"{x}x{x}" for x in data.resolutions))
+    if data.labels is not None:
+        counts = zip(data.source_names or [], data.labels.sum(axis=0), strict=True)
+        print("sources: " + ", ".join(f"{name} ({n:.0f})" for name, n in counts))
+    first = np.arange(min(arguments.number, data.count))
+    images.write_png(out, images.grid(data.images(first, resolution)))
+    print(f"wrote a picture of the first {len(first)} images to {out}")
+    verify(data)
+
+
+def verify(data: DataSet) -> None:
+    """Prints the checksum; UserError when a file differs from what the manifest says."""
+    if data.manifest is None:
+        print(f"checksum {data.checksum} (no manifest to compare with)")
+    elif changed := data.changed_files():
+        raise UserError(
+            f"{data.folder / changed[0]}: its SHA-256 differs from the manifest's; "
+            "copy it again or prepare the data set again"
+        )
+    else:
+        print(f"checksum {data.checksum} (all files agree with the manifest)")
+
+
+def extract(arguments: argparse.Namespace) -> None:
+    from tqdm import tqdm
+
+    data = DataSet.open(arguments.folder, "DIR")
+    resolution = arguments.resolution or data.resolution
+    data.require_level(resolution)
+    out = commands.new_output(arguments.out, "OUT")
+    with commands.whole_folder(out) as folder:
+        unpack = partial(extract_one, data.folder, resolution, folder)
+        for _ in tqdm(
+            images.parallel(unpack, range(data.count)),
+            total=data.count,
+            unit="image",
+            dynamic_ncols=True,
+        ):
+            pass
+    print(f"wrote {data.count} images of {resolution}x{resolution} pixels to {out}")
+
+
+def extract_one(source: Path, resolution: int, folder: Path, number: int) -> None:
+    image = opened(source).images(np.array([number]), resolution)[0]
+    images.write_png(folder / f"img{number:08d}.png", image)
+
+
+@lru_cache(1)
+def opened(folder: Path) -> DataSet:
+    """The data set; each process opens it once."""
+    return DataSet.open(folder, "DIR")
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    a, b = (DataSet.open(folder, "DIR") for folder in (arguments.folder_a, arguments.folder_b))
+    if a.resolution != b.resolution:
+        print(f"{a.resolution}x{a.resolution} and {b.resolution}x{b.resolution} pixels")
+        return 1
+    shared = min(a.count, b.count)
+    different = []
+    for start in range(0, shared, 256):
+        indices = np.arange(start, min(start + 256, shared))
+        unequal = (a.read(indices) != b.read(indices)).any(axis=(1, 2, 3))
+        different += indices[unequal].tolist()
+    labels = [np.zeros((0, 0)) if x.labels is None else x.labels for x in (a, b)]
+    same_labels = np.array_equal(labels[0], labels[1])
+    print(f"{shared - len(different)} identical images, {len(different)} different")
+    if different:
+        print(f"the first that differs is number {different[0]}")
+    if a.count != b.count:
+        print(f"{a.count} images in {a.folder}, {b.count} in {b.folder}")
+    if not same_labels:
+        print("the labels differ")
+    return int(bool(different) or a.count != b.count or not same_labels)
+
+
+def parse() -> argparse.Namespace:
+    parser = commands.Parser(description=DESCRIPTION)
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(function: Callable, help: str, description: str) -> Callable:
+        sub = subparsers.add_parser(function.__name__, help=help, description=description)
+        sub.set_defaults(function=function)
+        return sub.add_argument
+
+    add_create_commands(command)
+    add = command(display, "what is in a data set, and whether it is whole", DISPLAY)
+    add("folder", metavar="DIR", help="folder of the data set")
+    add("--resolution", **SIZE, help="which size to show; the full one unless given")
+    add("--number", type=commands.positive_int, default=64, metavar="N", help="images to show")
+    add("--out", metavar="FILE", help="where the picture goes; DIR.png unless given")
+    add = command(extract, "unpack into PNG files", EXTRACT)
+    add("folder", metavar="DIR", help="folder of the data set")
+    add("out", metavar="OUT", help="new folder for the PNG files")
+    add("--resolution", **SIZE, help="which size to write; the full one unless given")
+    add = command(compare, "compare two data sets image by image", COMPARE)
+    add("folder_a", metavar="DIR_A", help="folder of a data set")
+    add("folder_b", metavar="DIR_B", help="folder of another")
+    return parser.parse_args()
+
+
+def add_create_commands(command: Callable) -> None:
+    add = command(create_from_images, "from a folder of images", FROM_IMAGES)
+    add_shared_arguments(add, "folder of images")
+    add("--resolution", **SIZE, help="cut the centre square out of each image and resize it to "
+        "this, a power of two")  # fmt: skip
+    add = command(create_celeba, "from CelebA's aligned images, cropped to 128x128", FROM_CELEBA)
+    add_shared_arguments(add, "folder of the aligned images")
+    add = command(create_lsun, "from LSUN's database or a folder, cropped, resized", FROM_LSUN)
+    add_shared_arguments(add, "folder with LSUN's data.mdb, or of images")
+    add("--resolution", **SIZE, default=128, help="resize the centre squares to this, a power of "
+        "two")  # fmt: skip
+    add("--max_images", type=commands.positive_int, default=200_000, metavar="N",
+        help="take the first N in key order (or by name)")  # fmt: skip
+
+
+def add_shared_arguments(add: Callable, source: str) -> None:
+    add("out", metavar="OUT", help="new folder for the data set; its name begins the file names")
+    add("source", metavar="IN", help=source)
+    add("--shuffle", type=commands.switch, default="1", metavar="0|1", help="write the images in "
+        "a random order, always the same; 0: in the order of their names")  # fmt: skip
+    add("--skip_bad_images", action="store_true", help="leave out images that cannot be used and "
+        "list them at the end, instead of stopping at the first")  # fmt: skip
+
+
+def main() -> int | None:
+    arguments = parse()
+    return arguments.function(arguments)
+
+
+if __name__ == "__main__":
+    commands.run(main)

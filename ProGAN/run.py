@@ -1,0 +1,169 @@
+"""Trains a ProGAN on a prepared data set, or generates images with a trained one."""
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
+
+import argparse
+import dataclasses
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from tqdm import tqdm
+
+from gan_fingerprints import commands, images, networks_io, runs
+from gan_fingerprints.commands import UserError
+from gan_fingerprints.tfrecords import DataSet
+from ProGAN.config import PRESETS, Config, level_sides
+
+DESCRIPTION = """\
+Trains a ProGAN on a prepared data set, or generates images with a trained one.
+
+  python3 run.py --app train --training_data_dir datasets/faces --out_model_dir models/faces_v0 \\
+      --training_seed 0
+  python3 run.py --app gen --model_path models/faces_v0/network-final.safetensors \\
+      --out_image_dir gen/faces_v0 --num_pngs 10000 --gen_seed 0
+
+The defaults are the publication's configuration (128 px, 12,000 kimg: days on a GPU).
+--preset small trains 32 px on two CPU cores in minutes; every number can be set by its flag."""
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = commands.Parser(description=DESCRIPTION)
+    parser.add_argument("--app", choices=("train", "gen"), required=True,
+                        help="train a GAN, or generate images")  # fmt: skip
+    train = parser.add_argument_group("train")
+    train.add_argument("--training_data_dir", metavar="DIR",
+                       help="data set that dataset_tool.py wrote")  # fmt: skip
+    train.add_argument("--out_model_dir", metavar="DIR",
+                       help="networks, settings, log, pictures, checkpoints")  # fmt: skip
+    train.add_argument("--preset", choices=tuple(PRESETS), default="paper",
+                       help="starting point for the numbers below")  # fmt: skip
+    generate = parser.add_argument_group("gen")
+    generate.add_argument("--model_path", metavar="FILE", help="a generator that training wrote")
+    generate.add_argument("--out_image_dir", metavar="DIR",
+                          help="where ProGAN_00000000.png … go")  # fmt: skip
+    generate.add_argument("--num_pngs", type=commands.positive_int, default=10, metavar="N",
+                          help="how many images")  # fmt: skip
+    generate.add_argument("--gen_seed", type=commands.seed, default=0, metavar="SEED",
+                          help="seed of the latents; same seed, same images")  # fmt: skip
+    generate.add_argument("--gen_minibatch", type=commands.positive_int, default=16, metavar="N",
+                          help="images per step; changes the speed, not the images")  # fmt: skip
+    commands.add_options(parser, "what to train", Config)
+    runs.add_run_flags(parser)
+    return parser.parse_args()
+
+
+def check(config: Config, data: DataSet, gpus: int) -> None:
+    """UserError unless the data set and the settings fit each other."""
+    resolution = config.resolution or data.resolution
+    for side in level_sides(config, resolution):
+        data.require_level(side)
+        batch = commands.step_of(config.minibatch, side)
+        if batch % gpus:
+            raise UserError(f"--minibatch {batch} at {side}x{side}: not a multiple of {gpus} GPUs")
+        share, group = batch // gpus, config.mbstd_group_size
+        if group and share % min(group, share):
+            raise UserError(
+                f"--minibatch {batch} at {side}x{side}: {share} images per device are not a "
+                f"multiple of --mbstd_group_size {group}; change one of them"
+            )
+    if config.lod_initial_resolution > resolution:
+        raise UserError(
+            f"--lod_initial_resolution {config.lod_initial_resolution}: found more than the "
+            f"final resolution {resolution}; expected at most that"
+        )
+    if config.use_labels and data.labels is None:
+        raise UserError("--use_labels 1: the data set has no labels; leave the flag out")
+
+
+def train(arguments: argparse.Namespace) -> None:
+    commands.require(arguments, "train", "training_data_dir", "out_model_dir")
+    config = commands.options_from(arguments, Config, PRESETS[arguments.preset])
+    execution = commands.options_from(arguments, runs.Execution)
+    data = DataSet.open(arguments.training_data_dir, "--training_data_dir")
+    check(config, data, max(1, execution.num_gpus or 1))
+    settings = {
+        "command": "ProGAN/run.py --app train",
+        "config": dataclasses.asdict(config),
+        "mixed_precision": execution.mixed_precision,
+        "num_gpus": execution.num_gpus,
+        "init_from": arguments.init_from,
+        "data": runs.data_facts(data),
+    }
+    print(json.dumps(settings, indent=2))
+    strategy = runs.set_up_tensorflow(execution)
+    from ProGAN import training
+    from ProGAN.networks import Generator
+
+    initial = None
+    if arguments.init_from:
+        old = networks_io.load(arguments.init_from, {"generator": Generator}, "--init_from")
+        require_same_shape(arguments.init_from, old.arguments, config, data)
+        initial = networks_io.arrays_of(old.network)
+    if arguments.dry_run:
+        print("dry run: everything fits; nothing was written")
+        return
+    run = runs.open_run(arguments.out_model_dir, settings, execution, arguments.resume)
+    if run is None:
+        print(f"{arguments.out_model_dir}: this run is finished")
+        return
+    training.train(config, data, run, strategy, execution.xla, initial)
+
+
+def require_same_shape(path: str, old: dict, config: Config, data: DataSet) -> None:
+    """UserError unless the generator in a file has the shape that the settings ask for."""
+    asked = {
+        "resolution": config.resolution or data.resolution,
+        "fmap_base": config.fmap_base,
+        "fmap_max": config.fmap_max,
+        "fused_scale": config.fused_scale,
+    }
+    for name, value in asked.items():
+        if old[name] != value:
+            raise UserError(f"--init_from {path}: its {name} is {old[name]}, expected {value}")
+
+
+def generate(arguments: argparse.Namespace) -> None:
+    commands.require(arguments, "gen", "model_path", "out_image_dir")
+    commands.existing_file(arguments.model_path, "--model_path")
+    folder = commands.new_output(arguments.out_image_dir, "--out_image_dir")
+    commands.load_tensorflow()
+    import tensorflow as tf
+
+    from ProGAN.networks import Generator, full_size_images
+
+    loaded = networks_io.load(arguments.model_path, {"generator": Generator}, "--model_path")
+    G = loaded.network
+    if G.label_size:
+        raise UserError(f"--model_path {arguments.model_path}: a generator with labels, which "
+                        "--app gen does not take; expected one without")  # fmt: skip
+    step = tf.function(lambda latents: full_size_images(G, latents))
+    total, batch = arguments.num_pngs, arguments.gen_minibatch
+    # All at once, as published: image i depends on the seed and on how many come before it.
+    latents = np.random.RandomState(arguments.gen_seed).randn(total, G.latent_size)
+    with (
+        commands.whole_folder(folder) as partial,
+        ThreadPoolExecutor() as writers,
+        tqdm(total=total, unit="image", dynamic_ncols=True) as bar,
+    ):
+        for start in range(0, total, batch):
+            part = latents[start : start + batch].astype(np.float32)
+            padded = np.pad(part, ((0, batch - len(part)), (0, 0)))
+            pictures = images.to_uint8(step(padded).numpy()[: len(part)])
+            paths = [partial / f"ProGAN_{start + i:08d}.png" for i in range(len(part))]
+            list(writers.map(images.write_png, paths, pictures))
+            bar.update(len(part))
+    print(f"wrote {total} images of {G.resolution}x{G.resolution} pixels to {folder}")
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    (train if arguments.app == "train" else generate)(arguments)
+
+
+if __name__ == "__main__":
+    commands.run(main)

@@ -1,0 +1,118 @@
+"""Speed and memory of the classifier at 128 px (the paper's network, minibatch 32).
+
+Rates count only the layers' own multiply-adds and are given as a share of the machine's float32
+matrix-multiplication rate, measured in turn in the same run.
+
+    python3 benchmarks/classifier.py --out classifier.json
+"""
+
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import json
+
+from benchmarks import machine
+from gan_fingerprints import commands, runs
+
+RESOLUTION, MINIBATCH, SOURCES = 128, 32, 5
+
+
+def multiply_adds(network, training: bool) -> float:
+    """Of the layers' convolutions and products, for one image.
+
+    Training adds, per layer, one of the same size for the weights' gradient and, but for the
+    first layer, one for the inputs' gradient.
+    """
+    forward = []
+    side = RESOLUTION
+    for first, second in network.convs:
+        forward += [conv.weight.shape.num_elements() * side**2 for conv in (first, second)]
+        side //= 2
+    forward.append(network.conv_4x4.weight.shape.num_elements() * side**2)
+    forward += [d.weight.shape.num_elements() for d in (network.dense_1, network.dense_2)]
+    return 3 * sum(forward) - forward[0] if training else sum(forward)
+
+
+def steps(precision: str):
+    """One training step and one inference step of the paper's network, as functions."""
+    import keras
+    import tensorflow as tf
+
+    from classifier.networks import Classifier
+    from classifier.training import loss_per_image
+
+    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    keras.utils.set_random_seed(0)
+    network = Classifier(RESOLUTION, SOURCES)
+    optimizer = runs.adam(0.0, 0.99, 1e-8)
+    optimizer.build(network.trainable_variables)
+    optimizer.learning_rate.assign(0.001)
+    images = tf.random.uniform([MINIBATCH, RESOLUTION, RESOLUTION, 3], -1, 1)
+    labels = tf.one_hot(tf.range(MINIBATCH) % SOURCES, SOURCES)
+    skipped = tf.Variable(0, dtype=tf.int64)
+    strategy = tf.distribute.get_strategy()
+
+    def gradients_of(images, labels):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(loss_per_image(network(images), labels))
+        return loss, tape.gradient(loss, network.trainable_variables)
+
+    @tf.function
+    def train(images, labels):
+        loss, gradients = strategy.run(gradients_of, (images, labels))
+        runs.apply_if_finite(strategy, optimizer, gradients, network.trainable_variables, skipped)
+        return loss
+
+    infer = tf.function(network)
+    calls = (lambda: train(images, labels), lambda: infer(images))
+    for call in calls:
+        call()
+    return network, *calls
+
+
+def main() -> None:
+    parser = commands.Parser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--out", metavar="FILE", help="write the results as JSON too")
+    parser.add_argument("--rounds", type=commands.positive_int, default=7, metavar="N",
+                        help="pairs of measurements; the median counts")  # fmt: skip
+    arguments = parser.parse_args()
+    commands.load_tensorflow()
+
+    network, train, infer = steps("float32")
+
+    def rate(call, training: bool, calls: int):
+        work = multiply_adds(network, training) * MINIBATCH
+        return lambda: work / machine.seconds_per_call(call, calls)
+
+    def compare(call, training: bool, calls: int):
+        return machine.paired_ratio(
+            rate(call, training, calls), machine.matmul_rate, arguments.rounds
+        )
+
+    results = {
+        "machine": machine.describe(),
+        "training_of_matmul": compare(train, True, 3),
+        "inference_of_matmul": compare(infer, False, 6),
+    }
+    results["peak_memory_mib"] = machine.peak_memory_mib()
+    _, train_bfloat16, infer_bfloat16 = steps("bfloat16")
+    for name, fast, slow in (
+        ("training", train_bfloat16, train),
+        ("inference", infer_bfloat16, infer),
+    ):
+        results[f"{name}_bfloat16_of_float32"] = machine.paired_ratio(
+            lambda call=fast: MINIBATCH / machine.seconds_per_call(call, 3),
+            lambda call=slow: MINIBATCH / machine.seconds_per_call(call, 3),
+            arguments.rounds,
+        )
+    text = json.dumps(results, indent=2)
+    print(text)
+    if arguments.out:
+        with commands.whole_file(arguments.out) as partial:
+            partial.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    commands.run(main)

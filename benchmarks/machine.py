@@ -1,0 +1,60 @@
+"""What the benchmarks compare with: the machine's own rates, measured in the same run."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+
+def seconds_per_call(function: Callable[[], Any], calls: int) -> float:
+    """Wall time of a call, over `calls` in a row; the last result is waited for."""
+    start = time.perf_counter()
+    for _ in range(calls):
+        result = function()
+    if hasattr(result, "numpy"):
+        result.numpy()
+    return (time.perf_counter() - start) / calls
+
+
+def matmul_rate(size: int = 4096) -> float:
+    """Float32 multiply-adds per second of one large matrix product."""
+    import tensorflow as tf
+
+    matrix = tf.random.normal([size, size])
+    product = tf.function(lambda: matrix @ matrix)
+    product()
+    return size**3 / seconds_per_call(product, 2)
+
+
+def paired_ratio(
+    rate: Callable[[], float], reference: Callable[[], float], rounds: int
+) -> dict[str, float]:
+    """Median of rate / reference over rounds that measure both in turn, as the machine drifts."""
+    pairs = [(rate(), reference()) for _ in range(rounds)]
+    ratios = [found / expected for found, expected in pairs]
+    return {
+        "ratio": round(median(ratios), 3),
+        "lowest": round(min(ratios), 3),
+        "highest": round(max(ratios), 3),
+        "rate": round(median(found for found, _ in pairs), 2),
+    }
+
+
+def peak_memory_mib() -> float:
+    """Largest resident memory of this process so far."""
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+
+
+def describe() -> dict[str, Any]:
+    """The machine, for the record."""
+    return {
+        "machine": platform.machine(),
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+        "load": [round(x, 2) for x in os.getloadavg()],
+    }

@@ -1,0 +1,140 @@
+"""Training of the attribution classifier, from data sets on disk to a network file."""
+
+from __future__ import annotations
+
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from classifier.config import Config
+from classifier.networks import Classifier
+from gan_fingerprints import networks_io, pipeline
+from gan_fingerprints.runs import Run, adam, apply_if_finite
+from gan_fingerprints.tfrecords import DataSet
+
+ACCURACY_BATCH = 64
+
+
+def loss_per_image(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+    """Softmax cross-entropy: logits and one-hot labels float32 [N, sources] → [N]."""
+    return tf.nn.softmax_cross_entropy_with_logits(labels, logits)
+
+
+def to_network(pixels: tf.Tensor) -> tf.Tensor:
+    """uint8 [N, R, R, 3] → float32 in [-1, 1]."""
+    return tf.cast(pixels, tf.float32) / 127.5 - 1
+
+
+def train(
+    config: Config,
+    data: DataSet,
+    validation: DataSet,
+    run: Run,
+    strategy: tf.distribute.Strategy,
+    xla: bool = False,
+    initial_arrays: dict[str, np.ndarray] | None = None,
+) -> None:
+    """Trains until `total_kimg`, or continues the run's newest checkpoint.
+
+    Args:
+        config: every number of the run.
+        data, validation: labelled images with the same sources in the same order.
+        run: where to write.
+        strategy: the devices; the loss is the mean over the global minibatch.
+        xla: compile the step.
+        initial_arrays: weights to start from, by name.
+    """
+    sources, seed = data.source_names, config.training_seed
+
+    # Network, optimizer and counters: all that the next step depends on.
+    with strategy.scope():
+        keras.utils.set_random_seed(seed)
+        C = Classifier(data.resolution, len(sources), config.fmap_base, config.fmap_max)
+        if initial_arrays:
+            networks_io.fill(C, initial_arrays, "--init_from")
+        C_adam = adam(config.beta_1, config.beta_2, config.epsilon)
+        C_adam.build(C.trainable_variables)
+        C_adam.learning_rate.assign(config.learning_rate)
+        shown, skipped = (tf.Variable(0, dtype=tf.int64) for _ in range(2))
+    state = {"C": C.variables, "adam": C_adam.variables, "counters": [shown, skipped]}
+
+    def gradients_of(pixels, labels):
+        with tf.GradientTape() as tape:
+            loss = loss_per_image(C(to_network(pixels)), labels)
+            loss = tf.reduce_sum(loss) / config.minibatch
+        return loss, tape.gradient(loss, C.trainable_variables)
+
+    @tf.function(jit_compile=xla)
+    def train_step(pixels, labels):
+        loss, gradients = strategy.run(gradients_of, (pixels, labels))
+        apply_if_finite(strategy, C_adam, gradients, C.trainable_variables, skipped)
+        shown.assign_add(config.minibatch)
+        return strategy.reduce("SUM", loss, axis=None)
+
+    predict = tf.function(lambda pixels: tf.argmax(C(to_network(pixels)), axis=1))
+
+    def export(name: str) -> None:
+        networks_io.save(run.path(f"{name}.safetensors"), C, run.provenance(), sources)
+
+    def measure_accuracy() -> None:
+        splits = {"training": data, "validation": validation}
+        shares = {k: accuracy(predict, split, config, seed) for k, split in splits.items()}
+        run.scalars({f"accuracy/{name}": share for name, share in shares.items()})
+        run.log(
+            f"kimg {int(shown) / 1000:.2f} training accuracy {shares['training']:.2%} "
+            f"validation accuracy {shares['validation']:.2%}"
+        )
+
+    tick_images = max(1, round(config.tick_kimg * 1000))
+    total_images = config.total_kimg * 1000
+    snapshot_images = total_images / config.snapshots if config.snapshots else float("inf")
+    run.start(state, config.total_kimg, shown)
+    source = pipeline.minibatches(
+        data, config.minibatch, seed=seed, start=int(shown), mirror=config.mirror
+    )
+    stream = iter(strategy.experimental_distribute_dataset(source))
+    losses, tick_start, tick_shown = [], time.monotonic(), int(shown)
+
+    while int(shown) < total_images:
+        # Train.
+        before = int(shown)
+        losses.append(train_step(*next(stream)))
+
+        # Once per tick: report, measure and save.
+        now = int(shown)
+        if now // snapshot_images > before // snapshot_images and now < total_images:
+            export(f"network-snapshot-{now // 1000:06d}")
+        run.advance()
+        tick, last_tick = now // tick_images, before // tick_images
+        if tick == last_tick:
+            continue
+        loss = float(np.mean([float(x) for x in losses]))
+        seconds = (time.monotonic() - tick_start) / (now - tick_shown) * 1000
+        run.log(
+            f"tick {tick} kimg {now / 1000:.2f} minibatch {config.minibatch} "
+            f"sec/kimg {seconds:.2f} loss {loss:.4f} skipped_steps {int(skipped)}",
+            show=False,
+        )
+        run.advance(f"loss {loss:.3f}")
+        run.scalars({"loss": loss, "timing/sec_per_kimg": seconds, "skipped_steps": int(skipped)})
+        if tick // config.accuracy_ticks > last_tick // config.accuracy_ticks:
+            measure_accuracy()
+        losses, tick_start, tick_shown = [], time.monotonic(), now
+
+    measure_accuracy()
+    export("network-final")
+    run.finish()
+
+
+def accuracy(predict, data: DataSet, config: Config, seed: int) -> float:
+    """Share of right answers on up to `accuracy_images` images, the same ones every time."""
+    chosen = pipeline.epoch_order(data.count, seed, 0)[: config.accuracy_images]
+    right = 0
+    for start in range(0, len(chosen), ACCURACY_BATCH):
+        indices = chosen[start : start + ACCURACY_BATCH]
+        padded = np.pad(indices, (0, ACCURACY_BATCH - len(indices)))  # one shape, one graph
+        answers = predict(data.images(padded)).numpy()[: len(indices)]
+        right += int(np.sum(answers == np.argmax(data.labels[indices], axis=1)))
+    return right / len(chosen)

@@ -1,0 +1,69 @@
+"""One picture with a row of samples per source, each row with its name.
+
+python3 -m gan_fingerprints.contact_sheet sources/ sheet.png --num 12
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from gan_fingerprints import commands, images
+
+
+def contact_sheet(path: str | Path, samples: Mapping[str, np.ndarray]) -> None:
+    """Writes a PNG: one row per source, its name above it.
+
+    Args:
+        path: the file to write.
+        samples: source name → uint8 [N, H, W, 3].
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    widest = max(len(batch) for batch in samples.values())
+    figure = Figure(figsize=(0.9 * widest + 0.2, 1.25 * len(samples) + 0.1), dpi=120)
+    rows = figure.subplots(len(samples), 1, squeeze=False)[:, 0]
+    for axes, (name, batch) in zip(rows, samples.items(), strict=True):
+        axes.imshow(np.concatenate(list(batch), axis=1), interpolation="nearest")
+        axes.set_title(f"{name} ({len(batch)} samples)", loc="left", fontsize=9)
+        axes.set_xlim(-0.5, widest * batch.shape[2] - 0.5)
+        axes.axis("off")
+    figure.tight_layout(pad=0.4)
+    with commands.whole_file(path) as partial:
+        FigureCanvasAgg(figure).print_png(str(partial))
+
+
+def samples_of(folder: Path, num: int, size: int) -> dict[str, np.ndarray]:
+    """Evenly spread images of each subfolder, resized to a common size."""
+    return {
+        name: np.stack([images.resize(images.read_image(p), size) for p in _spread(paths, num)])
+        for name, paths in images.list_sources(folder, "FOLDER").items()
+    }
+
+
+def _spread(paths: list[Path], num: int) -> list[Path]:
+    chosen = np.linspace(0, len(paths) - 1, min(num, len(paths))).round().astype(int)
+    return [paths[i] for i in chosen]
+
+
+def main() -> None:
+    parser = commands.Parser(
+        prog="contact_sheet", description="One picture with a row of samples per source."
+    )
+    parser.add_argument("folder", metavar="FOLDER", help="one subfolder of images per source")
+    parser.add_argument("out", metavar="OUT.png", help="the picture to write")
+    parser.add_argument("--num", type=commands.positive_int, default=12, metavar="N",
+                        help="samples per source")  # fmt: skip
+    parser.add_argument("--size", type=commands.positive_int, default=64, metavar="PIXELS",
+                        help="side of each sample")  # fmt: skip
+    arguments = parser.parse_args()
+    commands.check_writable(Path(arguments.out), "OUT.png")
+    contact_sheet(arguments.out, samples_of(Path(arguments.folder), arguments.num, arguments.size))
+    print(f"wrote {arguments.out}")
+
+
+if __name__ == "__main__":
+    commands.run(main)

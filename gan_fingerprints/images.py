@@ -1,0 +1,323 @@
+"""Images: find, read, check, resize, convert and write them, one after the other or on all cores.
+
+The one place that knows about file formats, colour modes and value ranges. Worker processes
+import it, so it needs nothing heavier than NumPy and Pillow.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import io
+import math
+import os
+import signal
+import threading
+import warnings
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import closing
+from functools import partial
+from multiprocessing import connection, get_context, parent_process
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from gan_fingerprints.commands import UserError, whole_file
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
+MAX_PIXELS = 100_000_000
+FEW = 64  # items that are done before a pool of processes has started
+ORIENTATION = 0x0112  # EXIF tag
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+PNG_END = b"IEND\xaeB\x60\x82"
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+Image.preinit()  # else naming the formats makes the first Image.open import all of Pillow's
+Image.MAX_IMAGE_PIXELS = None  # read_image checks the size itself, without Pillow's warning
+warnings.filterwarnings("ignore", module=r"PIL\.")  # what matters comes as an ImageError
+
+
+class ImageError(UserError):
+    """An image that cannot be used: the message begins with its file."""
+
+
+def find_images(folder: str | Path) -> list[Path]:
+    """The image files directly in `folder`, by suffix, sorted by name; hidden ones are skipped."""
+    with os.scandir(folder) as entries:
+        names = [
+            entry.name
+            for entry in entries
+            if entry.name.lower().endswith(SUFFIXES) and entry.name[0] != "." and entry.is_file()
+        ]
+    return [Path(folder, name) for name in sorted(names)]
+
+
+def list_images(folder: str | Path, flag: str) -> list[Path]:
+    """As `find_images`, but UserError when there are none. `flag` named the folder."""
+    found = find_images(_existing(folder, flag))
+    if not found:
+        raise UserError(
+            f"{flag} {folder}: found {content_of(folder)}, expected images "
+            f"({' '.join(suffix[1:] for suffix in SUFFIXES)}) directly in this folder; "
+            "name the folder that holds them"
+        )
+    return found
+
+
+def list_sources(folder: str | Path, flag: str) -> dict[str, list[Path]]:
+    """The images of each source: subfolder name → its images, both sorted.
+
+    Raises:
+        UserError: there are no subfolders, or one of them holds no images.
+    """
+    subfolders = sorted(x for x in _existing(folder, flag).iterdir() if _is_subfolder(x))
+    if not subfolders:
+        raise UserError(
+            f"{flag} {folder}: found {content_of(folder)}, expected one subfolder of images per "
+            "source; move the images of each source into a subfolder with its name"
+        )
+    return {subfolder.name: list_images(subfolder, flag) for subfolder in subfolders}
+
+
+def _existing(folder: str | Path, flag: str) -> Path:
+    if not Path(folder).is_dir():
+        found = "a file" if Path(folder).exists() else "nothing"
+        raise UserError(f"{flag} {folder}: found {found}, expected a folder")
+    return Path(folder)
+
+
+def _is_subfolder(path: Path) -> bool:
+    return path.is_dir() and not path.name.startswith(".")
+
+
+def content_of(folder: str | Path) -> str:
+    """What is in a folder, in a few words for a message: "3 subfolders, no images"."""
+    paths = [path for path in Path(folder).iterdir() if not path.name.startswith(".")]
+    subfolders = sum(path.is_dir() for path in paths)
+    pictures = len(find_images(folder))
+    others = len(paths) - subfolders - pictures
+    counts = {"subfolders": subfolders, "images": pictures, "other files": others}
+    words = [f"{n} {what if n > 1 else what[:-1]}" for what, n in counts.items() if n]
+    if not words:
+        return "an empty folder"
+    return " and ".join(words) + ("" if pictures else ", no images")
+
+
+def read_image(path: str | Path, content: bytes | None = None) -> np.ndarray:
+    """Reads an image of any colour mode and up to 100 megapixels as uint8 [H, W, 3] RGB.
+
+    Alpha is dropped, grey of 16 bits becomes the nearest of 8, the EXIF orientation is applied.
+
+    Args:
+        path: the file; only its name in messages where `content` is given.
+        content: the bytes of the file, where they come from elsewhere.
+
+    Raises:
+        ImageError: missing, not an image, damaged, truncated or too large.
+    """
+    try:
+        with (
+            open(path, "rb") if content is None else io.BytesIO(content) as file,
+            Image.open(file, formats=FORMATS) as image,
+        ):
+            if image.width * image.height > MAX_PIXELS:
+                raise ImageError(
+                    f"{path}: found {image.width}x{image.height} pixels, expected at most "
+                    f"{MAX_PIXELS // 10**6} megapixels; make it smaller or remove it"
+                )
+            pixels = _rgb(image)
+            if image.format == "PNG":
+                _require_png_end(file)
+            return pixels
+    except ImageError:
+        raise
+    except Exception as error:  # damaged files make decoders raise nearly anything
+        raise ImageError(f"{path}: {_reason(error)}; replace or remove it") from None
+
+
+def _rgb(image: Image.Image) -> np.ndarray:
+    image.load()
+    if image.getexif().get(ORIENTATION, 1) != 1:
+        image = ImageOps.exif_transpose(image)
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers, expected 8 or 16 bits")
+    if image.mode.startswith("I"):
+        return _grey_of_16_bits(np.asarray(image))
+    if image.mode != "RGB":
+        image.info.pop("transparency", None)  # alpha of a palette: dropped like any other
+        image = image.convert("RGB")
+    return np.asarray(image)
+
+
+def _require_png_end(file: BinaryIO) -> None:
+    # Pillow ends with the last row of pixels, without missing what should follow.
+    file.seek(-min(1024, file.seek(0, os.SEEK_END)), os.SEEK_END)
+    if PNG_END not in file.read():
+        raise ValueError("image file is truncated")
+
+
+def _grey_of_16_bits(values: np.ndarray) -> np.ndarray:
+    if values.min() < 0 or values.max() > 65535:
+        raise ValueError("its pixels have more than 16 bits, expected 8 or 16")
+    grey = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    return np.repeat(grey[:, :, None], 3, axis=2)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, UnidentifiedImageError):
+        return "found something else than a PNG, JPEG, WebP, BMP or TIFF image"
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return f"cannot be read as an image ({text})"
+
+
+def resize(image: np.ndarray, resolution: int) -> np.ndarray:
+    """The whole image, uint8 [H, W, 3], as [resolution, resolution, 3], with Pillow's Lanczos.
+
+    The aspect ratio is not kept; an image that fits already is returned as it is.
+    """
+    if image.shape[:2] == (resolution, resolution):
+        return image
+    size = (resolution, resolution)
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+
+
+def center_square(image: np.ndarray) -> np.ndarray:
+    """The square in the middle of an image [H, W, ...], as large as the shorter side."""
+    height, width = image.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    return image[top : top + side, left : left + side]
+
+
+def halve(image: np.ndarray) -> np.ndarray:
+    """Means of 2×2 pixels: [H, W, C] → float32 [H/2, W/2, C]. H and W are even."""
+    height, width, channels = image.shape
+    pairs = image.reshape(height // 2, 2, width // 2, 2, channels)
+    return pairs.mean(axis=(1, 3), dtype=np.float32)
+
+
+def from_uint8(images: np.ndarray) -> np.ndarray:
+    """uint8 → float32 in [-1, 1], of any shape."""
+    return images.astype(np.float32) / np.float32(127.5) - np.float32(1)
+
+
+def to_uint8(images: np.ndarray) -> np.ndarray:
+    """float in [-1, 1] → uint8, rounded to the nearest and saturated, of any shape."""
+    return np.clip(np.rint(images * 127.5 + 127.5), 0, 255).astype(np.uint8)
+
+
+def write_png(path: str | Path, image: np.ndarray) -> None:
+    """Writes uint8 [H, W, 3] or [H, W] as a PNG that appears only when it is whole."""
+    with whole_file(path) as partial_path:
+        Image.fromarray(image).save(partial_path, format="PNG")
+
+
+def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
+    """One picture of many, uint8 [N, H, W, 3] → [rows · H, columns · W, 3], row by row.
+
+    columns: as many as make the grid about square, by default. Free places stay black.
+    """
+    number, height, width, channels = images.shape
+    columns = columns or math.ceil(math.sqrt(number))
+    rows = math.ceil(number / columns)
+    cells = np.zeros((rows * columns, height, width, channels), np.uint8)
+    cells[:number] = images
+    cells = cells.reshape(rows, columns, height, width, channels).transpose(0, 2, 1, 3, 4)
+    return cells.reshape(rows * height, columns * width, channels)
+
+
+def parallel(
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: int | None = None,
+    chunk: int = 32,
+) -> Generator[Result, None, None]:
+    """Yields function(item) for each item, in order, computed by a pool of processes.
+
+    As `parallel_chunks`, which see; results are pickled, so keep them small where speed counts.
+    """
+    with closing(parallel_chunks(partial(_for_each, function), items, workers, chunk)) as results:
+        for part in results:
+            yield from part
+
+
+def _for_each(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    return [function(item) for item in items]
+
+
+def parallel_chunks(
+    function: Callable[[Sequence[Item]], Result],
+    items: Sequence[Item],
+    workers: int | None = None,
+    chunk: int = 32,
+) -> Generator[Result, None, None]:
+    """Yields function(chunk) for `items` cut into chunks, in order, by a pool of processes.
+
+    Few items, or one worker, take a plain loop. At most three chunks per worker are ahead of the
+    consumer, so memory does not grow with the data. An exception in a worker is raised here.
+
+    Args:
+        function: picklable, i.e. of the top level of a module, or a partial of such.
+        workers: number of processes; all cores by default.
+    """
+    chunks = (items[start : start + chunk] for start in range(0, len(items), chunk))
+    workers = workers or cores()
+    if workers == 1 or len(items) < FEW:
+        yield from map(function, chunks)
+        return
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start_worker)
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for part in chunks:
+            waiting.append(_submit(pool, function, part))
+            if len(waiting) > 3 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def cores() -> int:
+    """The number of processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _submit(pool: ProcessPoolExecutor, *call: object) -> Future:
+    # A worker that this starts inherits the mask: Ctrl-C reaches the parent alone, which then
+    # ends the pool, instead of a traceback from each of them.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return pool.submit(*call)  # type: ignore[arg-type]
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _start_worker() -> None:
+    _keep_freed_memory()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _keep_freed_memory() -> None:
+    # By default glibc gives freed megabytes back and gets them again, page by page, for the next
+    # chunk: that took an eighth of a worker's time.
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(M_TRIM_THRESHOLD, 2**28)
+        libc.mallopt(M_MMAP_THRESHOLD, 2**25)
+
+
+def _end_with_parent() -> None:
+    """Ends this worker when its parent was killed; else it would wait for work forever."""
+    parent = parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os._exit(1)

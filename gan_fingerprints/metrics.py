@@ -1,0 +1,154 @@
+"""How well sources were told apart: intervals, confusion matrices, calibration, real or generated.
+
+Nothing here imports TensorFlow; scikit-learn and Matplotlib are imported where they are used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import NormalDist
+
+import numpy as np
+
+from gan_fingerprints import commands
+
+Labels = Sequence[int] | np.ndarray
+
+
+def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of the proportion `correct` / `total`; (0, 1) when total is 0.
+
+    Wilson (1927), "Probable inference, the law of succession, and statistical inference".
+    Raises ValueError unless 0 <= correct <= total and 0 < confidence < 1.
+    """
+    if not 0 <= correct <= total:
+        raise ValueError(f"expected 0 <= correct <= total, got {correct} of {total}")
+    if total == 0:
+        return 0.0, 1.0
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    p, scale = correct / total, 1 + z**2 / total
+    centre = (p + z**2 / (2 * total)) / scale
+    half = z / scale * (p * (1 - p) / total + z**2 / (4 * total**2)) ** 0.5
+    # At 0 of n and n of n one end is exactly 0 or 1; rounding must not move it.
+    low = 0.0 if correct == 0 else centre - half
+    return low, 1.0 if correct == total else centre + half
+
+
+def confusion_matrix(truth: Labels, predicted: Labels, n: int) -> np.ndarray:
+    """Counts int64 [n, n]: row = true source, column = predicted source.
+
+    truth, predicted: [N] label numbers. Raises ValueError when their lengths differ or a
+    label is outside 0..n-1.
+    """
+    rows, columns = np.asarray(truth, np.int64), np.asarray(predicted, np.int64)
+    if rows.shape != columns.shape:
+        raise ValueError(f"got {rows.size} true and {columns.size} predicted labels")
+    for labels in (rows, columns):
+        if labels.size and not 0 <= labels.min() <= labels.max() < n:
+            raise ValueError(f"labels {labels.min()}..{labels.max()}, expected 0..{n - 1}")
+    return np.bincount(rows * n + columns, minlength=n * n).reshape(n, n)
+
+
+def precision_recall(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Precision and recall, float64 [n] each, of a confusion matrix [n, n].
+
+    NaN where undefined: precision of a source never predicted, recall of one without images.
+    """
+    hits = np.diagonal(matrix)
+    return _ratio(hits, matrix.sum(axis=0)), _ratio(hits, matrix.sum(axis=1))
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    undefined = np.full(np.shape(whole), np.nan)
+    return np.divide(part, whole, out=undefined, where=np.asarray(whole) > 0)
+
+
+def expected_calibration_error(probabilities: np.ndarray, truth: Labels, bins: int = 15) -> float:
+    """Mean gap between confidence and accuracy, over equal-width bins of the confidence.
+
+    probabilities: float [N, sources]; truth: [N] label numbers. NaN when N is 0.
+    Guo et al. (2017), "On calibration of modern neural networks", equation 3.
+    """
+    probabilities = np.asarray(probabilities, np.float64)
+    if not len(probabilities):
+        return float("nan")
+    confidence = probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == np.asarray(truth)
+    which = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    gaps = np.bincount(which, weights=correct - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(probabilities))
+
+
+def real_or_generated(
+    is_real: Sequence[bool] | np.ndarray, score: Sequence[float] | np.ndarray
+) -> tuple[float, float]:
+    """Average precision and area under the ROC curve of finding the generated images.
+
+    is_real: bool [N]; score: float [N], higher for generated. NaN for both when all images
+    are real or all are generated.
+    """
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
+    generated = ~np.asarray(is_real, bool)
+    if generated.all() or not generated.any():
+        return float("nan"), float("nan")
+    return (
+        float(average_precision_score(generated, score)),
+        float(roc_auc_score(generated, score)),
+    )
+
+
+def shorten(name: str, width: int) -> str:
+    """`name` cut in its middle to at most `width` characters, so that both ends still tell."""
+    if len(name) <= width:
+        return name
+    front = width // 2
+    return f"{name[:front]}…{name[len(name) - (width - front - 1) :]}"
+
+
+def confusion_text(matrix: np.ndarray, names: Sequence[str]) -> str:
+    """The confusion matrix [n, n] as a table, with recall by row and precision by column.
+
+    Columns carry the numbers that stand before the names of the rows.
+    """
+    precision, recall = precision_recall(matrix)
+    numbers = [f"{number:>2}" for number in range(1, len(names) + 1)]
+    labels = [f"{number} {shorten(name, 32)}" for number, name in zip(numbers, names, strict=True)]
+    left = max(len("truth \\ predicted"), *map(len, labels))
+    wide = max(6, len(str(int(matrix.max(initial=0)))) + 1)
+
+    def row(label: str, cells: Sequence[object], last: str) -> str:
+        return label.ljust(left) + "".join(f"{cell:>{wide}}" for cell in cells) + f"{last:>9}"
+
+    lines = [row("truth \\ predicted", numbers, "recall")]
+    for label, counts, part in zip(labels, matrix, recall, strict=True):
+        lines.append(row(label, counts.tolist(), _percent(part)))
+    lines.append(row("precision (%)", [_percent(part, "") for part in precision], "").rstrip())
+    return "\n".join(lines)
+
+
+def _percent(part: float, unit: str = " %") -> str:
+    return "-" if np.isnan(part) else f"{100 * part:.1f}{unit}"
+
+
+def confusion_png(path: str | Path, matrix: np.ndarray, names: Sequence[str]) -> None:
+    """Writes the confusion matrix [n, n] as a picture: counts, and percent of each row."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    n, side = len(names), 1.5 + 0.85 * len(names)
+    figure = Figure(figsize=(side + 2.6, side + 1.6), layout="constrained", dpi=120)
+    axes = figure.add_subplot()
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    short = [shorten(name, 30) for name in names]
+    axes.set_xticks(range(n), short, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(n), short)
+    axes.set(xlabel="predicted source", ylabel="true source")
+    for (row, column), part in np.ndenumerate(share):
+        text = f"{matrix[row, column]}\n{100 * part:.1f} %"
+        colour = "white" if part > 0.5 else "black"
+        axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
+    with commands.whole_file(path) as partial:
+        FigureCanvasAgg(figure).print_png(str(partial))

@@ -1,0 +1,280 @@
+"""TFRecord files of images: what their bytes are, made and read without TensorFlow.
+
+Importing TensorFlow takes longer than preparing thousands of images, and per image its writer
+costs as much as decoding a PNG. The files are the same, checksums included.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gan_fingerprints.commands import UserError, load_tensorflow
+
+FRAME = 12  # bytes before a record: its length (uint64) and the checksum of that (uint32)
+IN_CACHE = 2**18  # bytes that are halved at a time
+ADVICE = "copy it again or prepare the data set again"
+
+# Exponents of polynomials over GF(2) that are multiples of CRC-32C's. If p(x) is one, so are
+# p(x^2), p(x^4), p(x^8) …: each may be stretched, and its exponents may count bytes, not bits.
+LONG = (5685, 1362, 426, 0)
+SHORT = (290, 136, 113, 107, 32, 0)
+FOLDS = [LONG] + [tuple(scale * x for x in SHORT) for scale in (16, 8, 4, 2, 1)]
+
+
+@lru_cache
+def _tail_table() -> np.ndarray:
+    """What byte value v, k bytes before the end, adds to a CRC-32C: uint32 [290 - k, v]."""
+    one: np.ndarray = np.arange(256, dtype=np.uint32)
+    for _ in range(8):
+        one = (one >> 1) ^ np.where(one & 1, np.uint32(0x82F63B78), np.uint32(0))
+    table = [one]
+    while len(table) < SHORT[0]:
+        table.append((table[-1] >> 8) ^ one[table[-1] & 255])
+    return np.stack(table[::-1])
+
+
+def crc32c(rows: np.ndarray) -> np.ndarray:
+    """CRC-32C of each row: uint8 [N, L] → uint32 [N], L >= 4.
+
+    Works on whole slices: since x^5685 = x^1362 + x^426 + 1 modulo the CRC's polynomial, leading
+    bytes may be dropped when they are added (xor) to those 4323, 5259 and 5685 places later; the
+    shorter multiples go on until the 290 bytes are left that there is a table for.
+    """
+    rows = rows.copy()
+    rows[:, :4] ^= 255
+    start, end = 0, rows.shape[1]
+    for top, *exponents in FOLDS:
+        while (rest := end - start - top) > 0:
+            size = min(rest, top - exponents[0])
+            head = rows[:, start : start + size]
+            for exponent in exponents:
+                shift = start + top - exponent
+                rows[:, shift : shift + size] ^= head
+            start += size
+    table = _tail_table()[start - end :]
+    parts = table[np.arange(end - start), rows[:, start:]]
+    return ~np.bitwise_xor.reduce(parts, axis=1)
+
+
+def _masked_crc(rows: np.ndarray) -> np.ndarray:
+    """The checksum that TFRecord files hold."""
+    crc = crc32c(rows)
+    return ((crc >> 15) | (crc << 17)) + np.uint32(0xA282EAD8)
+
+
+def _frame(length: int) -> bytes:
+    """What precedes a record of `length` bytes."""
+    number = np.array([[length]], "<u8").view(np.uint8)
+    return number.tobytes() + _masked_crc(number).astype("<u4").tobytes()
+
+
+def _varint(value: int) -> bytes:
+    high, low = divmod(value, 128)
+    return bytes([low | 128]) + _varint(high) if high else bytes([low])
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """A protocol buffer's field of bytes."""
+    return bytes([number << 3 | 2]) + _varint(len(content)) + content
+
+
+class Layout(NamedTuple):
+    """One record with its frame, as a NumPy structure; `head` and `tail` are always the same."""
+
+    dtype: np.dtype
+    head: np.ndarray
+    tail: np.ndarray
+
+
+@lru_cache
+def layout(resolution: int, shape_first: bool = False) -> Layout:
+    """The layout of a record: ours, or that with `shape` before `data`, as many published ones."""
+    pixels = b"\xff" * (3 * resolution**2)
+    shape = b"".join(map(_varint, (3, resolution, resolution)))
+    features = {b"data": _field(1, _field(1, pixels)), b"shape": _field(3, _field(1, shape))}
+    entries = [_field(1, _field(1, name) + _field(2, x)) for name, x in features.items()]
+    example = _field(1, b"".join(reversed(entries) if shape_first else entries))
+    head, _, tail = (_frame(len(example)) + example).partition(pixels)
+    fields = [
+        ("head", np.uint8, len(head)),
+        ("pixels", np.uint8, (3, resolution, resolution)),
+        ("tail", np.uint8, len(tail)),
+        ("crc", "<u4"),
+    ]
+    return Layout(np.dtype(fields), np.frombuffer(head, np.uint8), np.frombuffer(tail, np.uint8))
+
+
+def encode(pictures: Sequence[np.ndarray], resolutions: Sequence[int]) -> list[np.ndarray]:
+    """Records of N images, uint8 [R, R, 3], at each of R, R/2, ...: one structured array [N] each.
+
+    Each half is the 2×2 mean of the floats above it; rounding comes last.
+    """
+    blocks = [np.empty(len(pictures), layout(resolution).dtype) for resolution in resolutions]
+    few = max(1, IN_CACHE // blocks[0].itemsize)
+    for start in range(0, len(pictures), few):
+        part = slice(start, start + few)
+        _fill_pixels([block["pixels"][part] for block in blocks], pictures[part])
+    for block, resolution in zip(blocks, resolutions, strict=True):
+        block["head"], block["tail"] = layout(resolution)[1:]
+        rows = block.view(np.uint8).reshape(len(block), block.itemsize)
+        block["crc"] = _masked_crc(rows[:, FRAME:-4])
+    return blocks
+
+
+def _fill_pixels(levels: Sequence[np.ndarray], pictures: Sequence[np.ndarray]) -> None:
+    for place, picture in zip(levels[0], pictures, strict=True):
+        place[:] = picture.transpose(2, 0, 1)
+    means = levels[0]
+    for level in levels[1:]:
+        rows = np.add(means[..., 0::2, :], means[..., 1::2, :], dtype=np.float32)
+        means = (rows[..., 0::2] + rows[..., 1::2]) * np.float32(0.25)
+        level[:] = np.rint(means)
+
+
+def write_at(path: Path, offset: int, records: np.ndarray) -> None:
+    """Writes into an existing file, from a byte on."""
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        file.write(records.view(np.uint8).data)
+
+
+class GrowingFile:
+    """One TFRecord file being written. Hashes its records in order, as they come."""
+
+    def __init__(self, path: Path, resolution: int) -> None:
+        self.path = path
+        self.count = 0
+        self._itemsize = layout(resolution).dtype.itemsize
+        self._sha256 = hashlib.sha256()
+        path.touch(exist_ok=False)
+
+    def append(self, records: np.ndarray) -> None:
+        write_at(self.path, self.count * self._itemsize, records)
+        self._sha256.update(records.view(np.uint8).data)
+        self.count += len(records)
+
+    def take(self, place: int, number: int) -> None:
+        """Takes in `number` records that a worker wrote; moves them up if earlier ones lacked."""
+        with open(self.path, "rb") as file:
+            file.seek(place * self._itemsize)
+            records = np.frombuffer(file.read(number * self._itemsize), np.uint8)
+        if place != self.count:
+            write_at(self.path, self.count * self._itemsize, records)
+        self._sha256.update(records.data)
+        self.count += number
+
+    def finish(self) -> dict[str, Any]:
+        size = self.count * self._itemsize
+        os.truncate(self.path, size)
+        return {"bytes": size, "records": self.count, "sha256": self._sha256.hexdigest()}
+
+
+class RecordFile:
+    """One TFRecord file of images of one resolution, read by random access, from any thread.
+
+    Holds neither pixels nor, when all records are equally long, an index of them.
+
+    Attributes:
+        path, resolution: as given.
+        count: number of records.
+
+    Raises:
+        UserError: the file is empty, cut off inside a record, or its first or last record is
+            damaged or of another shape.
+    """
+
+    def __init__(self, path: Path, resolution: int) -> None:
+        self.path = path
+        self.resolution = resolution
+        size = path.stat().st_size
+        if not size:
+            raise UserError(f"{path}: found an empty file, expected records; {ADVICE}")
+        self._bytes = np.memmap(path, np.uint8, "r")
+        usual = layout(resolution).dtype.itemsize
+        self._starts: list[int] | None = None
+        self.count = size // usual
+        if size % usual or self._end_of_record(0) != usual:
+            self._starts = self._walk()
+            self.count = len(self._starts) - 1
+        self.read(np.array([0, self.count - 1]))
+
+    def _end_of_record(self, start: int) -> int:
+        return (
+            start + FRAME + int.from_bytes(self._bytes[start : start + 8].tobytes(), "little") + 4
+        )
+
+    def _walk(self) -> list[int]:
+        """Where each record starts, and the end of the file."""
+        starts = [0]
+        while starts[-1] < len(self._bytes):
+            end = self._end_of_record(starts[-1])
+            if end > len(self._bytes):
+                raise UserError(
+                    f"{self.path}: ends in the middle of record {len(starts) - 1}, expected "
+                    f"whole records; {ADVICE}"
+                )
+            starts.append(end)
+        return starts
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        """Images by record number: int [N] → uint8 [N, 3, R, R]; UserError when one is damaged."""
+        if self._starts is None:
+            return self._pixels(self._bytes.reshape(self.count, -1)[indices], indices)
+        images = np.empty((len(indices), 3, self.resolution, self.resolution), np.uint8)
+        for image, i in zip(images, indices, strict=True):
+            row = self._bytes[self._starts[i] : self._starts[i + 1]]
+            image[:] = self._pixels(row[None], np.array([i]))[0]
+        return images
+
+    def _pixels(self, rows: np.ndarray, indices: np.ndarray) -> np.ndarray:
+        rows = np.ascontiguousarray(rows)
+        self._require_intact(rows, indices)
+        images = np.empty((len(rows), 3, self.resolution, self.resolution), np.uint8)
+        unknown = np.ones(len(rows), bool)
+        for shape_first in (False, True):
+            dtype, head, tail = layout(self.resolution, shape_first)
+            if rows.shape[1] == dtype.itemsize:
+                records = rows.view(dtype)[:, 0]
+                known = (records["head"] == head).all(1) & (records["tail"] == tail).all(1)
+                images[known] = records["pixels"][known]
+                unknown &= ~known
+        for i in np.flatnonzero(unknown):
+            images[i] = self._parse(rows[i, FRAME:-4].tobytes(), indices[i])
+        return images
+
+    def _require_intact(self, rows: np.ndarray, indices: np.ndarray) -> None:
+        frame = np.frombuffer(_frame(rows.shape[1] - FRAME - 4), np.uint8)
+        crc = rows[:, -4:].copy().view("<u4")[:, 0]
+        wrong = (_masked_crc(rows[:, FRAME:-4]) != crc) | (rows[:, :FRAME] != frame).any(axis=1)
+        if wrong.any():
+            raise UserError(
+                f"{self.path}: record {indices[wrong][0]} is damaged (its checksum differs); "
+                f"{ADVICE}"
+            )
+
+    def _parse(self, record: bytes, index: int) -> np.ndarray:
+        """The image in a record that another program wrote in its own way."""
+        load_tensorflow()
+        import tensorflow as tf
+        from google.protobuf.message import DecodeError
+
+        try:
+            features = tf.train.Example.FromString(record).features.feature
+        except DecodeError:
+            features = tf.train.Example().features.feature
+        shape = list(features["shape"].int64_list.value)
+        data = b"".join(features["data"].bytes_list.value)
+        expected = [3, self.resolution, self.resolution]
+        if shape != expected or len(data) != np.prod(expected):
+            raise UserError(
+                f"{self.path}: record {index} holds {len(data)} bytes of shape {shape}, expected "
+                f"uint8 of shape {expected} as the file is named; {ADVICE}"
+            )
+        return np.frombuffer(data, np.uint8).reshape(expected)

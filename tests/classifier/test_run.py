@@ -1,0 +1,270 @@
+"""The classifier through its real command lines: prepare, train, continue, test, refuse."""
+
+import csv
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import PROJECT
+
+TINY = (
+    "--fmap_base", 128, "--fmap_max", 32, "--minibatch", 16, "--mirror", 0, "--tick_kimg", 0.2,
+    "--accuracy_ticks", 2, "--snapshots", 2, "--training_seed", 3,
+)  # fmt: skip
+SOURCES = ["marked_a", "marked_b", "real"]
+
+
+def marked(photo, source):
+    """A faint fixed pattern, another one per source: an artificial fingerprint."""
+    rows, columns = np.indices(photo.shape[:2])[..., None] % 2
+    pattern = {"real": 0, "marked_a": 40 * rows - 20, "marked_b": 40 * columns - 20}[source]
+    return np.clip(photo.astype(int) + pattern, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory, photo_crops):
+    """train/ and test/ with one subfolder per source; no photo is in two of them."""
+    root = tmp_path_factory.mktemp("sources")
+    photos = sorted(photo_crops(root / "photos", 900, 16).iterdir())
+    for i, path in enumerate(photos):
+        source, split = SOURCES[i % 3], "test" if i % 5 == 0 else "train"
+        target = root / split / source / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(marked(np.asarray(Image.open(path)), source)).save(target)
+    return root
+
+
+@pytest.fixture(scope="module")
+def prepared(folders, tmp_path_factory, run_script):
+    root = tmp_path_factory.mktemp("prepared")
+    for split in ("train", "test"):
+        run_script(
+            "classifier/data_preparation.py", "--in_dir", folders / split, "--out_dir", root / split
+        )
+    return root
+
+
+def training_arguments(prepared, out, *more):
+    return [
+        "--app", "train", "--training_data_dir", prepared / "train", "--validation_data_dir",
+        prepared / "test", "--out_model_dir", out, *TINY, *more,
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model(prepared, tmp_path_factory, run_script):
+    out = tmp_path_factory.mktemp("models") / "classifier"
+    run_script("classifier/run.py", *training_arguments(prepared, out, "--total_kimg", 12))
+    return out
+
+
+def test_training_writes_what_it_should(model):
+    names = {path.name for path in model.iterdir()}
+    assert names >= {"settings.json", "log.txt", "tensorboard", "finished.json",
+                     "network-final.safetensors",
+                     "network-snapshot-000006.safetensors"}  # fmt: skip
+    log = (model / "log.txt").read_text()
+    final = re.findall(r"training accuracy ([\d.]+)% validation accuracy ([\d.]+)%", log)[-1]
+    assert min(map(float, final)) >= 90
+
+
+def test_folder_of_sources_gives_names_and_numbers(model, folders, tmp_path, run_script):
+    done = run_script(
+        "classifier/run.py", "--app", "test", "--model_path", model / "network-final.safetensors",
+        "--testing_data_path", folders / "test", "--out_csv", tmp_path / "out.csv",
+        "--out_json", tmp_path / "out.json", "--out_confusion", tmp_path / "confusion.png",
+    )  # fmt: skip
+    assert re.search(r"Classifying 0/180 images: \w+\.png: predicted as being sampled from \w+",
+                     done.stdout)  # fmt: skip
+    rows = list(csv.DictReader((tmp_path / "out.csv").open()))
+    assert list(rows[0]) == ["path", "predicted", "probability", *SOURCES, "error"]
+    right = sum(row["predicted"] in row["path"].split("/") for row in rows)
+    assert right / len(rows) >= 0.9
+    assert f"Accuracy: {right}/180" in done.stdout
+    objects = json.loads((tmp_path / "out.json").read_text())
+    for row, entry in zip(rows, objects, strict=True):
+        assert set(entry) == {"path", "predicted", "probabilities", "error"}
+        assert sum(entry["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+        assert float(row["real"]) == pytest.approx(entry["probabilities"]["real"], rel=1e-5)
+    assert Image.open(tmp_path / "confusion.png").size[0] > 300
+
+
+def test_one_image_of_another_size_and_mode(model, folders, tmp_path, run_script):
+    photo = next((folders / "test" / "real").iterdir())
+    Image.open(photo).convert("L").resize((50, 40)).save(tmp_path / "grey.jpg")
+    done = run_script(
+        "classifier/run.py", "--app", "test", "--model_path", model / "network-final.safetensors",
+        "--testing_data_path", tmp_path / "grey.jpg", cwd=tmp_path,
+    )  # fmt: skip
+    assert "Classifying 0/1 images: grey.jpg: predicted as being sampled from" in done.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["grey.jpg"]
+
+
+def test_what_is_no_image_becomes_a_row(model, folders, tmp_path, run_script):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    shutil.copy(next((folders / "test" / "real").iterdir()), folder / "good.png")
+    (folder / "text.png").write_text("no image")
+    (folder / "cut.png").write_bytes((folder / "good.png").read_bytes()[:200])
+    run_script(
+        "classifier/run.py", "--app", "test", "--model_path", model / "network-final.safetensors",
+        "--testing_data_path", folder, "--out_csv", tmp_path / "out.csv",
+    )  # fmt: skip
+    rows = {
+        row["path"].rpartition("/")[2]: row for row in csv.DictReader((tmp_path / "out.csv").open())
+    }
+    assert rows["good.png"]["predicted"] in SOURCES
+    for name in ("text.png", "cut.png"):
+        assert rows[name]["error"]
+        assert not rows[name]["predicted"]
+
+
+def test_same_seed_same_network_also_when_killed(prepared, tmp_path, run_script):
+    once, killed = tmp_path / "once", tmp_path / "killed"
+    run_script("classifier/run.py", *training_arguments(prepared, once, "--total_kimg", 2))
+    arguments = training_arguments(
+        prepared, killed, "--total_kimg", 2, "--checkpoint_minutes", 0, "--resume"
+    )
+    command = [str(x) for x in (sys.executable, PROJECT / "classifier/run.py", *arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    pointer, deadline = killed / "checkpoints" / "checkpoint", time.monotonic() + 120
+    while not pointer.exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (killed / "finished.json").exists()
+    run_script("classifier/run.py", *arguments)
+    assert "continuing at" in (killed / "log.txt").read_text()
+    for name in ("network-final.safetensors", "network-snapshot-000001.safetensors"):
+        assert (killed / name).read_bytes() == (once / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_shuffled_labels_cannot_be_learned(prepared, tmp_path, run_script):
+    """The negative control: what is learned must not carry over to images that were not shown."""
+    for split in ("train", "test"):
+        folder = tmp_path / split
+        shutil.copytree(prepared / split, folder)
+        (labels_file,) = folder.glob("*.labels")
+        labels = np.load(labels_file)
+        with labels_file.open("wb") as file:
+            np.save(file, np.random.RandomState(0).permutation(labels))
+    run_script(
+        "classifier/run.py", *training_arguments(tmp_path, tmp_path / "out", "--total_kimg", 10)
+    )
+    log = (tmp_path / "out" / "log.txt").read_text()
+    share = float(re.findall(r"validation accuracy ([\d.]+)%", log)[-1]) / 100
+    # 180 images of three sources: chance is 1/3, four standard errors are 0.14.
+    assert abs(share - 1 / 3) < 0.14
+
+
+def refused(run_script, *arguments):
+    done = run_script("classifier/run.py", *arguments, check=False)
+    assert done.returncode == 2
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert "Traceback" not in done.stderr
+    return errors[0]
+
+
+def test_validation_of_other_sources_is_refused(prepared, folders, tmp_path, run_script):
+    other = tmp_path / "folders"
+    shutil.copytree(folders / "test", other)
+    (other / "real").rename(other / "photos")
+    run_script("classifier/data_preparation.py", "--in_dir", other, "--out_dir", tmp_path / "other")
+    error = refused(
+        run_script, "--app", "train", "--training_data_dir", prepared / "train",
+        "--validation_data_dir", tmp_path / "other", "--out_model_dir", tmp_path / "out",
+    )  # fmt: skip
+    assert "marked_a, marked_b, photos; expected those of the training data" in error
+    assert not (tmp_path / "out").exists()
+
+
+def damaged_copy(prepared, tmp_path, damage):
+    shutil.copytree(prepared / "train", tmp_path / "train")
+    damage(tmp_path / "train")
+    return [
+        "--app", "train", "--training_data_dir", tmp_path / "train", "--validation_data_dir",
+        prepared / "test", "--out_model_dir", tmp_path / "out",
+    ]  # fmt: skip
+
+
+def cut_records(folder, size):
+    (path,) = folder.glob("*.tfrecords")
+    path.write_bytes(path.read_bytes()[:size])
+
+
+def drop_labels(folder):
+    (path,) = folder.glob("*.labels")
+    labels = np.load(path)[:-1]
+    with path.open("wb") as file:
+        np.save(file, labels)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: cut_records(folder, 100_000), "100000 bytes where the manifest states"),
+        (lambda folder: next(folder.glob("*.tfrecords")).unlink(), "no .tfrecords files"),
+        (drop_labels, "where the manifest states|labels for"),
+        (lambda folder: next(folder.glob("*.labels")).unlink(), "labels"),
+    ],
+)
+def test_damaged_data_are_refused(prepared, tmp_path, run_script, damage, message):
+    error = refused(run_script, *damaged_copy(prepared, tmp_path, damage))
+    assert re.search(message, error)
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_models_are_refused(model, folders, tmp_path, run_script):
+    good = (model / "network-final.safetensors").read_bytes()
+    (tmp_path / "damaged").write_bytes(good[:-500] + bytes(500))
+    (tmp_path / "cut").write_bytes(good[:1000])
+    for name, message in (
+        ("damaged", "damaged"), ("cut", "not a network file"), ("none", "found nothing")
+    ):  # fmt: skip
+        error = refused(
+            run_script, "--app", "test", "--model_path", tmp_path / name,
+            "--testing_data_path", folders / "test",
+        )  # fmt: skip
+        assert message in error
+
+
+def test_missing_flags_and_paths_are_said(model, tmp_path, run_script):
+    final = model / "network-final.safetensors"
+    assert "--model_path is missing" in refused(run_script, "--app", "test")
+    assert "found nothing, expected a folder" in refused(
+        run_script, "--app", "test", "--model_path", final, "--testing_data_path", tmp_path / "none"
+    )
+    (tmp_path / "empty").mkdir()
+    assert "empty" in refused(
+        run_script,
+        "--app",
+        "test",
+        "--model_path",
+        final,
+        "--testing_data_path",
+        tmp_path / "empty",
+    )
+    assert "did you mean --model_path" in refused(
+        run_script, "--app", "test", "--modle_path", final
+    )
+
+
+def test_help_is_quick(run_script):
+    for script in ("classifier/run.py", "classifier/data_preparation.py", "ProGAN/run.py",
+                   "ProGAN/dataset_tool.py"):  # fmt: skip
+        seconds = []
+        for _ in range(3):  # the best of three, as other work may be going on
+            start = time.monotonic()
+            assert "usage:" in run_script(script, "--help").stdout
+            seconds.append(time.monotonic() - start)
+        assert min(seconds) < 1, script

@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn import metrics as reference
+
+from gan_fingerprints import metrics
+
+NAMES = ["CelebA_real_data", *(f"ProGAN_seed_{seed}_generated_data" for seed in range(10))]
+
+
+@pytest.mark.parametrize(("correct", "total"), [(0, 8), (8, 8), (15, 16), (983, 1000), (1, 3)])
+def test_wilson_interval_agrees_with_scipy(correct, total):
+    from scipy.stats import binomtest
+
+    for confidence in (0.9, 0.95):
+        expected = binomtest(correct, total).proportion_ci(confidence, method="wilson")
+        found = metrics.wilson_interval(correct, total, confidence)
+        assert found == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_wilson_interval_at_the_ends():
+    assert metrics.wilson_interval(0, 0) == (0, 1)
+    assert metrics.wilson_interval(0, 10)[0] == 0
+    assert metrics.wilson_interval(10, 10)[1] == 1
+    for correct, total in ((3, 2), (-1, 2)):
+        with pytest.raises(ValueError, match="correct <= total"):
+            metrics.wilson_interval(correct, total)
+
+
+def test_confusion_matrix_has_truth_in_rows():
+    matrix = metrics.confusion_matrix([0, 0, 1, 2, 2, 2], [0, 1, 1, 2, 2, 0], 4)
+    expected = [[1, 1, 0, 0], [0, 1, 0, 0], [1, 0, 2, 0], [0, 0, 0, 0]]
+    np.testing.assert_array_equal(matrix, expected)
+    assert matrix.dtype == np.int64
+
+
+def test_confusion_matrix_and_scores_agree_with_sklearn():
+    rng = np.random.default_rng(0)
+    truth, predicted = rng.integers(0, 5, (2, 200))
+    matrix = metrics.confusion_matrix(truth, predicted, 5)
+    np.testing.assert_array_equal(matrix, reference.confusion_matrix(truth, predicted))
+    precision, recall = metrics.precision_recall(matrix)
+    expected = reference.precision_recall_fscore_support(truth, predicted)
+    np.testing.assert_allclose(precision, expected[0])
+    np.testing.assert_allclose(recall, expected[1])
+
+
+def test_undefined_precision_and_recall_are_nan():
+    precision, recall = metrics.precision_recall(np.array([[0, 0], [3, 0]]))
+    np.testing.assert_array_equal(precision, [0, np.nan])
+    np.testing.assert_array_equal(recall, [np.nan, 0])
+
+
+@pytest.mark.parametrize("labels", [([0, 1], [0]), ([0, 2], [0, 1]), ([0, 1], [-1, 1])])
+def test_confusion_matrix_refuses_wrong_labels(labels):
+    with pytest.raises(ValueError, match="labels"):
+        metrics.confusion_matrix(*labels, 2)
+
+
+def test_calibration_error_of_closed_forms():
+    four_of_five = np.tile([[0.8, 0.2]], (5, 1))
+    assert metrics.expected_calibration_error(four_of_five, [0, 0, 0, 0, 1]) == pytest.approx(0)
+    assert metrics.expected_calibration_error(four_of_five, [1] * 5) == pytest.approx(0.8)
+    two_bins = np.array([[0.9, 0.1], [0.3, 0.7]])  # right at 0.9, wrong at 0.7
+    assert metrics.expected_calibration_error(two_bins, [0, 0]) == pytest.approx(0.4)
+    assert metrics.expected_calibration_error(np.eye(2), [0, 1]) == 0
+    assert np.isnan(metrics.expected_calibration_error(np.zeros([0, 2]), []))
+
+
+def test_real_or_generated():
+    real = [True, False, True, False]
+    assert metrics.real_or_generated(real, [0.1, 0.9, 0.2, 0.8]) == (1, 1)
+    precision, area = metrics.real_or_generated(real, [0.1, 0.9, 0.5, 0.4])
+    assert (precision, area) == pytest.approx(((1 + 2 / 3) / 2, 0.75))
+    assert np.isnan(metrics.real_or_generated([True, True], [0, 1])).all()
+
+
+def test_shorten_keeps_both_ends():
+    assert metrics.shorten("abcdef", 6) == "abcdef"
+    assert metrics.shorten("abcdefg", 6) == "abc…fg"
+    assert all(len(metrics.shorten("x" * 50, width)) == width for width in (5, 30, 32))
+
+
+@pytest.mark.parametrize("n", [2, 5, 11])
+def test_confusion_text_is_aligned_and_narrow(n):
+    matrix = np.full((n, n), 7) + 9000 * np.eye(n, dtype=int)
+    lines = metrics.confusion_text(matrix, NAMES[:n]).splitlines()
+    assert len(lines) == n + 2
+    assert len({len(line) for line in lines[:-1]}) == 1
+    assert len(lines[0]) <= 120
+    recall = 100 * 9007 / (9007 + 7 * (n - 1))
+    assert lines[1].startswith(" 1 CelebA_real_data ")
+    assert lines[1].split()[2:4] == ["9007", "7"]
+    assert lines[1].endswith(f"{recall:.1f} %")
+    assert lines[-1].split()[2:] == [f"{recall:.1f}"] * n
+
+
+def test_confusion_text_marks_what_is_undefined():
+    lines = metrics.confusion_text(np.array([[0, 0], [3, 0]]), ["a", "b"]).splitlines()
+    assert lines[1].split() == ["1", "a", "0", "0", "-"]
+    assert lines[3].split() == ["precision", "(%)", "0.0", "-"]
+
+
+@pytest.mark.parametrize("n", [2, 11])
+def test_confusion_png_grows_with_the_sources(tmp_path, n):
+    path = tmp_path / "new" / "confusion.png"
+    metrics.confusion_png(path, 100 * np.eye(n, dtype=int), NAMES[:n])
+    with Image.open(path) as picture:
+        assert picture.format == "PNG"
+        assert min(picture.size) > 90 * n
+        dark = np.asarray(picture.convert("L")) < 80
+    assert dark.mean() > 0.02  # the diagonal is filled
+    assert [file.name for file in path.parent.iterdir()] == ["confusion.png"]

@@ -1,0 +1,96 @@
+"""Network files: a round trip loses nothing, and damage is always noticed."""
+
+import json
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import tensorflow as tf
+
+from classifier.networks import Classifier
+from gan_fingerprints import networks_io
+from gan_fingerprints.commands import UserError
+from ProGAN.networks import Generator
+
+KINDS = {"classifier": Classifier}
+PROVENANCE = {"seed": 3}
+
+
+@pytest.fixture
+def network():
+    return Classifier(16, 3, fmap_base=64, fmap_max=16)
+
+
+@pytest.fixture
+def saved(network, tmp_path):
+    path = tmp_path / "network.safetensors"
+    networks_io.save(path, network, PROVENANCE, ["real", "a", "b"])
+    return path
+
+
+def test_round_trip(network, saved):
+    loaded = networks_io.load(saved, KINDS, "--model_path")
+    assert loaded.source_names == ["real", "a", "b"]
+    assert loaded.provenance == PROVENANCE
+    assert loaded.arguments == network.arguments
+    x = tf.random.normal([2, 16, 16, 3])
+    np.testing.assert_array_equal(loaded.network(x), network(x))
+
+
+def test_other_tools_can_read_it(network, saved):
+    arrays = safetensors.numpy.load_file(saved)
+    assert set(arrays) == {v.path.partition("/")[2] for v in network.variables}
+    with safetensors.safe_open(saved, "numpy") as file:
+        header = json.loads(file.metadata()["gan_fingerprints"])
+    assert header["network"] == "classifier"
+
+
+def test_same_network_same_bytes(network, saved, tmp_path):
+    again = tmp_path / "again.safetensors"
+    networks_io.save(again, network, PROVENANCE, ["real", "a", "b"])
+    assert again.read_bytes() == saved.read_bytes()
+
+
+def test_another_kind_is_refused(tmp_path):
+    path = tmp_path / "generator.safetensors"
+    networks_io.save(path, Generator(8, fmap_base=32, fmap_max=8), PROVENANCE)
+    with pytest.raises(UserError, match="holds a generator, expected a classifier"):
+        networks_io.load(path, KINDS, "--model_path")
+
+
+def test_flipped_bit_is_noticed(saved):
+    content = bytearray(saved.read_bytes())
+    content[-100] ^= 1
+    saved.write_bytes(content)
+    with pytest.raises(UserError, match="damaged"):
+        networks_io.load(saved, KINDS, "--model_path")
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, 5000])
+def test_truncated_file_is_refused(saved, keep):
+    saved.write_bytes(saved.read_bytes()[:keep])
+    with pytest.raises(UserError, match="not a network file"):
+        networks_io.load(saved, KINDS, "--model_path")
+
+
+def test_file_of_another_program_is_refused(tmp_path):
+    path = tmp_path / "other.safetensors"
+    safetensors.numpy.save_file({"x": np.zeros(3)}, path)
+    with pytest.raises(UserError, match="not a network file of ours"):
+        networks_io.load(path, KINDS, "--model_path")
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(UserError, match="found nothing, expected a file"):
+        networks_io.load(tmp_path / "none", KINDS, "--model_path")
+
+
+def test_shapes_and_names_must_agree(network):
+    arrays = networks_io.arrays_of(network)
+    with pytest.raises(UserError, match=r"4x4_Dense2/bias: found \(9,\), expected \(3,\)"):
+        networks_io.fill(network, {**arrays, "4x4_Dense2/bias": np.zeros(9)}, "x")
+    with pytest.raises(UserError, match="extra: found"):
+        networks_io.fill(network, {**arrays, "extra": np.zeros(9)}, "x")
+    del arrays["4x4_Dense2/bias"]
+    with pytest.raises(UserError, match="found nothing"):
+        networks_io.fill(network, arrays, "x")
