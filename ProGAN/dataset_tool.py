@@ -186,10 +186,10 @@ def write(
             except ImageError as error:
                 raise UserError(f"{error}, or leave such out by --skip_bad_images") from None
         skipped = [str(outcome) for outcome in outcomes if outcome is not None]
-        settings = {"resolution": resolution, "shuffle": arguments.shuffle, "skipped": len(skipped)}
+        settings = {"shuffle": arguments.shuffle, "skipped": len(skipped)}
         source = tfrecords.default_name(arguments.source)
         command = f"dataset_tool.py {arguments.command} {name} {source}"
-        writer.finish(None, None, command, {"settings": settings})
+        writer.finish(None, None, command, settings)
         size = sum(path.stat().st_size for path in folder.iterdir())
     if skipped:
         print(f"skipped {len(skipped)} images:", *sorted(skipped), sep="\n  ")

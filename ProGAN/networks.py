@@ -208,8 +208,11 @@ class Discriminator(_Progressive):
         return [v for layer in layers for v in layer.trainable_variables]
 
 
-def full_size_images(generator: Generator, latents: tf.Tensor) -> tf.Tensor:
-    """Images at the generator's stored lod, repeated up to its full resolution: [N, R, R, 3]."""
-    level, fade = level_and_fade(generator.resolution, float(generator.lod))
+def full_size_images(
+    generator: Generator, latents: tf.Tensor, lod: float | None = None
+) -> tf.Tensor:
+    """Images at a lod (default: the stored one), repeated up to the full size: [N, R, R, 3]."""
+    lod = float(generator.lod) if lod is None else lod
+    level, fade = level_and_fade(generator.resolution, lod)
     images = generator(latents, level=level, fade=fade or None)
     return box_upscale(images, generator.resolution // 2**level)

@@ -141,7 +141,8 @@ def generate(arguments: argparse.Namespace) -> None:
     if G.label_size:
         raise UserError(f"--model_path {arguments.model_path}: a generator with labels, which "
                         "--app gen does not take; expected one without")  # fmt: skip
-    step = tf.function(lambda latents: full_size_images(G, latents))
+    lod = float(G.lod)
+    step = tf.function(lambda latents: full_size_images(G, latents, lod))
     total, batch = arguments.num_pngs, arguments.gen_minibatch
     # All at once, as published: image i depends on the seed and on how many come before it.
     latents = np.random.RandomState(arguments.gen_seed).randn(total, G.latent_size)

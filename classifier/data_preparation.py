@@ -11,7 +11,6 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -161,39 +160,39 @@ def open_other_split(arguments: argparse.Namespace, resolution: int) -> DataSet 
 
 
 def write(
-    folder: Path, name: str, jobs: Sequence[Job], reader: Reader, arguments: argparse.Namespace
+    writer: tfrecords.Writer,
+    names: Sequence[str],
+    jobs: Sequence[Job],
+    reader: Reader,
+    arguments: argparse.Namespace,
 ) -> list[Examined | ImageError | None]:
     """Writes records, labels and manifest; returns what became of each image."""
-    names = sorted({job.path.parent.name for job in jobs})
-    with (
-        tfrecords.Writer(folder, name, reader.resolution, every_level=False) as writer,
-        tqdm(total=len(jobs), unit="image", dynamic_ncols=True) as bar,
-    ):
+    with tqdm(total=len(jobs), unit="image", dynamic_ncols=True) as bar:
         outcomes = writer.add_all(
             reader, jobs, skip_bad=arguments.skip_bad_images, progress=bar.update
         )
-        usable = [
-            job.label
-            for job, outcome in zip(jobs, outcomes, strict=True)
-            if not isinstance(outcome, ImageError)
-        ]
-        for label, source in enumerate(names):
-            if label not in usable:
-                raise UserError(
-                    f"--in_dir {arguments.in_dir}: found no usable image in {source}, expected some"
-                )
-        labels = np.eye(len(names), dtype=np.float32)[usable]
-        settings = {
-            "shuffle": arguments.shuffle,
-            "percentage_samples": arguments.percentage_samples,
-            "skipped": len(jobs) - len(usable),
-        }
-        command = "classifier/data_preparation.py"
-        writer.finish(labels if arguments.export_labels else None, names, command, settings)
+    usable = [
+        job.label
+        for job, outcome in zip(jobs, outcomes, strict=True)
+        if not isinstance(outcome, ImageError)
+    ]
+    for label in set(range(len(names))).difference(usable):
+        raise UserError(
+            f"--in_dir {arguments.in_dir}: found no usable image in {names[label]}, expected some"
+        )
+    labels = np.eye(len(names), dtype=np.float32)[usable]
+    settings = {
+        "shuffle": arguments.shuffle,
+        "percentage_samples": arguments.percentage_samples,
+        "skipped": len(jobs) - len(usable),
+    }
+    command = "classifier/data_preparation.py"
+    writer.finish(labels if arguments.export_labels else None, names, command, settings)
     return outcomes
 
 
 def examine(
+    names: Sequence[str],
     jobs: Sequence[Job],
     outcomes: Sequence[Examined | ImageError | None],
     other: DataSet | None,
@@ -201,19 +200,20 @@ def examine(
     """The data audit, see `audit.examine`."""
     digests: dict[str, bytes] = {}
     facts: dict[str, list[ImageFacts]] = defaultdict(list)
-    for job, outcome in sorted(zip(jobs, outcomes, strict=True), key=itemgetter(0)):
+    for job, outcome in zip(jobs, outcomes, strict=True):
         if isinstance(outcome, Examined):
-            source = job.path.parent.name
+            source = names[job.label]
             digests[f"{source}/{job.path.name}"] = outcome.digest
             if outcome.facts:
                 facts[source].append(outcome.facts)
     against = (str(other.folder), audit.digests_of(other)) if other else None
-    return audit.examine(facts, digests, against)
+    return audit.examine(dict(sorted(facts.items())), dict(sorted(digests.items())), against)
 
 
 def main() -> None:
     arguments = parse_arguments()
     sources = find_sources(arguments.in_dir)
+    names = list(sources)
     out_dir = commands.new_output(arguments.out_dir, "--out_dir")
     name = tfrecords.default_name(out_dir)
     jobs = list_jobs(sources.values(), arguments.percentage_samples, arguments.shuffle)
@@ -221,11 +221,12 @@ def main() -> None:
     if resolution is None:
         resolution, like = common_size([job.path for job in jobs], arguments.skip_bad_images)
     other = open_other_split(arguments, resolution)
+    reader = Reader(resolution, like, arguments.audit)
     with commands.whole_folder(out_dir) as folder:
-        reader = Reader(resolution, like, arguments.audit)
-        outcomes = write(folder, name, jobs, reader, arguments)
+        with tfrecords.Writer(folder, name, resolution, every_level=False) as writer:
+            outcomes = write(writer, names, jobs, reader, arguments)
         if arguments.audit:
-            findings = examine(jobs, outcomes, other)
+            findings = examine(names, jobs, outcomes, other)
             text = json.dumps(findings, indent=2, ensure_ascii=False)
             (folder / f"{name}-audit.json").write_text(text + "\n", encoding="utf-8")
             print(audit.text(findings))
@@ -233,7 +234,7 @@ def main() -> None:
     for error in bad:
         print(f"skipped: {error}")
     number = len(jobs) - len(bad)
-    print(f"{number} images of {len(sources)} sources, {resolution}x{resolution}: {out_dir}")
+    print(f"{number} images of {len(names)} sources, {resolution}x{resolution}: {out_dir}")
 
 
 if __name__ == "__main__":

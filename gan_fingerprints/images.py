@@ -277,9 +277,9 @@ def parallel_chunks(
     waiting: deque[Future[Result]] = deque()
     try:
         for part in chunks:
-            waiting.append(_submit(pool, function, part))
-            if len(waiting) > 3 * workers:
+            if len(waiting) == 3 * workers:
                 yield waiting.popleft().result()
+            waiting.append(_submit(pool, function, part))
         while waiting:
             yield waiting.popleft().result()
     finally:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import weakref
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import google_crc32c
 import numpy as np
 
 from gan_fingerprints.commands import UserError, load_tensorflow
@@ -21,46 +23,10 @@ FRAME = 12  # bytes before a record: its length (uint64) and the checksum of tha
 IN_CACHE = 2**18  # bytes that are halved at a time
 ADVICE = "copy it again or prepare the data set again"
 
-# Exponents of polynomials over GF(2) that are multiples of CRC-32C's. If p(x) is one, so are
-# p(x^2), p(x^4), p(x^8) …: each may be stretched, and its exponents may count bytes, not bits.
-LONG = (5685, 1362, 426, 0)
-SHORT = (290, 136, 113, 107, 32, 0)
-FOLDS = [LONG] + [tuple(scale * x for x in SHORT) for scale in (16, 8, 4, 2, 1)]
-
-
-@lru_cache
-def _tail_table() -> np.ndarray:
-    """What byte value v, k bytes before the end, adds to a CRC-32C: uint32 [290 - k, v]."""
-    one: np.ndarray = np.arange(256, dtype=np.uint32)
-    for _ in range(8):
-        one = (one >> 1) ^ np.where(one & 1, np.uint32(0x82F63B78), np.uint32(0))
-    table = [one]
-    while len(table) < SHORT[0]:
-        table.append((table[-1] >> 8) ^ one[table[-1] & 255])
-    return np.stack(table[::-1])
-
 
 def crc32c(rows: np.ndarray) -> np.ndarray:
-    """CRC-32C of each row: uint8 [N, L] → uint32 [N], L >= 4.
-
-    Works on whole slices: since x^5685 = x^1362 + x^426 + 1 modulo the CRC's polynomial, leading
-    bytes may be dropped when they are added (xor) to those 4323, 5259 and 5685 places later; the
-    shorter multiples go on until the 290 bytes are left that there is a table for.
-    """
-    rows = rows.copy()
-    rows[:, :4] ^= 255
-    start, end = 0, rows.shape[1]
-    for top, *exponents in FOLDS:
-        while (rest := end - start - top) > 0:
-            size = min(rest, top - exponents[0])
-            head = rows[:, start : start + size]
-            for exponent in exponents:
-                shift = start + top - exponent
-                rows[:, shift : shift + size] ^= head
-            start += size
-    table = _tail_table()[start - end :]
-    parts = table[np.arange(end - start), rows[:, start:]]
-    return ~np.bitwise_xor.reduce(parts, axis=1)
+    """CRC-32C of each row: uint8 [N, L] → uint32 [N]."""
+    return np.array([google_crc32c.value(row.tobytes()) for row in rows], np.uint32)
 
 
 def _masked_crc(rows: np.ndarray) -> np.ndarray:
@@ -179,7 +145,7 @@ class GrowingFile:
 class RecordFile:
     """One TFRecord file of images of one resolution, read by random access, from any thread.
 
-    Holds neither pixels nor, when all records are equally long, an index of them.
+    Holds no pixels and, when all records are equally long, no index of them.
 
     Attributes:
         path, resolution: as given.
@@ -193,48 +159,58 @@ class RecordFile:
     def __init__(self, path: Path, resolution: int) -> None:
         self.path = path
         self.resolution = resolution
-        size = path.stat().st_size
-        if not size:
+        self._size = path.stat().st_size
+        if not self._size:
             raise UserError(f"{path}: found an empty file, expected records; {ADVICE}")
-        self._bytes = np.memmap(path, np.uint8, "r")
-        usual = layout(resolution).dtype.itemsize
+        # Not a memory map: its pages would count as memory of this process.
+        self._descriptor = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._descriptor)
+        self._usual = layout(resolution).dtype.itemsize
         self._starts: list[int] | None = None
-        self.count = size // usual
-        if size % usual or self._end_of_record(0) != usual:
+        self.count = self._size // self._usual
+        if self._size % self._usual or self._end_of_record(0) != self._usual:
             self._starts = self._walk()
             self.count = len(self._starts) - 1
         self.read(np.array([0, self.count - 1]))
 
     def _end_of_record(self, start: int) -> int:
-        return (
-            start + FRAME + int.from_bytes(self._bytes[start : start + 8].tobytes(), "little") + 4
-        )
+        length = int.from_bytes(os.pread(self._descriptor, 8, start), "little")
+        return start + FRAME + length + 4
 
     def _walk(self) -> list[int]:
         """Where each record starts, and the end of the file."""
         starts = [0]
-        while starts[-1] < len(self._bytes):
+        while starts[-1] < self._size:
             end = self._end_of_record(starts[-1])
-            if end > len(self._bytes):
-                raise UserError(
-                    f"{self.path}: ends in the middle of record {len(starts) - 1}, expected "
-                    f"whole records; {ADVICE}"
-                )
+            if end > self._size:
+                raise self._error(f"ends in the middle of record {len(starts) - 1}")
             starts.append(end)
         return starts
+
+    def _error(self, found: str) -> UserError:
+        return UserError(f"{self.path}: {found}, expected whole records; {ADVICE}")
 
     def read(self, indices: np.ndarray) -> np.ndarray:
         """Images by record number: int [N] → uint8 [N, 3, R, R]; UserError when one is damaged."""
         if self._starts is None:
-            return self._pixels(self._bytes.reshape(self.count, -1)[indices], indices)
+            return self._pixels(self._rows(indices * self._usual, self._usual), indices)
         images = np.empty((len(indices), 3, self.resolution, self.resolution), np.uint8)
         for image, i in zip(images, indices, strict=True):
-            row = self._bytes[self._starts[i] : self._starts[i + 1]]
-            image[:] = self._pixels(row[None], np.array([i]))[0]
+            start, end = self._starts[i : i + 2]
+            image[:] = self._pixels(self._rows(np.array([start]), end - start), np.array([i]))[0]
         return images
 
+    def _rows(self, starts: np.ndarray, length: int) -> np.ndarray:
+        """Records of the same length with their frames: uint8 [N, length]."""
+        rows = np.empty((len(starts), length), np.uint8)
+        for row, start in zip(rows, starts.tolist(), strict=True):
+            content = os.pread(self._descriptor, length, start)
+            if len(content) != length:
+                raise self._error(f"ends in the middle of the record at byte {start}")
+            row[:] = np.frombuffer(content, np.uint8)
+        return rows
+
     def _pixels(self, rows: np.ndarray, indices: np.ndarray) -> np.ndarray:
-        rows = np.ascontiguousarray(rows)
         self._require_intact(rows, indices)
         images = np.empty((len(rows), 3, self.resolution, self.resolution), np.uint8)
         unknown = np.ones(len(rows), bool)
@@ -243,7 +219,8 @@ class RecordFile:
             if rows.shape[1] == dtype.itemsize:
                 records = rows.view(dtype)[:, 0]
                 known = (records["head"] == head).all(1) & (records["tail"] == tail).all(1)
-                images[known] = records["pixels"][known]
+                for i in np.flatnonzero(known):
+                    images[i] = records["pixels"][i]
                 unknown &= ~known
         for i in np.flatnonzero(unknown):
             images[i] = self._parse(rows[i, FRAME:-4].tobytes(), indices[i])
@@ -254,10 +231,7 @@ class RecordFile:
         crc = rows[:, -4:].copy().view("<u4")[:, 0]
         wrong = (_masked_crc(rows[:, FRAME:-4]) != crc) | (rows[:, :FRAME] != frame).any(axis=1)
         if wrong.any():
-            raise UserError(
-                f"{self.path}: record {indices[wrong][0]} is damaged (its checksum differs); "
-                f"{ADVICE}"
-            )
+            raise self._error(f"record {indices[wrong][0]} is damaged (its checksum differs)")
 
     def _parse(self, record: bytes, index: int) -> np.ndarray:
         """The image in a record that another program wrote in its own way."""

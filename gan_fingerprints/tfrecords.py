@@ -1,4 +1,4 @@
-"""Data sets on disk: TFRecord files, labels and a manifest, as docs/formats.md describes them."""
+"""Data sets on disk: TFRecord files of images, their labels and a manifest."""
 
 from __future__ import annotations
 
