@@ -11,9 +11,9 @@ import io
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import google_crc32c
 import numpy as np
 from PIL import Image
 
@@ -102,8 +102,14 @@ def facts_of(content: bytes, native: np.ndarray, prepared: np.ndarray) -> ImageF
 
 
 def digest_of(prepared: np.ndarray) -> bytes:
-    """What tells exact copies from other images: SHA-256 of the pixels, uint8 [R, R, 3]."""
-    return sha256(np.ascontiguousarray(prepared).data).digest()
+    """What tells exact copies from other images uint8 [R, R, 3]: a CRC-32C of each quarter.
+
+    Ten times as fast as SHA-256, which would take a twelfth of the time of preparing an image;
+    not proof against copies made to deceive, which an audit of one's own data need not be.
+    """
+    pixels = np.ascontiguousarray(prepared).reshape(-1).view(np.uint8)
+    quarters = (part.tobytes() for part in np.array_split(pixels, 4))
+    return b"".join(google_crc32c.value(part).to_bytes(4, "little") for part in quarters)
 
 
 def jpeg_quality(tables: Mapping[int, Sequence[int]] | None) -> int:

@@ -77,12 +77,19 @@ def layout(resolution: int, shape_first: bool = False) -> Layout:
     return Layout(np.dtype(fields), np.frombuffer(head, np.uint8), np.frombuffer(tail, np.uint8))
 
 
+@lru_cache(maxsize=16)
+def _scratch(resolution: int, number: int) -> np.ndarray:
+    """Memory for records, kept because fresh memory costs more than filling it."""
+    return np.empty(number, layout(resolution).dtype)
+
+
 def encode(pictures: Sequence[np.ndarray], resolutions: Sequence[int]) -> list[np.ndarray]:
     """Records of N images, uint8 [R, R, 3], at each of R, R/2, ...: one structured array [N] each.
 
-    Each half is the 2×2 mean of the floats above it; rounding comes last.
+    Each half is the 2×2 mean of the floats above it; rounding comes last. The next call with as
+    many images overwrites the arrays. Not thread-safe.
     """
-    blocks = [np.empty(len(pictures), layout(resolution).dtype) for resolution in resolutions]
+    blocks = [_scratch(resolution, len(pictures)) for resolution in resolutions]
     few = max(1, IN_CACHE // blocks[0].itemsize)
     for start in range(0, len(pictures), few):
         part = slice(start, start + few)
@@ -119,6 +126,7 @@ class GrowingFile:
         self.count = 0
         self._itemsize = layout(resolution).dtype.itemsize
         self._sha256 = hashlib.sha256()
+        self._buffer = np.empty(0, np.uint8)
         path.touch(exist_ok=False)
 
     def append(self, records: np.ndarray) -> None:
@@ -128,9 +136,13 @@ class GrowingFile:
 
     def take(self, place: int, number: int) -> None:
         """Takes in `number` records that a worker wrote; moves them up if earlier ones lacked."""
-        with open(self.path, "rb") as file:
+        size = number * self._itemsize
+        if len(self._buffer) < size:
+            self._buffer = np.empty(size, np.uint8)  # kept, as fresh memory costs more than a copy
+        records = self._buffer[:size]
+        with open(self.path, "rb", buffering=0) as file:
             file.seek(place * self._itemsize)
-            records = np.frombuffer(file.read(number * self._itemsize), np.uint8)
+            file.readinto(records.data)
         if place != self.count:
             write_at(self.path, self.count * self._itemsize, records)
         self._sha256.update(records.data)

@@ -1,6 +1,5 @@
 import io
 import json
-from hashlib import sha256
 from types import SimpleNamespace
 
 import numpy as np
@@ -60,7 +59,8 @@ def test_facts_of_a_png_and_a_jpeg(tmp_path):
 
 def test_digests_are_of_the_pixels_alone():
     image = texture(0)
-    assert audit.digest_of(image) == sha256(image.tobytes()).digest()
+    assert len(audit.digest_of(image)) == 16
+    assert audit.digest_of(image) == audit.digest_of(image.copy())
     assert audit.digest_of(image[::2, ::2]) == audit.digest_of(image[::2, ::2].copy())
     changed = image.copy()
     changed[5, 5, 1] ^= 1
@@ -191,7 +191,7 @@ def test_digests_of_a_data_set_are_those_of_its_pixels():
     pixels = np.stack([texture(seed, 16) for seed in range(5)])
     data = SimpleNamespace(count=5, images=lambda indices: pixels[indices])
     digests = audit.digests_of(data, chunk=2)
-    assert digests == {sha256(pixels[i].tobytes()).digest(): i for i in range(5)}
+    assert digests == {audit.digest_of(pixels[i]): i for i in range(5)}
 
 
 def distinct(*sources: str, n: int = 20) -> dict[str, bytes]:
