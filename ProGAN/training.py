@@ -109,8 +109,8 @@ def train(
         G_adam, D_adam = (adam(config.beta_1, config.beta_2, config.epsilon) for _ in "GD")
         G_adam.build(G.trainable_variables)
         D_adam.build(D.trainable_variables)
-        shown, steps, skipped = (tf.Variable(0, dtype=tf.int64) for _ in range(3))
-        previous_lod = tf.Variable(-1.0, dtype=tf.float64)
+    shown, steps, skipped = (tf.Variable(0, dtype=tf.int64) for _ in range(3))
+    previous_lod = tf.Variable(-1.0, dtype=tf.float64)
     parts = {"G": G, "D": D, "Gs": Gs, "G_adam": G_adam, "D_adam": D_adam}
     state = {name: part.variables for name, part in parts.items()}
     state["counters"] = [shown, steps, skipped, previous_lod]
@@ -118,16 +118,15 @@ def train(
     # One training step. Level and fading select layers, so they are part of the traced graph.
     def D_step(pixels, labels, level: int, fade, batch: int):
         latents, mix = random_inputs(G, len(pixels), seed, steps, stream=0)
-        reals = real_images(pixels, fade)
+        reals, labels = real_images(pixels, fade), labels[:, :label_size]
         return D_gradients(G, D, config, reals, labels, latents, mix, level, fade, batch)
 
     def G_step(labels, level: int, fade, batch: int):
         latents, _ = random_inputs(G, len(labels), seed, steps, stream=1)
-        return G_gradients(G, D, labels, latents, level, fade, batch)
+        return G_gradients(G, D, labels[:, :label_size], latents, level, fade, batch)
 
     @tf.function(jit_compile=xla)
     def train_step(pixels, labels, level: int, fade, batch: int):
-        labels = labels if label_size else labels[:, :0]
         fading = fade is not None
         D_loss, gradients = strategy.run(D_step, (pixels, labels, level, fade, batch))
         apply_if_finite(strategy, D_adam, gradients, D.trainable_at(level, fading), skipped)
@@ -142,7 +141,9 @@ def train(
         networks_io.save(run.path(f"{name}.safetensors"), Gs, run.provenance())
 
     def picture(name: str) -> None:
-        run.picture(name, images.to_uint8(full_size_images(Gs, grid_latents).numpy()))
+        run.picture(
+            name, images.to_uint8(full_size_images(Gs, grid_latents, float(previous_lod)).numpy())
+        )
 
     grid_rng = np.random.RandomState(seed)
     grid_latents = tf.constant(grid_rng.randn(GRID_IMAGES, G.latent_size), tf.float32)

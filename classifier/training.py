@@ -57,7 +57,7 @@ def train(
         C_adam = adam(config.beta_1, config.beta_2, config.epsilon)
         C_adam.build(C.trainable_variables)
         C_adam.learning_rate.assign(config.learning_rate)
-        shown, skipped = (tf.Variable(0, dtype=tf.int64) for _ in range(2))
+    shown, skipped = (tf.Variable(0, dtype=tf.int64) for _ in range(2))
     state = {"C": C.variables, "adam": C_adam.variables, "counters": [shown, skipped]}
 
     def gradients_of(pixels, labels):

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,20 +84,27 @@ def _scratch(resolution: int, number: int) -> np.ndarray:
     return np.empty(number, layout(resolution).dtype)
 
 
-def encode(pictures: Sequence[np.ndarray], resolutions: Sequence[int]) -> list[np.ndarray]:
-    """Records of N images, uint8 [R, R, 3], at each of R, R/2, ...: one structured array [N] each.
+def encode(
+    pictures: Iterable[np.ndarray], most: int, resolutions: Sequence[int]
+) -> list[np.ndarray]:
+    """Records of N <= `most` images, uint8 [R, R, 3], at each of R, R/2, ...
 
-    Each half is the 2×2 mean of the floats above it; rounding comes last. The next call with as
-    many images overwrites the arrays. Not thread-safe.
+    Each half is the 2×2 mean of the floats above it; rounding comes last. A few images at a time
+    are taken and halved, which is faster while the processor's cache still holds them.
+
+    Returns:
+        One structured array [N] for each of `resolutions`.
     """
-    blocks = [_scratch(resolution, len(pictures)) for resolution in resolutions]
+    blocks = [np.empty(most, layout(resolution).dtype) for resolution in resolutions]
     few = max(1, IN_CACHE // blocks[0].itemsize)
-    for start in range(0, len(pictures), few):
-        part = slice(start, start + few)
-        _fill_pixels([block["pixels"][part] for block in blocks], pictures[part])
+    rest, count = iter(pictures), 0
+    while part := list(islice(rest, few)):
+        _fill_pixels([block["pixels"][count : count + len(part)] for block in blocks], part)
+        count += len(part)
+    blocks = [block[:count] for block in blocks]
     for block, resolution in zip(blocks, resolutions, strict=True):
         block["head"], block["tail"] = layout(resolution)[1:]
-        rows = block.view(np.uint8).reshape(len(block), block.itemsize)
+        rows = block.view(np.uint8).reshape(count, block.itemsize)
         block["crc"] = _masked_crc(rows[:, FRAME:-4])
     return blocks
 

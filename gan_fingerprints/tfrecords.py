@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from functools import cached_property, partial
 from pathlib import Path
@@ -27,21 +27,25 @@ def _write_chunk(
     jobs: Sequence[tuple[int, Any]],
 ) -> tuple[int, int, list[Any]]:
     """In a worker: reads images and writes their records to where they belong if none is bad."""
-    pictures, outcomes = [], []
-    for _, item in jobs:
-        try:
-            picture, outcome = read(item)
-        except ImageError as error:
-            if not skip_bad:
-                raise
-            outcome = error
-        else:
-            pictures.append(_fitting(picture, resolutions[0]))
-        outcomes.append(outcome)
+    outcomes: list[Any] = []
+
+    def pictures() -> Iterator[np.ndarray]:
+        for _, item in jobs:
+            try:
+                picture, outcome = read(item)
+            except ImageError as error:
+                if not skip_bad:
+                    raise
+                outcomes.append(error)
+            else:
+                outcomes.append(outcome)
+                yield _fitting(picture, resolutions[0])
+
     place = jobs[0][0]
-    for path, records in zip(paths, encode(pictures, resolutions), strict=True):
+    blocks = encode(pictures(), len(jobs), resolutions)
+    for path, records in zip(paths, blocks, strict=True):
         write_at(path, place * records.itemsize, records)
-    return place, len(pictures), outcomes
+    return place, len(blocks[0]), outcomes
 
 
 def _fitting(picture: np.ndarray, resolution: int) -> np.ndarray:
@@ -135,9 +139,8 @@ class Writer:
 
     def _write_waiting(self) -> None:
         if self._waiting:
-            for file, records in zip(
-                self._files, encode(self._waiting, self.resolutions), strict=True
-            ):
+            blocks = encode(self._waiting, len(self._waiting), self.resolutions)
+            for file, records in zip(self._files, blocks, strict=True):
                 file.append(records)
             self._waiting = []
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -185,3 +186,90 @@ def test_init_from_starts_with_old_weights(data, finished, tmp_path, run_script)
     assert wide.returncode == 2
     assert "its fmap_max is 8, expected 16" in wide.stderr
     assert not (tmp_path / "wide").exists()
+
+
+def refused(run_script, *arguments):
+    done = run_script("ProGAN/run.py", *arguments, check=False)
+    assert done.returncode == 2
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert "Traceback" not in done.stderr
+    return errors[0]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--resolution", 16], "missing, the data set holds 4x4, 8x8"),
+        (["--resolution", 12], "found '12', expected a power of two"),
+        (["--lod_initial_resolution", 16], "expected at most that"),
+        (["--minibatch", 6], "6 images per device are not a multiple of --mbstd_group_size 4"),
+        (["--use_labels", 1], "the data set has no labels"),
+        (["--num_gpus", 3, "--minibatch", 12], "found 0 GPUs"),
+        (["--mixed_precision", "float8"], "found 'float8', expected float32 or bfloat16"),
+        (["--total_kimgs", 3], "did you mean --total_kimg"),
+        (["--init_from", "none.safetensors"], "found nothing, expected a file"),
+    ],
+)
+def test_bad_flags_are_refused_before_anything_is_written(
+    data, tmp_path, run_script, flags, message
+):
+    out = tmp_path / "out"
+    arguments = ["--app", "train", "--training_data_dir", data, "--out_model_dir", out, *flags]
+    assert message in refused(run_script, *arguments)
+    assert not out.exists()
+
+
+def test_missing_level_is_named(data, tmp_path, run_script):
+    shutil.copytree(data, tmp_path / "copy")
+    (tmp_path / "copy" / "real-r03.tfrecords").unlink()
+    error = refused(
+        run_script, "--app", "train", "--training_data_dir", tmp_path / "copy",
+        "--out_model_dir", tmp_path / "out",
+    )  # fmt: skip
+    assert "real-r03.tfrecords" in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_generation_refuses_what_it_cannot_use(finished, tmp_path, run_script):
+    model = finished / "network-final.safetensors"
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "x").write_text("")
+    for flags, message in (
+        (["--model_path", tmp_path / "none"], "found nothing, expected a file"),
+        (["--model_path", finished / "settings.json"], "not a network file of ours"),
+        (["--model_path", model, "--num_pngs", 0], "found '0'"),
+        (["--model_path", model, "--out_image_dir", taken], "already exists"),
+        (["--model_path", model, "--out_image_dir", taken / "x" / "y"], "is a file"),
+    ):
+        error = refused(run_script, "--app", "gen", "--out_image_dir", tmp_path / "out", *flags)
+        assert message in error
+        assert not (tmp_path / "out").exists()
+
+
+def test_dry_run_writes_nothing(data, tmp_path, run_script):
+    out = tmp_path / "out"
+    done = run_script(
+        "ProGAN/run.py", "--app", "train", "--training_data_dir", data, "--out_model_dir", out,
+        "--dry_run",
+    )  # fmt: skip
+    assert '"total_kimg": 12000.0' in done.stdout
+    assert not out.exists()
+
+
+@pytest.mark.slow
+def test_the_paper_configuration_takes_three_steps(tmp_path, photo_crops, run_script):
+    photos = photo_crops(tmp_path / "photos", 40, 128)
+    run_script("ProGAN/dataset_tool.py", "create_from_images", tmp_path / "data", photos)
+    run_script(
+        "ProGAN/run.py", "--app", "train", "--training_data_dir", tmp_path / "data",
+        "--out_model_dir", tmp_path / "out", "--lod_initial_resolution", 128,
+        "--minibatch_repeats", 1, "--total_kimg", 0.096, "--tick_kimg", 0.096, timeout=1200,
+    )  # fmt: skip
+    log = (tmp_path / "out" / "log.txt").read_text()
+    assert "lod 0.00 minibatch 32" in log
+    assert "skipped_steps 0" in log
+    arrays = safetensors.numpy.load_file(tmp_path / "out" / "network-final.safetensors")
+    assert arrays["4x4_Dense/weight"].shape == (512, 8192)
+    assert arrays["128x128_Conv1/weight"].shape == (3, 3, 128, 128)

@@ -268,3 +268,24 @@ def test_help_is_quick(run_script):
             assert "usage:" in run_script(script, "--help").stdout
             seconds.append(time.monotonic() - start)
         assert min(seconds) < 1, script
+
+
+@pytest.mark.slow
+def test_the_paper_configuration_takes_three_steps(tmp_path, photo_crops, run_script):
+    for source in ("real", "fake"):
+        photo_crops(tmp_path / "in" / source, 40, 128, seed=len(source))
+    run_script(
+        "classifier/data_preparation.py",
+        "--in_dir",
+        tmp_path / "in",
+        "--out_dir",
+        tmp_path / "data",
+    )
+    run_script(
+        "classifier/run.py", "--app", "train", "--training_data_dir", tmp_path / "data",
+        "--validation_data_dir", tmp_path / "data", "--out_model_dir", tmp_path / "out",
+        "--total_kimg", 0.096, "--tick_kimg", 0.096,
+    )  # fmt: skip
+    log = (tmp_path / "out" / "log.txt").read_text()
+    assert "tick 1 kimg 0.10 minibatch 32" in log
+    assert "skipped_steps 0" in log
