@@ -7,6 +7,7 @@ import platform
 import resource
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from statistics import median
 from typing import Any
 
@@ -23,12 +24,17 @@ def seconds_per_call(function: Callable[[], Any], calls: int) -> float:
 
 def matmul_rate(size: int = 4096) -> float:
     """Float32 multiply-adds per second of one large matrix product."""
+    product = _square(size)
+    product()
+    return size**3 / seconds_per_call(product, 2)
+
+
+@lru_cache
+def _square(size: int) -> Callable[[], Any]:
     import tensorflow as tf
 
     matrix = tf.random.normal([size, size])
-    product = tf.function(lambda: matrix @ matrix)
-    product()
-    return size**3 / seconds_per_call(product, 2)
+    return tf.function(lambda: matrix @ matrix)
 
 
 def paired_ratio(

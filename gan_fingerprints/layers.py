@@ -118,9 +118,15 @@ class EqualizedDenseTo4x4(_Equalized):
 
 
 def _sum_of_shifts(weight: tf.Tensor) -> tf.Tensor:
-    """The k×k kernel summed over its four one-pixel shifts: [k+1, k+1, …]."""
-    padded = tf.pad(weight, [[1, 1], [1, 1], [0, 0], [0, 0]])
-    return padded[1:, 1:] + padded[:-1, 1:] + padded[1:, :-1] + padded[:-1, :-1]
+    """The k×k kernel summed over its four one-pixel shifts: [k+1, k+1, …].
+
+    As two matrix products, since the gradient of slices is slow.
+    """
+    k, _, *channels = weight.shape
+    shifts = tf.constant(np.eye(k + 1, k) + np.eye(k + 1, k, -1), weight.dtype)
+    rows = tf.matmul(shifts, tf.reshape(weight, [k, -1]))
+    both = tf.matmul(shifts, tf.reshape(rows, [k + 1, k, -1]))
+    return tf.reshape(both, [k + 1, k + 1, *channels])
 
 
 def _upscale_conv2d(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:

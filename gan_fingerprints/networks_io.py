@@ -64,7 +64,7 @@ def save(
     }
     header["sha256"] = _checksum(header, arrays)
     with whole_file(path) as partial:
-        safetensors.numpy.save_file(arrays, partial, {HEADER_KEY: json.dumps(header)})
+        partial.write_bytes(safetensors.numpy.save(arrays, {HEADER_KEY: json.dumps(header)}))
 
 
 def load(path: str | Path, kinds: Mapping[str, Callable[..., keras.Model]], flag: str) -> Loaded:

@@ -7,6 +7,7 @@ TensorFlow is imported by the methods that need it, after the arguments are know
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import importlib.metadata
 import json
 import platform
@@ -14,7 +15,7 @@ import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
@@ -138,6 +139,7 @@ class Run:
         self._last_save = time.monotonic()
         self._stop_requested = False
         self._started = time.monotonic()
+        self._lock = _locked(folder)
 
     def path(self, name: str) -> Path:
         """A file of this run."""
@@ -230,11 +232,16 @@ class Run:
             "versions": versions(),
         }
 
+    def close(self) -> None:
+        """Ends the progress bar and lets other processes have the folder."""
+        if self.bar:
+            self.bar.close()
+        self._lock.close()
+
     def finish(self) -> None:
         """Saves a last time and leaves the marker that the run is complete."""
-        assert self.bar is not None
         self.save()
-        self.bar.close()
+        self.close()
         self._writer.close()
         seconds = round(time.monotonic() - self._started, 1)
         write_json(
@@ -282,6 +289,20 @@ def open_run(
         folder.mkdir(parents=True, exist_ok=True)
         write_json(file, {**settings, "versions": versions()})
     return Run(folder, settings, execution.checkpoint_minutes)
+
+
+def _locked(folder: Path) -> IO[str]:
+    """A lock on a run folder that the system lifts when this process ends, however it ends."""
+    file = (folder / ".lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise UserError(
+            f"--out_model_dir {folder}: another process is training in this folder; wait for it "
+            "or stop it, or name a new folder"
+        ) from None
+    return file
 
 
 def _stored(file: Path) -> dict[str, Any]:

@@ -212,9 +212,9 @@ def drop_labels(folder):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda folder: cut_records(folder, 100_000), "100000 bytes where the manifest states"),
-        (lambda folder: next(folder.glob("*.tfrecords")).unlink(), "no .tfrecords files"),
-        (drop_labels, "where the manifest states|labels for"),
+        (lambda folder: cut_records(folder, 100_000), "ends in the middle of record|bytes, expected"),
+        (lambda folder: next(folder.glob("*.tfrecords")).unlink(), "expected a data set"),
+        (drop_labels, "bytes, expected|labels, expected"),
         (lambda folder: next(folder.glob("*.labels")).unlink(), "labels"),
     ],
 )

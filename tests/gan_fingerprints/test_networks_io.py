@@ -37,6 +37,11 @@ def test_round_trip(network, saved):
     np.testing.assert_array_equal(loaded.network(x), network(x))
 
 
+def test_the_file_is_as_readable_as_any(saved, tmp_path):
+    (tmp_path / "other").write_text("")
+    assert saved.stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 def test_other_tools_can_read_it(network, saved):
     arrays = safetensors.numpy.load_file(saved)
     assert set(arrays) == {v.path.partition("/")[2] for v in network.variables}

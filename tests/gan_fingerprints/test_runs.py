@@ -136,12 +136,12 @@ def test_a_checkpoint_restores_everything(tmp_path):
     optimizer.apply([tf.ones([2])], weights)
     counter.assign(3000)
     run.save()
-    run.bar.close()
+    run.close()
 
     fresh = state()
     again = open_run(tmp_path / "run", resume=True)
     start(again, *fresh)
-    again.bar.close()
+    again.close()
     assert int(fresh[0]) == 3000
     np.testing.assert_array_equal(fresh[1][0].numpy(), weights[0].numpy())
     for a, b in zip(fresh[2].variables, optimizer.variables, strict=True):
@@ -151,7 +151,10 @@ def test_a_checkpoint_restores_everything(tmp_path):
 
 def test_run_folder_refusals(tmp_path):
     folder = tmp_path / "run"
-    open_run(folder)
+    run = open_run(folder)
+    with pytest.raises(UserError, match="another process is training in this folder"):
+        open_run(folder, resume=True)
+    run.close()
     with pytest.raises(UserError, match="add --resume to continue it"):
         open_run(folder)
     changed = json.loads(json.dumps(SETTINGS))

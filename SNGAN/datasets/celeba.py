@@ -1,0 +1,22 @@
+"""CelebA: writes the image list, and is the data set of that name in configurations."""
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[2])  # runs from any folder
+
+from gan_fingerprints import commands
+from SNGAN.datasets import listing
+
+IMAGE_LIST = "celeba_align_png_cropped_image_list.txt"
+
+
+class CelebADataset(listing.ListedImages):
+    """The images that celeba.py listed."""
+
+    image_list = IMAGE_LIST
+
+
+if __name__ == "__main__":
+    commands.run(lambda: listing.main(IMAGE_LIST, "CelebA (aligned, cropped to 128x128)"))

@@ -1,0 +1,7 @@
+"""Any folder of images: all of them, sorted, unless --image_list names some and their classes."""
+
+from SNGAN.datasets import listing
+
+
+class FolderDataset(listing.ListedImages):
+    """Every image of a folder."""

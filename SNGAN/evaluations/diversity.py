@@ -1,0 +1,58 @@
+"""Measures whether a generator has collapsed: how far its images are from each other."""
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[2])  # runs from any folder
+
+import json
+
+import numpy as np
+
+from gan_fingerprints import commands, images
+from SNGAN.datasets.listing import decode
+
+DESCRIPTION = """\
+Mean distance between the pixels of two images of a folder, over all pairs of the first N images,
+for generated and for real ones. A share well below 1 means that the generated images resemble
+each other: the generator has collapsed.
+
+  python3 evaluations/diversity.py --generated gen/small --real ../faces --num_images 1000"""
+
+
+def mean_pairwise_distance(pixels: np.ndarray) -> float:
+    """Mean over all pairs of ‖a - b‖₂ / √(values per image).
+
+    pixels: [N, ...], N ≥ 2; the distance has their unit.
+    """
+    flat = pixels.reshape(len(pixels), -1).astype(np.float64)
+    flat -= flat.mean(axis=0)
+    squares = np.sum(flat * flat, axis=1)
+    distances = np.sqrt(np.maximum(squares[:, None] + squares - 2 * flat @ flat.T, 0))
+    np.fill_diagonal(distances, 0)
+    return float(distances.sum() / (len(flat) * (len(flat) - 1)) / np.sqrt(flat.shape[1]))
+
+
+def main() -> None:
+    parser = commands.Parser(description=DESCRIPTION)
+    parser.add_argument("--generated", required=True, metavar="DIR", help="folder of images")
+    parser.add_argument("--real", required=True, metavar="DIR",
+                        help="folder of images; resized to the generated ones' size")  # fmt: skip
+    parser.add_argument("--num_images", type=commands.positive_int, default=1000, metavar="N",
+                        help="images of each folder, sorted by name (2 or more)")  # fmt: skip
+    arguments = parser.parse_args()
+    found, side = {}, None
+    for flag in ("generated", "real"):
+        paths = images.list_images(getattr(arguments, flag), f"--{flag}")[: arguments.num_images]
+        if len(paths) < 2:
+            raise commands.UserError(f"--{flag}: found one image, expected 2 or more")
+        side = side or images.read_image(paths[0]).shape[0]
+        pixels = np.stack([decode(path, side) for path in paths])
+        found[flag] = {"images": len(paths), "distance": round(mean_pairwise_distance(pixels), 3)}
+    share = found["generated"]["distance"] / found["real"]["distance"]
+    print(json.dumps({**found, "share": round(share, 4)}, indent=2))
+
+
+if __name__ == "__main__":
+    commands.run(main)

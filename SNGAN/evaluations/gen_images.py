@@ -1,0 +1,96 @@
+"""Generates images with a trained SNGAN."""
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[2])  # runs from any folder
+
+import argparse
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from tqdm import tqdm
+
+from gan_fingerprints import commands, images
+from gan_fingerprints.commands import UserError
+from SNGAN import config as configuration
+
+DESCRIPTION = """\
+Generates images with a trained SNGAN: SNGAN_00000000.png, SNGAN_00000001.png, …
+
+  python3 evaluations/gen_images.py --config_path configs/sn_projection_celeba.yml \\
+      --snapshot models/faces/ResNetGenerator_150000.npz --results_dir gen/faces \\
+      --num_pngs 10000 --seed 0"""
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = commands.Parser(description=DESCRIPTION)
+    parser.add_argument("--config_path", required=True, metavar="FILE",
+                        help="configuration that the generator was trained with")  # fmt: skip
+    parser.add_argument("--snapshot", required=True, metavar="FILE",
+                        help="ResNetGenerator_ITERATION.npz, of ours or Chainer's")  # fmt: skip
+    parser.add_argument("--results_dir", required=True, metavar="DIR", help="new folder of images")
+    parser.add_argument("--num_pngs", type=commands.positive_int, default=10, metavar="N",
+                        help="images per class")  # fmt: skip
+    parser.add_argument("--seed", type=commands.seed, default=0, metavar="SEED",
+                        help="of the latents; the same seed gives the same images")  # fmt: skip
+    parser.add_argument("--classes", type=commands.count, nargs="+", default=[0], metavar="CLASS",
+                        help="classes to generate, one after the other")  # fmt: skip
+    parser.add_argument("--rows", type=commands.positive_int, metavar="N",
+                        help="with --columns: also a sheet of each class's first images, "
+                        "sheet_class_0.png, …")  # fmt: skip
+    parser.add_argument("--columns", type=commands.positive_int, metavar="N",
+                        help="see --rows")  # fmt: skip
+    return parser.parse_args()
+
+
+def check(arguments: argparse.Namespace, n_classes: int) -> None:
+    """UserError unless the flags fit each other and the configuration."""
+    known = max(n_classes, 1)
+    for label in arguments.classes:
+        if label >= known:
+            raise UserError(f"--classes {label}: expected 0 to {known - 1}; the generator of "
+                            f"{arguments.config_path} has {known}")  # fmt: skip
+    if (arguments.rows is None) != (arguments.columns is None):
+        raise UserError("--rows and --columns: found one of them, expected both or none")
+    if arguments.rows and arguments.rows * arguments.columns > arguments.num_pngs:
+        raise UserError(
+            f"--rows {arguments.rows} --columns {arguments.columns}: a sheet of more images than "
+            f"--num_pngs {arguments.num_pngs}; raise that, or make the sheet smaller"
+        )
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    config = configuration.load(arguments.config_path)
+    check(arguments, config.generator["n_classes"])
+    commands.existing_file(arguments.snapshot, "--snapshot")
+    folder = commands.new_output(arguments.results_dir, "--results_dir")
+    commands.load_tensorflow()
+    from SNGAN.evaluations import sampling
+
+    G = sampling.load_generator(config, arguments.snapshot)
+    random = np.random.RandomState(arguments.seed)
+    number, sheet = arguments.num_pngs, (arguments.rows or 0) * (arguments.columns or 0)
+    with (
+        commands.whole_folder(folder) as partial,
+        ThreadPoolExecutor() as writers,
+        tqdm(total=number * len(arguments.classes), unit="image", dynamic_ncols=True) as bar,
+    ):
+        for label in arguments.classes:
+            z, first = sampling.latents(random, G, number), []
+            for batch in sampling.pictures(G, z, np.full(number, label)):
+                paths = [partial / f"SNGAN_{bar.n + i:08d}.png" for i in range(len(batch))]
+                list(writers.map(images.write_png, paths, batch))
+                first += list(batch[: sheet - len(first)])
+                bar.update(len(batch))
+            if sheet:
+                grid = images.grid(np.stack(first), arguments.columns)
+                images.write_png(partial / f"sheet_class_{label}.png", grid)
+    total = number * len(arguments.classes)
+    print(f"wrote {total} images of {G.size}x{G.size} pixels to {folder}")
+
+
+if __name__ == "__main__":
+    commands.run(main)

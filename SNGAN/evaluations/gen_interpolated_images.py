@@ -1,0 +1,100 @@
+"""Generates sheets of images between two latents, or between two classes, with a trained SNGAN."""
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[2])  # runs from any folder
+
+import argparse
+
+import numpy as np
+
+from gan_fingerprints import commands, images
+from gan_fingerprints.commands import UserError
+from SNGAN import config as configuration
+
+DESCRIPTION = """\
+Generates images between two latents, or between two classes: one row per pair, as single images
+(SNGAN_interpolated_ROW_COLUMN.png) and as a sheet (interpolated.png).
+
+  python3 evaluations/gen_interpolated_images.py --config_path configs/small_32.yml \\
+      --snapshot models/small/ResNetGenerator_2500.npz --results_dir gen/between --rows 4"""
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = commands.Parser(description=DESCRIPTION)
+    parser.add_argument("--config_path", required=True, metavar="FILE",
+                        help="configuration that the generator was trained with")  # fmt: skip
+    parser.add_argument("--snapshot", required=True, metavar="FILE",
+                        help="ResNetGenerator_ITERATION.npz, of ours or Chainer's")  # fmt: skip
+    parser.add_argument("--results_dir", required=True, metavar="DIR", help="new folder of images")
+    parser.add_argument("--seed", type=commands.seed, default=0, metavar="SEED",
+                        help="of the latents")  # fmt: skip
+    parser.add_argument("--rows", type=commands.positive_int, default=8, metavar="N",
+                        help="pairs of latents; with two classes, latents")  # fmt: skip
+    parser.add_argument("--columns", type=commands.positive_int, default=8, metavar="N",
+                        help="steps of a row, both ends included (2 or more)")  # fmt: skip
+    parser.add_argument("--classes", type=commands.count, nargs="+", default=[0], metavar="CLASS",
+                        help="one class: between latents; two: from one class to the other, with "
+                        "the latent fixed")  # fmt: skip
+    return parser.parse_args()
+
+
+def check(arguments: argparse.Namespace, n_classes: int) -> None:
+    """UserError unless the flags fit each other and the configuration."""
+    known = max(n_classes, 1)
+    for label in arguments.classes:
+        if label >= known:
+            raise UserError(f"--classes {label}: expected 0 to {known - 1}; the generator of "
+                            f"{arguments.config_path} has {known}")  # fmt: skip
+    if len(arguments.classes) > 2:
+        raise UserError(f"--classes: found {len(arguments.classes)} classes, expected one or two")
+    if arguments.columns < 2:
+        raise UserError("--columns 1: expected 2 or more, for the two ends of a row")
+
+
+def inputs(
+    ends: np.ndarray, classes: list[int], n_classes: int, columns: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Latents and class mixtures of a sheet, row by row.
+
+    Args:
+        ends: float32 [2, rows, dim_z]; the second half is not used with two classes.
+
+    Returns:
+        z float32 [rows · columns, dim_z], mixtures float32 [rows · columns, n_classes].
+    """
+    share = np.linspace(0, 1, columns, dtype=np.float32)[None, :, None]
+    first, last = ends[0][:, None], ends[1 if len(classes) == 1 else 0][:, None]
+    z = (1 - share) * first + share * last  # [rows, columns, dim_z]
+    one_hot = np.eye(max(n_classes, 1), dtype=np.float32)
+    mixture = (1 - share) * one_hot[classes[0]] + share * one_hot[classes[-1]]
+    mixture = np.broadcast_to(mixture, (*z.shape[:2], mixture.shape[-1]))
+    return z.reshape(-1, z.shape[-1]), mixture.reshape(-1, mixture.shape[-1])
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    config = configuration.load(arguments.config_path)
+    check(arguments, config.generator["n_classes"])
+    commands.existing_file(arguments.snapshot, "--snapshot")
+    folder = commands.new_output(arguments.results_dir, "--results_dir")
+    commands.load_tensorflow()
+    from SNGAN.evaluations import sampling
+
+    G = sampling.load_generator(config, arguments.snapshot)
+    rows, columns = arguments.rows, arguments.columns
+    ends = sampling.latents(np.random.RandomState(arguments.seed), G, 2 * rows)
+    z, mixture = inputs(ends.reshape(2, rows, -1), arguments.classes, G.n_classes, columns)
+    pictures = np.concatenate(list(sampling.pictures(G, z, mixture)))
+    with commands.whole_folder(folder) as partial:
+        for i, picture in enumerate(pictures):
+            name = f"SNGAN_interpolated_{i // columns:03d}_{i % columns:03d}.png"
+            images.write_png(partial / name, picture)
+        images.write_png(partial / "interpolated.png", images.grid(pictures, columns))
+    print(f"wrote {rows} rows of {columns} images to {folder}")
+
+
+if __name__ == "__main__":
+    commands.run(main)

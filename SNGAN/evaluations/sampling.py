@@ -1,0 +1,55 @@
+"""What the programs of this folder share: a generator from its configuration and snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from SNGAN import snapshots
+from SNGAN.config import Config
+from SNGAN.gen_models.resnet import ResNetGenerator
+
+BATCH = 16
+
+
+def load_generator(config: Config, snapshot: str) -> ResNetGenerator:
+    """The generator of a configuration, filled from an npz of ours or Chainer's.
+
+    Raises:
+        UserError: the file cannot be read, or is of a network of another shape.
+    """
+    arrays = snapshots.read(snapshot, "--snapshot")
+    keras.config.set_dtype_policy("float32")
+    G = ResNetGenerator(**config.generator)
+    snapshots.fill(G, arrays, f"--snapshot {snapshot}")
+    return G
+
+
+def latents(random: np.random.RandomState, G: ResNetGenerator, number: int) -> np.ndarray:
+    """float32 [number, dim_z]; one after the other, as published, so `number` does not matter."""
+    if G.distribution == "uniform":
+        return random.uniform(-1, 1, (number, G.dim_z)).astype(np.float32)
+    return random.randn(number, G.dim_z).astype(np.float32)
+
+
+def to_uint8(images: np.ndarray) -> np.ndarray:
+    """float in [-1, 1] → uint8, cut off instead of rounded, as published for this GAN."""
+    return np.clip(images * 127.5 + 127.5, 0, 255).astype(np.uint8)
+
+
+def pictures(G: ResNetGenerator, z: np.ndarray, classes: np.ndarray) -> Iterator[np.ndarray]:
+    """Batches of generated images, uint8 [≤ 16, size, size, 3].
+
+    Args:
+        z: float32 [N, dim_z].
+        classes: int [N], or mixtures of classes float32 [N, n_classes].
+    """
+    step = tf.function(lambda z, y: G(z, y))
+    for start in range(0, len(z), BATCH):
+        part = [a[start : start + BATCH] for a in (z, classes)]
+        number = len(part[0])
+        padded = [np.concatenate([a, np.repeat(a[-1:], BATCH - number, axis=0)]) for a in part]
+        yield to_uint8(step(*padded).numpy()[:number])

@@ -1,0 +1,292 @@
+"""Layers of SNGAN that Keras lacks: spectral normalization and Chainer's kinds of batch norm.
+
+Every layer and variable is named as in the published snapshots, so that a variable's path is its
+key there. Convolutions are NHWC with weights [k, k, in, out]; linear weights are [out, in].
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import keras
+import tensorflow as tf
+
+from gan_fingerprints.layers import box_downscale, box_upscale
+
+Resample = Literal["up", "down"] | None
+
+SQRT2 = math.sqrt(2)
+BATCH_NORM_EPSILON = 2e-5
+BATCH_NORM_DECAY = 0.9
+# Where the smaller side is at least this, resampling inside one strided convolution is faster: at
+# 64 px and 128 channels 2.3 times, at 8 px and below it is several times slower (on a CPU).
+FUSE_FROM_SIDE = 16
+
+
+def glorot_uniform(gain: float) -> keras.initializers.Initializer:
+    """U(-a, a) with a = gain·√(6 / (fan_in + fan_out)) (Glorot and Bengio 2010)."""
+    return keras.initializers.VarianceScaling(gain * gain, mode="fan_avg", distribution="uniform")
+
+
+def _sum_of_shifts(weight: tf.Tensor) -> tf.Tensor:
+    """A 3×3 kernel summed over its four one-pixel shifts: [4, 4, in, out]."""
+    padded = tf.pad(weight, [[1, 1], [1, 1], [0, 0], [0, 0]])
+    return padded[1:, 1:] + padded[:-1, 1:] + padded[1:, :-1] + padded[:-1, :-1]
+
+
+def convolve(x: tf.Tensor, weight: tf.Tensor, resample: Resample = None) -> tf.Tensor:
+    """Zero-padded convolution, of the ×2 repeated image ("up") or followed by a 2×2 mean ("down").
+
+    A 1×1 convolution commutes with both, so it runs at the smaller side. A 3×3 one is fused with
+    them from FUSE_FROM_SIDE on: 2.25 times fewer multiplications, the same result.
+
+    Args:
+        x: float [N, H, W, in].
+        weight: float [k, k, in, out], k 1 or 3.
+    """
+    height, width = x.shape[1], x.shape[2]
+    kernel_size, outputs = weight.shape[0], weight.shape[3]
+    if kernel_size == 1 or resample is None:
+        x = box_downscale(x) if resample == "down" else x
+        x = tf.nn.conv2d(x, weight, strides=1, padding="SAME")
+        return box_upscale(x) if resample == "up" else x
+    if resample == "up" and height >= FUSE_FROM_SIDE:
+        kernel = tf.transpose(_sum_of_shifts(weight[::-1, ::-1]), [0, 1, 3, 2])
+        shape = tf.stack([tf.shape(x)[0], 2 * height, 2 * width, outputs])
+        return tf.nn.conv2d_transpose(x, kernel, shape, strides=2, padding="SAME")
+    if resample == "down" and height >= 2 * FUSE_FROM_SIDE:
+        return tf.nn.conv2d(x, _sum_of_shifts(weight) * 0.25, strides=2, padding="SAME")
+    if resample == "up":
+        return tf.nn.conv2d(box_upscale(x), weight, strides=1, padding="SAME")
+    return box_downscale(tf.nn.conv2d(x, weight, strides=1, padding="SAME"))
+
+
+class Conv2D(keras.layers.Layer):
+    """Zero-padded convolution with bias, optionally resampling (see `convolve`).
+
+    Args:
+        filters: number of output channels.
+        kernel_size: side of the kernel, 1 or 3.
+        gain: factor on the Glorot initialization.
+        resample: "up", "down" or None.
+    """
+
+    def __init__(self, filters: int, kernel_size: int = 3, gain: float = 1.0,
+                 resample: Resample = None, **kwargs) -> None:  # fmt: skip
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.gain = gain
+        self.resample = resample
+
+    def build(self, input_shape) -> None:
+        shape = (self.kernel_size, self.kernel_size, input_shape[-1], self.filters)
+        self.W = self.add_weight(name="W", shape=shape, initializer=glorot_uniform(self.gain))
+        self.b = self.add_weight(name="b", shape=(self.filters,), initializer="zeros")
+
+    def call(self, x):
+        x = convolve(x, tf.convert_to_tensor(self.W), self.resample)
+        return tf.nn.bias_add(x, tf.convert_to_tensor(self.b))
+
+
+class Linear(keras.layers.Layer):
+    """Dense layer with bias: [N, in] → [N, units]; `W` float32 [units, in]."""
+
+    def __init__(self, units: int, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.units = units
+
+    def build(self, input_shape) -> None:
+        shape = (self.units, input_shape[-1])
+        self.W = self.add_weight(name="W", shape=shape, initializer=glorot_uniform(1.0))
+        self.b = self.add_weight(name="b", shape=(self.units,), initializer="zeros")
+
+    def call(self, x):
+        x = tf.matmul(x, tf.convert_to_tensor(self.W), transpose_b=True)
+        return tf.nn.bias_add(x, tf.convert_to_tensor(self.b))
+
+
+def _unit(x: tf.Tensor) -> tf.Tensor:
+    return x / (tf.norm(x) + 1e-12)
+
+
+def power_iteration(matrix: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """One step towards the largest singular value of a matrix (Miyato et al. 2018, appendix A).
+
+    Args:
+        matrix: float32 [rows, columns].
+        u: float32 [1, columns], the estimate of the right singular vector so far.
+
+    Returns:
+        σ, a scalar whose gradient flows through the matrix only, and the new u.
+    """
+    v = tf.stop_gradient(_unit(tf.matmul(u, matrix, transpose_b=True)))  # [1, rows]
+    product = tf.matmul(v, matrix)
+    u = tf.stop_gradient(_unit(product))
+    return tf.reduce_sum(product * u), u
+
+
+class _SpectralNorm(keras.layers.Layer):
+    """A weight `W` divided by its largest singular value, and the vector `u` that estimates it.
+
+    Both are float32 whatever the precision of the layer's arithmetic.
+    """
+
+    def add_weights(self, shape: tuple[int, ...], outputs: int, gain: float = 1.0) -> None:
+        self.W = self.add_weight(
+            name="W", shape=shape, initializer=glorot_uniform(gain), autocast=False
+        )
+        self.u = self.add_weight(
+            name="u", shape=(1, outputs), initializer=keras.initializers.RandomNormal(stddev=1.0),
+            trainable=False, autocast=False, aggregation="only_first_replica",
+        )  # fmt: skip
+
+    def normalized(self, training: bool) -> tf.Tensor:
+        """W / σ after one power iteration, which is remembered in training only."""
+        weight = tf.convert_to_tensor(self.W)
+        if len(weight.shape) == 4:
+            matrix = tf.reshape(weight, [-1, weight.shape[3]])  # [k·k·in, out]
+        else:
+            matrix = tf.transpose(weight)  # [in, out]
+        sigma, u = power_iteration(matrix, tf.convert_to_tensor(self.u))
+        if training:
+            self.u.assign(u)
+        return tf.cast(weight / sigma, self.compute_dtype)
+
+
+class SNConv2D(_SpectralNorm):
+    """`Conv2D` with spectral normalization."""
+
+    def __init__(self, filters: int, kernel_size: int = 3, gain: float = 1.0,
+                 resample: Resample = None, **kwargs) -> None:  # fmt: skip
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.gain = gain
+        self.resample = resample
+
+    def build(self, input_shape) -> None:
+        shape = (self.kernel_size, self.kernel_size, input_shape[-1], self.filters)
+        self.add_weights(shape, self.filters, self.gain)
+        self.b = self.add_weight(name="b", shape=(self.filters,), initializer="zeros")
+
+    def call(self, x, training: bool = False):
+        x = convolve(x, self.normalized(training), self.resample)
+        return tf.nn.bias_add(x, tf.convert_to_tensor(self.b))
+
+
+class SNLinear(_SpectralNorm):
+    """`Linear` with spectral normalization."""
+
+    def __init__(self, units: int, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.units = units
+
+    def build(self, input_shape) -> None:
+        self.add_weights((self.units, input_shape[-1]), self.units)
+        self.b = self.add_weight(name="b", shape=(self.units,), initializer="zeros")
+
+    def call(self, x, training: bool = False):
+        x = tf.matmul(x, self.normalized(training), transpose_b=True)
+        return tf.nn.bias_add(x, tf.convert_to_tensor(self.b))
+
+
+class SNEmbed(_SpectralNorm):
+    """Class weights [N, classes] to features [N, units], with spectral normalization."""
+
+    def __init__(self, units: int, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.units = units
+
+    def build(self, input_shape) -> None:
+        self.add_weights((input_shape[-1], self.units), input_shape[-1])
+
+    def call(self, classes, training: bool = False):
+        return tf.matmul(classes, self.normalized(training))
+
+
+class ClassRows(keras.layers.Layer):
+    """Class weights [N, classes] to one row each, [N, units]; `W` starts as a constant."""
+
+    def __init__(self, units: int, start: float, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.units = units
+        self.start = start
+
+    def build(self, input_shape) -> None:
+        shape, start = (input_shape[-1], self.units), keras.initializers.Constant(self.start)
+        self.W = self.add_weight(name="W", shape=shape, initializer=start, autocast=False)
+
+    def call(self, classes):
+        return tf.matmul(tf.cast(classes, tf.float32), tf.convert_to_tensor(self.W))
+
+
+class _BatchNorm(keras.layers.Layer):
+    """Statistics of the batch in training, running ones otherwise, both in float32.
+
+    As in Chainer, the running variance takes in the unbiased estimate m / (m - 1). `N` is a
+    counter that Chainer stores. Under data parallelism every replica normalizes its own share of
+    the batch, and the running statistics are the replicas' mean.
+    """
+
+    def add_statistics(self, channels: int, initial_variance: float) -> None:
+        running = {"shape": (channels,), "trainable": False, "autocast": False,
+                   "aggregation": "mean"}  # fmt: skip
+        self.avg_mean = self.add_weight(name="avg_mean", initializer="zeros", **running)
+        initializer = keras.initializers.Constant(initial_variance)
+        self.avg_var = self.add_weight(name="avg_var", initializer=initializer, **running)
+        self.N = self.add_weight(
+            name="N", shape=(), dtype="int64", initializer="zeros", trainable=False,
+            aggregation="only_first_replica",
+        )  # fmt: skip
+
+    def normalize(self, x, gamma, beta, training: bool):
+        """γ·(x - mean)/√(variance + ε) + β, gamma and beta float32 [C]."""
+        given = [] if training else [tf.convert_to_tensor(v) for v in (self.avg_mean, self.avg_var)]
+        mean, variance = given or ([], [])
+        x, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=x, scale=gamma, offset=beta, mean=mean, variance=variance,
+            epsilon=BATCH_NORM_EPSILON, is_training=training,
+        )  # fmt: skip
+        if training:
+            for average, now in ((self.avg_mean, mean), (self.avg_var, variance)):
+                average.assign(BATCH_NORM_DECAY * average + (1 - BATCH_NORM_DECAY) * now)
+        return x
+
+
+class BatchNorm(_BatchNorm):
+    """Batch norm with one learned scale and offset per channel."""
+
+    def build(self, input_shape) -> None:
+        shape = (input_shape[-1],)
+        self.gamma = self.add_weight(name="gamma", shape=shape, initializer="ones", autocast=False)
+        self.beta = self.add_weight(name="beta", shape=shape, initializer="zeros", autocast=False)
+        self.add_statistics(input_shape[-1], initial_variance=1.0)
+
+    def call(self, x, training: bool = False):
+        gamma, beta = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
+        return self.normalize(x, gamma, beta, training)
+
+
+class CategoricalBatchNorm(_BatchNorm):
+    """Batch norm with a learned scale and offset per class and channel (Dumoulin et al. 2017).
+
+    Call: x [N, H, W, C], classes float [N, n_classes] (one-hot, or a mixture of classes).
+    """
+
+    def build(self, input_shape) -> None:
+        channels = input_shape[-1]
+        self.gammas = ClassRows(channels, 1.0, name="gammas", dtype=self.dtype_policy)
+        self.betas = ClassRows(channels, 0.0, name="betas", dtype=self.dtype_policy)
+        self.add_statistics(channels, initial_variance=0.0)
+
+    def call(self, x, classes, training: bool = False):
+        gamma, beta = self.gammas(classes), self.betas(classes)  # [N, C]
+        if classes.shape[1] == 1:
+            # The same row for every image, so that the scaling costs nothing on top.
+            return self.normalize(x, gamma[0], beta[0], training)
+        channels = gamma.shape[1]
+        x = self.normalize(x, tf.ones([channels]), tf.zeros([channels]), training)
+        gamma, beta = (tf.cast(t, x.dtype)[:, None, None, :] for t in (gamma, beta))
+        return x * gamma + beta

@@ -1,0 +1,83 @@
+"""Snapshots in Chainer's layout: one npz whose keys are link paths, e.g. `block2/c1/W`.
+
+Convolutions are [out, in, k, k] there and [k, k, in, out] here; everything else is the same.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from gan_fingerprints.commands import UserError, existing_file, whole_file
+from gan_fingerprints.networks_io import named_variables
+
+if TYPE_CHECKING:
+    import keras
+
+
+def chainer_order(array: np.ndarray) -> np.ndarray:
+    """A weight of ours as Chainer keeps it."""
+    return np.transpose(array, [3, 2, 0, 1]) if array.ndim == 4 else array
+
+
+def our_order(array: np.ndarray) -> np.ndarray:
+    """A weight of Chainer's as ours."""
+    return np.transpose(array, [2, 3, 1, 0]) if array.ndim == 4 else array
+
+
+def arrays_of(network: keras.Model) -> dict[str, np.ndarray]:
+    """What a snapshot of the network holds: key → array."""
+    found = {name: np.asarray(v) for name, v in named_variables(network).items()}
+    return {name: chainer_order(array).copy() for name, array in found.items()}
+
+
+def write(path: str | Path, network: keras.Model) -> None:
+    """Writes a snapshot, whole or not at all."""
+    with whole_file(path) as partial, partial.open("wb") as file:
+        np.savez_compressed(file, **arrays_of(network))
+
+
+def read(path: str | Path, flag: str) -> dict[str, np.ndarray]:
+    """The arrays of an npz file; nothing in it can run code.
+
+    Raises:
+        UserError: no such file, or not an npz of plain arrays.
+    """
+    path = existing_file(path, flag)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{flag} {path}: not a snapshot, or damaged ({error}); expected an .npz file of "
+            "plain arrays that SNGAN/train.py or Chainer wrote"
+        ) from None
+
+
+def fill(network: keras.Model, arrays: Mapping[str, np.ndarray], origin: str) -> None:
+    """Sets every variable of a network from a snapshot's arrays.
+
+    Raises:
+        UserError: unless keys and shapes agree exactly; `origin` begins the message.
+    """
+    variables = named_variables(network)
+    for key in [*variables, *arrays]:
+        wanted = chainer_shape(variables[key]) if key in variables else "no such array"
+        found = arrays[key].shape if key in arrays else "nothing"
+        if wanted != found:
+            raise UserError(
+                f"{origin}: array {key}: found {found}, expected {wanted} for the "
+                f"{network.name} of the configuration; use the configuration it was trained with"
+            )
+    for key, variable in variables.items():
+        variable.assign(our_order(arrays[key]))
+
+
+def chainer_shape(variable: keras.Variable) -> tuple[int, ...]:
+    """The shape of a variable in a snapshot."""
+    shape = tuple(variable.shape)
+    return (shape[3], shape[2], shape[0], shape[1]) if len(shape) == 4 else shape

@@ -1,0 +1,123 @@
+"""Speed and memory of one iteration of SNGAN's training (128 px, ch 64, 5 D + 1 G, batch 8).
+
+The rate counts the multiply-adds that the layers really do, forward and backward, in the traced
+graph (power iterations left out), and is given as a share of the machine's float32
+matrix-multiplication rate, measured in turn in the same run.
+
+    python3 benchmarks/sngan.py --out sngan.json
+    python3 benchmarks/sngan.py --size 32 --ch 32 --batch 32 --n_dis 2
+"""
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
+
+import argparse
+import json
+
+import numpy as np
+
+from benchmarks import machine
+from gan_fingerprints import commands
+from SNGAN.config import SIZES, Config
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = commands.Parser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--size", type=int, choices=SIZES, default=128, help="side of the images")
+    parser.add_argument("--ch", type=commands.positive_int, default=64, help="width")
+    parser.add_argument("--batch", type=commands.positive_int, default=8, help="images per step")
+    parser.add_argument("--n_dis", type=commands.positive_int, default=5, help="D steps")
+    parser.add_argument("--mixed_precision", choices=("float32", "bfloat16"), default="float32",
+                        help="arithmetic of the layers")  # fmt: skip
+    parser.add_argument("--rounds", type=commands.positive_int, default=5, metavar="N",
+                        help="pairs of measurements; the median counts")  # fmt: skip
+    parser.add_argument("--out", metavar="FILE", help="write the results as JSON too")
+    return parser.parse_args()
+
+
+def configuration(arguments: argparse.Namespace) -> Config:
+    model = {"size": arguments.size, "ch": arguments.ch, "n_classes": 1}
+    return Config(
+        batchsize=arguments.batch, iteration=1, iteration_decay_start=1, seed=0,
+        display_interval=1, progressbar_interval=1, snapshot_interval=1, evaluation_interval=1,
+        generator={**model, "dim_z": 128}, discriminator=model, dataset="FolderDataset",
+        image_list=None, alpha=2e-4, beta1=0.0, beta2=0.9, n_dis=arguments.n_dis,
+        n_gen_samples=arguments.batch, conditional=False, loss_type="hinge",
+    )  # fmt: skip
+
+
+def multiply_adds(graph) -> int:
+    """Of the layers' convolutions and products in a graph, as it was traced."""
+    total = 0
+    for op in graph.get_operations():
+        if op.type == "MatMul" and min(x.shape[0] for x in op.inputs) > 1:
+            inner = op.inputs[0].shape[0 if op.get_attr("transpose_a") else 1]
+            total += inner * op.outputs[0].shape.num_elements()
+        elif op.type == "Conv2D":
+            total += op.inputs[1].shape.num_elements() * pixels_of(op.outputs[0])
+        elif op.type == "Conv2DBackpropInput":
+            total += op.inputs[1].shape.num_elements() * pixels_of(op.inputs[2])
+        elif op.type == "Conv2DBackpropFilter":
+            total += op.outputs[0].shape.num_elements() * pixels_of(op.inputs[2])
+    return total
+
+
+def pixels_of(tensor) -> int:
+    return int(np.prod(tensor.shape[:3]))
+
+
+def iteration_of(config: Config):
+    """One iteration as a function, and its multiply-adds."""
+    import tensorflow as tf
+
+    from SNGAN.updater import Updater
+
+    updater = Updater(config, tf.distribute.get_strategy())
+    updater.set_learning_rate(config.alpha)
+    shape = (config.batchsize, config.size, config.size, 3)
+    pixels = np.random.RandomState(0).randint(256, size=shape).astype(np.uint8)
+    inputs = (tf.constant(pixels), tf.zeros([config.batchsize, 1]))
+    work = multiply_adds(updater.update_G.get_concrete_function().graph)
+    work += config.n_dis * multiply_adds(updater.update_D.get_concrete_function(*inputs).graph)
+
+    def iteration():
+        updater.update_G()
+        return [updater.update_D(*inputs) for _ in range(config.n_dis)][-1]
+
+    iteration()
+    return iteration, work
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    commands.load_tensorflow()
+    import keras
+
+    policy = "mixed_bfloat16" if arguments.mixed_precision == "bfloat16" else "float32"
+    keras.config.set_dtype_policy(policy)
+    config = configuration(arguments)
+    iteration, work = iteration_of(config)
+    share = machine.paired_ratio(
+        lambda: work / machine.seconds_per_call(iteration, 1), machine.matmul_rate, arguments.rounds
+    )
+    results = {
+        "machine": machine.describe(),
+        "settings": vars(arguments),
+        "multiply_adds": work,
+        "seconds_per_iteration": round(work / share["rate"], 3),
+        "real_images_per_second": round(share["rate"] / work * config.images_per_iteration, 2),
+        "training_of_matmul": share,
+        "peak_memory_mib": machine.peak_memory_mib(),
+    }
+    text = json.dumps(results, indent=2)
+    print(text)
+    if arguments.out:
+        with commands.whole_file(arguments.out) as partial:
+            partial.write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    commands.run(main)
