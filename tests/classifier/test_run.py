@@ -212,7 +212,7 @@ def drop_labels(folder):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda folder: cut_records(folder, 100_000), "ends in the middle of record|bytes, expected"),
+        (lambda folder: cut_records(folder, 100_000), "middle of record|bytes, expected"),
         (lambda folder: next(folder.glob("*.tfrecords")).unlink(), "expected a data set"),
         (drop_labels, "bytes, expected|labels, expected"),
         (lambda folder: next(folder.glob("*.labels")).unlink(), "labels"),
