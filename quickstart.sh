@@ -28,9 +28,9 @@ move_last "$out/real" 300 "$out/validation/real"
 mkdir -p "$out/training" && ln -s ../real "$out/training/real"
 
 for seed in 0 1; do
-    step "ProGAN with seed $seed: training, then generating 2,000 images"
-    "$python" ProGAN/run.py --app train --preset small --total_kimg 60 \
-        --lod_training_kimg 8 --lod_transition_kimg 8 --fmap_max 32 --fmap_base 256 \
+    step "ProGAN with seed $seed: training, then generating 3,000 images"
+    "$python" ProGAN/run.py --app train --preset small --fmap_base 128 --fmap_max 32 \
+        --total_kimg 40 --lod_training_kimg 5 --lod_transition_kimg 5 \
         --training_data_dir "$out/datasets/real" --out_model_dir "$out/models/ProGAN_seed_$seed" \
         --training_seed "$seed" >"$out/ProGAN_seed_$seed.settings"
     "$python" ProGAN/run.py --app gen --num_pngs 3000 \
@@ -47,7 +47,8 @@ step "Data sets for the classifier, with the data audit"
     --against "$out/datasets/validation"
 
 step "The classifier: training"
-"$python" classifier/run.py --app train --total_kimg 80 --accuracy_images 600 --snapshots 0 \
+"$python" classifier/run.py --app train --fmap_base 256 --mirror 0 --total_kimg 120 \
+    --accuracy_images 600 --snapshots 0 \
     --training_data_dir "$out/datasets/training" --validation_data_dir "$out/datasets/validation" \
     --out_model_dir "$out/models/classifier" --training_seed 0 >"$out/classifier.settings"
 
