@@ -141,9 +141,8 @@ def train(
         networks_io.save(run.path(f"{name}.safetensors"), Gs, run.provenance())
 
     def picture(name: str) -> None:
-        run.picture(
-            name, images.to_uint8(full_size_images(Gs, grid_latents, float(previous_lod)).numpy())
-        )
+        lod = schedule(config, resolution, int(shown)).lod
+        run.picture(name, images.to_uint8(full_size_images(Gs, grid_latents, lod).numpy()))
 
     grid_rng = np.random.RandomState(seed)
     grid_latents = tf.constant(grid_rng.randn(GRID_IMAGES, G.latent_size), tf.float32)

@@ -1,0 +1,48 @@
+"""Runs every benchmark, one after the other, and writes one JSON file.
+
+Ratios within one run are what counts; absolute rates are those of the machine at that moment, so
+let nothing else run meanwhile. About a quarter of an hour on two CPU cores.
+
+    python3 benchmarks/run.py --out benchmarks.json
+"""
+
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+import json
+import subprocess
+import tempfile
+
+from gan_fingerprints import commands
+
+BENCHMARKS = ("data", "classifier", "sngan")
+
+
+def main() -> None:
+    parser = commands.Parser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--out", metavar="FILE", default="benchmarks.json", help="the results")
+    parser.add_argument("--rounds", type=commands.positive_int, default=5, metavar="N",
+                        help="measurements of each ratio; the median counts")  # fmt: skip
+    arguments = parser.parse_args()
+    commands.check_writable(Path(arguments.out), "--out")
+    results = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in BENCHMARKS:
+            print(f"== {name}", flush=True)
+            script = Path(__file__).with_name(f"{name}.py")
+            out = Path(folder, f"{name}.json")
+            # Each in a process of its own, so that its peak memory is its own.
+            subprocess.run(
+                [sys.executable, script, "--out", out, "--rounds", str(arguments.rounds)],
+                check=True,
+            )
+            results[name] = json.loads(out.read_text())
+    with commands.whole_file(arguments.out) as partial:
+        partial.write_text(json.dumps(results, indent=2) + "\n")
+    print(f"wrote {arguments.out}")
+
+
+if __name__ == "__main__":
+    commands.run(main)
