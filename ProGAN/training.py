@@ -158,7 +158,10 @@ def train(
         reals = data.images(np.arange(min(GRID_IMAGES, data.count)), resolution)
         run.picture("reals", reals)
 
+    status = ""
     while int(shown) < config.total_kimg * 1000:
+        run.advance(status)  # a checkpoint here finds all of the last tick's files written
+
         # Read the schedule, and start the optimizers afresh when other layers come into use.
         now = schedule(config, resolution, int(shown))
         level, fade = level_and_fade(resolution, now.lod)
@@ -188,7 +191,7 @@ def train(
 
         # Once per tick: report, and write pictures and snapshots.
         G_loss, D_loss = (float(x) for x in losses[-1])
-        run.advance(f"lod {now.lod:.2f} G {G_loss:.2f} D {D_loss:.2f}")
+        status = f"lod {now.lod:.2f} G {G_loss:.2f} D {D_loss:.2f}"
         last_tick, tick = tick, int(shown) // tick_images
         if tick == last_tick:
             continue

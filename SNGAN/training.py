@@ -59,13 +59,12 @@ def train(updater: Updater, data: ListedImages, run: Run) -> None:
         loss_dis = [updater.update_D(*next(stream)) for _ in range(config.n_dis)]
         losses.append((loss_gen, loss_dis[-1]))
 
-        # Saves when it is time; the bar's losses are read only now and then, for the CPU's sake.
+        # The bar's losses are read only now and then, for the CPU's sake.
         iteration, status = updater.iteration, ""
         if iteration % config.progressbar_interval == 0:
             status = f"iteration {iteration} loss_gen {float(loss_gen):.2f} loss_dis " + (
                 f"{float(loss_dis[-1]):.2f}"
             )
-        run.advance(status)
 
         # Reports, pictures and snapshots, each at its own interval.
         if iteration % config.display_interval == 0:
@@ -83,6 +82,7 @@ def train(updater: Updater, data: ListedImages, run: Run) -> None:
             preview(f"image{iteration:08d}", "image_latest")
         if iteration % config.snapshot_interval == 0:
             snapshot()
+        run.advance(status)  # saves when it is time, now that all files of this iteration are there
 
     preview("image_latest")
     snapshot()

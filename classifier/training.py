@@ -97,7 +97,10 @@ def train(
     stream = iter(strategy.experimental_distribute_dataset(source))
     losses, tick_start, tick_shown = [], time.monotonic(), int(shown)
 
+    status = ""
     while int(shown) < total_images:
+        run.advance(status)  # a checkpoint here finds all of the last tick's files written
+
         # Train.
         before = int(shown)
         losses.append(train_step(*next(stream)))
@@ -106,7 +109,6 @@ def train(
         now = int(shown)
         if now // snapshot_images > before // snapshot_images and now < total_images:
             export(f"network-snapshot-{now // 1000:06d}")
-        run.advance()
         tick, last_tick = now // tick_images, before // tick_images
         if tick == last_tick:
             continue
@@ -117,7 +119,7 @@ def train(
             f"sec/kimg {seconds:.2f} loss {loss:.4f} skipped_steps {int(skipped)}",
             show=False,
         )
-        run.advance(f"loss {loss:.3f}")
+        status = f"loss {loss:.3f}"
         run.scalars({"loss": loss, "timing/sec_per_kimg": seconds, "skipped_steps": int(skipped)})
         if tick // config.accuracy_ticks > last_tick // config.accuracy_ticks:
             measure_accuracy()

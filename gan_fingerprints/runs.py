@@ -138,6 +138,7 @@ class Run:
         self._checkpoint_seconds = checkpoint_minutes * 60
         self._last_save = time.monotonic()
         self._stop_requested = False
+        self._saved = -1
         self._started = time.monotonic()
         self._lock = _locked(folder)
 
@@ -176,6 +177,7 @@ class Run:
         if self._manager.latest_checkpoint:
             self._checkpoint.restore(self._manager.latest_checkpoint).assert_consumed()
             self.log(f"continuing at {int(shown) / 1000:.1f} kimg")
+            self._saved = int(shown)
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, self._request_stop)
         self.bar = tqdm(
@@ -207,7 +209,9 @@ class Run:
 
     def save(self) -> None:
         """Writes the whole training state under a new name, then moves the pointer to it."""
-        self._manager.save(checkpoint_number=int(self._shown))
+        if self._saved != int(self._shown):  # never write over the newest one
+            self._manager.save(checkpoint_number=int(self._shown))
+            self._saved = int(self._shown)
         self._last_save = time.monotonic()
 
     def scalars(self, values: Mapping[str, float]) -> None:
