@@ -313,6 +313,8 @@ def long_run(tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        # Programs started in the background ignore it, and so would this one if the tests do.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while not any(path.stat().st_size for path in tmp_path.glob(".out.partial-*/*r07*")):
         assert process.poll() is None
