@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from gan_fingerprints import images, networks_io, pipeline
 from gan_fingerprints.layers import box_downscale, box_upscale
-from gan_fingerprints.runs import Run, adam, apply_if_finite
+from gan_fingerprints.runs import Run
+from gan_fingerprints.steps import adam, apply_if_finite
 from gan_fingerprints.tfrecords import DataSet
 from ProGAN.config import Config, schedule
 from ProGAN.losses import discriminator_loss, generator_loss

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from gan_fingerprints.runs import adam, apply_if_finite
+from gan_fingerprints.steps import adam, apply_if_finite
 from SNGAN.config import Config
 from SNGAN.dis_models.snresnet import SNResNetProjectionDiscriminator
 from SNGAN.gen_models.resnet import ResNetGenerator

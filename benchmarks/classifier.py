@@ -14,7 +14,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 import json
 
 from benchmarks import machine
-from gan_fingerprints import commands, runs
+from gan_fingerprints import commands
 
 RESOLUTION, MINIBATCH, SOURCES = 128, 32, 5
 
@@ -42,11 +42,12 @@ def steps(precision: str):
 
     from classifier.networks import Classifier
     from classifier.training import loss_per_image
+    from gan_fingerprints import steps as optimizer_steps
 
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
     keras.utils.set_random_seed(0)
     network = Classifier(RESOLUTION, SOURCES)
-    optimizer = runs.adam(0.0, 0.99, 1e-8)
+    optimizer = optimizer_steps.adam(0.0, 0.99, 1e-8)
     optimizer.build(network.trainable_variables)
     optimizer.learning_rate.assign(0.001)
     images = tf.random.uniform([MINIBATCH, RESOLUTION, RESOLUTION, 3], -1, 1)
@@ -62,7 +63,8 @@ def steps(precision: str):
     @tf.function
     def train(images, labels):
         loss, gradients = strategy.run(gradients_of, (images, labels))
-        runs.apply_if_finite(strategy, optimizer, gradients, network.trainable_variables, skipped)
+        weights = network.trainable_variables
+        optimizer_steps.apply_if_finite(strategy, optimizer, gradients, weights, skipped)
         return loss
 
     infer = tf.function(network)

@@ -11,7 +11,8 @@ import tensorflow as tf
 from classifier.config import Config
 from classifier.networks import Classifier
 from gan_fingerprints import networks_io, pipeline
-from gan_fingerprints.runs import Run, adam, apply_if_finite
+from gan_fingerprints.runs import Run
+from gan_fingerprints.steps import adam, apply_if_finite
 from gan_fingerprints.tfrecords import DataSet
 
 ACCURACY_BATCH = 64

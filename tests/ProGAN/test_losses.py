@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from gan_fingerprints.layers import box_downscale
-from gan_fingerprints.runs import adam
+from gan_fingerprints.steps import adam
 from ProGAN.config import Config
 from ProGAN.networks import Discriminator, Generator, level_and_fade
 from ProGAN.training import D_gradients, G_gradients, real_images, update_average

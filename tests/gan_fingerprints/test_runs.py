@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gan_fingerprints import runs
+from gan_fingerprints import runs, steps
 from gan_fingerprints.commands import UserError
 from tests.conftest import PROJECT
 
@@ -25,7 +25,7 @@ def test_fused_adam_equals_that_of_keras(beta_1, beta_2):
     rng = np.random.RandomState(0)
     start = [rng.randn(3, 4), rng.randn(5)]
     ours, theirs = variables(*start), variables(*start)
-    fused = runs.adam(beta_1, beta_2, 1e-8)
+    fused = steps.adam(beta_1, beta_2, 1e-8)
     plain = keras.optimizers.Adam(0.01, beta_1=beta_1, beta_2=beta_2, epsilon=1e-8)
     fused.build(ours)
     fused.learning_rate.assign(0.01)
@@ -40,7 +40,7 @@ def test_fused_adam_equals_that_of_keras(beta_1, beta_2):
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_non_finite_steps_are_skipped_and_counted(bad):
     weights = variables([1.0, 2.0], [3.0])
-    optimizer = runs.adam(0.0, 0.99, 1e-8)
+    optimizer = steps.adam(0.0, 0.99, 1e-8)
     optimizer.build(weights)
     optimizer.learning_rate.assign(0.1)
     skipped = tf.Variable(0, dtype=tf.int64)
@@ -48,7 +48,7 @@ def test_non_finite_steps_are_skipped_and_counted(bad):
     @tf.function
     def step(first):
         gradients = [first, tf.ones([1])]
-        runs.apply_if_finite(STRATEGY, optimizer, gradients, weights, skipped)
+        steps.apply_if_finite(STRATEGY, optimizer, gradients, weights, skipped)
 
     step(tf.constant([1.0, bad]))
     np.testing.assert_array_equal(weights[0].numpy(), [1, 2])
@@ -67,13 +67,13 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 import keras
 from classifier.networks import Classifier
 from classifier.training import loss_per_image
-from gan_fingerprints import runs
+from gan_fingerprints import steps
 
 def three_steps(strategy):
     with strategy.scope():
         keras.utils.set_random_seed(0)
         network = Classifier(16, 3, fmap_base=64, fmap_max=16)
-        optimizer = runs.adam(0.0, 0.99, 1e-8)
+        optimizer = steps.adam(0.0, 0.99, 1e-8)
         optimizer.build(network.trainable_variables)
         optimizer.learning_rate.assign(0.001)
     skipped = tf.Variable(0, dtype=tf.int64)
@@ -84,7 +84,7 @@ def three_steps(strategy):
     @tf.function
     def step(images, labels):
         loss, gradients = strategy.run(gradients_of, (images, labels))
-        runs.apply_if_finite(strategy, optimizer, gradients, network.trainable_variables, skipped)
+        steps.apply_if_finite(strategy, optimizer, gradients, network.trainable_variables, skipped)
         return strategy.reduce("SUM", loss, axis=None)
     rng = np.random.RandomState(0)
     images = rng.uniform(-1, 1, [24, 16, 16, 3]).astype(np.float32)
@@ -121,7 +121,7 @@ def test_a_checkpoint_restores_everything(tmp_path):
     def state():
         counter = tf.Variable(0, dtype=tf.int64)
         weights = variables([1.0, 2.0])
-        optimizer = runs.adam(0.0, 0.99, 1e-8)
+        optimizer = steps.adam(0.0, 0.99, 1e-8)
         optimizer.build(weights)
         return counter, weights, optimizer
 
