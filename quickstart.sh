@@ -66,6 +66,6 @@ Finished in $((SECONDS / 60)) min $((SECONDS % 60)) s. Look at
   $out/results.csv             the probabilities of every test image
   $out/models/                 networks, logs, pictures; tensorboard --logdir shows the curves
 Attribute an image of yours:
-  $python classifier/run.py --app test \\
+  $python $project/classifier/run.py --app test \\
       --model_path $out/models/classifier/network-final.safetensors --testing_data_path IMAGE
 END
