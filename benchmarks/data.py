@@ -12,6 +12,7 @@ from pathlib import Path
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -44,14 +45,15 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def make_sources(root: Path, number: int) -> dict[str, list[Path]]:
-    """Two sources of PNGs, `number` in all."""
+    """Two sources of PNGs, `number` in all; every photo is there under four names."""
     photos = root / "photos"
     photos.mkdir()
-    sample_photos.write_crops(photos, number, RESOLUTION, 0)
+    sample_photos.write_crops(photos, number // 4, RESOLUTION, 0)
     for i, path in enumerate(sorted(photos.iterdir())):
         folder = root / "sources" / f"source_{i % 2}"
         folder.mkdir(parents=True, exist_ok=True)
-        path.rename(folder / path.name)
+        for copy in range(4):
+            os.link(path, folder / f"{copy}_{path.name}")
     return images.list_sources(root / "sources", "sources")
 
 
@@ -144,7 +146,7 @@ def measure(number: int, rounds: int) -> dict:
 def main() -> None:
     parser = commands.Parser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", metavar="FILE", help="write the results as JSON too")
-    parser.add_argument("--images", type=commands.positive_int, default=6000, metavar="N",
+    parser.add_argument("--images", type=commands.positive_int, default=24000, metavar="N",
                         help="PNGs of 128x128 pixels to prepare and test")  # fmt: skip
     parser.add_argument("--rounds", type=commands.positive_int, default=5, metavar="N",
                         help="pairs of measurements; the median counts")  # fmt: skip
