@@ -30,6 +30,22 @@ def oracles() -> Path:
 
 
 @pytest.fixture(scope="session")
+def reference() -> Callable[[str], Path]:
+    """`reference("progan/x.npz")`: a file of the oracles, or its copy in tests/data, or a skip."""
+
+    def find(name: str) -> Path:
+        for folder in (
+            PROJECT.parent / "shared" / "oracles",
+            PROJECT / "tests" / "data" / "oracles",
+        ):
+            if (folder / name).is_file():
+                return folder / name
+        pytest.skip(f"../shared/oracles/{name} not found, and no copy of it in tests/data")
+
+    return find
+
+
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real and generated images to try things out on."""
     return beside_the_project("data")

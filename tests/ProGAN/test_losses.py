@@ -23,14 +23,14 @@ LODS = [0, 0.5, 1.3]
 class Published:
     """The networks and inputs that one reference file was computed from."""
 
-    def __init__(self, folder, name):
+    def __init__(self, reference, name):
         self.name = name
         shape = {**SHAPE, "fused_scale": "unfused" not in name}
-        arrays = read_networks(folder / f"{name}.nosrc.pkl")
+        arrays = read_networks(reference(f"progan/{name}.nosrc.pkl"))
         self.G = fill(Generator(**shape), arrays[0])
         self.D = fill(Discriminator(**shape), arrays[1])
         self.Gs = fill(Generator(**shape), arrays[2])
-        self.reference = np.load(folder / f"{name}.loss.npz")
+        self.reference = np.load(reference(f"progan/{name}.loss.npz"))
         self.labels = tf.constant(self.reference["labels"])
         self.lat_G = tf.constant(self.reference["lat_G"])
         self.lat_D = tf.constant(self.reference["lat_D"])
@@ -51,8 +51,8 @@ class Published:
 
 
 @pytest.fixture(params=["progan_r32_fb128_fm32", "progan_r32_fb128_fm32_unfused"])
-def published(request, oracles):
-    return Published(oracles / "progan", request.param)
+def published(request, reference):
+    return Published(reference, request.param)
 
 
 def published_name(variable):

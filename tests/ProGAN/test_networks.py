@@ -23,10 +23,9 @@ def networks(path):
 
 
 @pytest.fixture(scope="module", params=NAMES)
-def published(request, oracles):
-    name = request.param
-    reference = np.load(oracles / "progan" / f"{name}.ref.npz")
-    return networks(oracles / "progan" / f"{name}.nosrc.pkl"), reference
+def published(request, reference):
+    name = f"progan/{request.param}"
+    return networks(reference(f"{name}.nosrc.pkl")), np.load(reference(f"{name}.ref.npz"))
 
 
 @pytest.mark.parametrize("lod", LODS)
@@ -68,9 +67,9 @@ def test_stored_lod_is_used(oracles):
     assert relative_error(images, nhwc(reference["Gs_images_savedlod"])) < TOLERANCE
 
 
-def test_published_images_of_a_seed(oracles):
-    _, _, Gs = networks(oracles / "progan" / "progan_r32_fb128_fm32.nosrc.pkl")
-    reference = np.load(oracles / "progan" / "gen_seed0.npz")
+def test_published_images_of_a_seed(reference):
+    _, _, Gs = networks(reference("progan/progan_r32_fb128_fm32.nosrc.pkl"))
+    reference = np.load(reference("progan/gen_seed0.npz"))
     latents = np.random.RandomState(0).randn(4, 32).astype(np.float32)
     np.testing.assert_array_equal(latents, reference["latents"])
     images = to_uint8(full_size_images(Gs, tf.constant(latents)).numpy())

@@ -17,11 +17,11 @@ SHAPES = {
 
 
 @pytest.fixture(scope="module", params=list(SHAPES))
-def published(request, oracles):
+def published(request, reference):
     name = request.param
-    (arrays,) = read_networks(oracles / "classifier" / f"{name}.nosrc.pkl")
+    (arrays,) = read_networks(reference(f"classifier/{name}.nosrc.pkl"))
     network = fill(Classifier(num_sources=5, **SHAPES[name]), arrays)
-    files = [np.load(oracles / "classifier" / f"{name}.{kind}.npz") for kind in ("ref", "loss")]
+    files = [np.load(reference(f"classifier/{name}.{kind}.npz")) for kind in ("ref", "loss")]
     return network, arrays, *files
 
 
