@@ -11,7 +11,6 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import json
 
 from benchmarks import machine
 from gan_fingerprints import commands
@@ -109,11 +108,7 @@ def main() -> None:
             lambda call=slow: MINIBATCH / machine.seconds_per_call(call, 3),
             arguments.rounds,
         )
-    text = json.dumps(results, indent=2)
-    print(text)
-    if arguments.out:
-        with commands.whole_file(arguments.out) as partial:
-            partial.write_text(text + "\n")
+    machine.report(results, arguments.out)
 
 
 if __name__ == "__main__":

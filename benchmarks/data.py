@@ -11,7 +11,6 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import json
 import os
 import shutil
 import subprocess
@@ -151,11 +150,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=commands.positive_int, default=5, metavar="N",
                         help="pairs of measurements; the median counts")  # fmt: skip
     arguments = parser.parse_args()
-    text = json.dumps(measure(arguments.images, arguments.rounds), indent=2)
-    print(text)
-    if arguments.out:
-        with commands.whole_file(arguments.out) as partial:
-            partial.write_text(text + "\n")
+    machine.report(measure(arguments.images, arguments.rounds), arguments.out)
 
 
 if __name__ == "__main__":

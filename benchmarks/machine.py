@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import resource
@@ -10,6 +11,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from statistics import median
 from typing import Any
+
+from gan_fingerprints import commands
 
 
 def seconds_per_call(function: Callable[[], Any], calls: int) -> float:
@@ -64,3 +67,12 @@ def describe() -> dict[str, Any]:
         "python": platform.python_version(),
         "load": [round(x, 2) for x in os.getloadavg()],
     }
+
+
+def report(results: dict[str, Any], out: str | None) -> None:
+    """Prints the results as JSON, and writes them to a file if one is named."""
+    text = json.dumps(results, indent=2)
+    print(text)
+    if out:
+        with commands.whole_file(out) as partial:
+            partial.write_text(text + "\n")

@@ -15,7 +15,6 @@ if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
 
 import argparse
-import json
 
 import numpy as np
 
@@ -112,11 +111,7 @@ def main() -> None:
         "training_of_matmul": share,
         "peak_memory_mib": machine.peak_memory_mib(),
     }
-    text = json.dumps(results, indent=2)
-    print(text)
-    if arguments.out:
-        with commands.whole_file(arguments.out) as partial:
-            partial.write_text(text + "\n")
+    machine.report(results, arguments.out)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from gan_fingerprints import commands, images
 from gan_fingerprints.commands import UserError
 from SNGAN import config as configuration
+from SNGAN.evaluations import flags
 
 DESCRIPTION = """\
 Generates images with a trained SNGAN: SNGAN_00000000.png, SNGAN_00000001.png, â€¦
@@ -26,15 +27,9 @@ Generates images with a trained SNGAN: SNGAN_00000000.png, SNGAN_00000001.png, â
 
 def parse_arguments() -> argparse.Namespace:
     parser = commands.Parser(description=DESCRIPTION)
-    parser.add_argument("--config_path", required=True, metavar="FILE",
-                        help="configuration that the generator was trained with")  # fmt: skip
-    parser.add_argument("--snapshot", required=True, metavar="FILE",
-                        help="ResNetGenerator_ITERATION.npz, of ours or Chainer's")  # fmt: skip
-    parser.add_argument("--results_dir", required=True, metavar="DIR", help="new folder of images")
+    flags.add_generator_flags(parser)
     parser.add_argument("--num_pngs", type=commands.positive_int, default=10, metavar="N",
                         help="images per class")  # fmt: skip
-    parser.add_argument("--seed", type=commands.seed, default=0, metavar="SEED",
-                        help="of the latents; the same seed gives the same images")  # fmt: skip
     parser.add_argument("--classes", type=commands.count, nargs="+", default=[0], metavar="CLASS",
                         help="classes to generate, one after the other")  # fmt: skip
     parser.add_argument("--rows", type=commands.positive_int, metavar="N",
@@ -47,11 +42,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def check(arguments: argparse.Namespace, n_classes: int) -> None:
     """UserError unless the flags fit each other and the configuration."""
-    known = max(n_classes, 1)
-    for label in arguments.classes:
-        if label >= known:
-            raise UserError(f"--classes {label}: expected 0 to {known - 1}; the generator of "
-                            f"{arguments.config_path} has {known}")  # fmt: skip
+    flags.check_classes(arguments, n_classes)
     if (arguments.rows is None) != (arguments.columns is None):
         raise UserError("--rows and --columns: found one of them, expected both or none")
     if arguments.rows and arguments.rows * arguments.columns > arguments.num_pngs:

@@ -13,6 +13,7 @@ import numpy as np
 from gan_fingerprints import commands, images
 from gan_fingerprints.commands import UserError
 from SNGAN import config as configuration
+from SNGAN.evaluations import flags
 
 DESCRIPTION = """\
 Generates images between two latents, or between two classes: one row per pair, as single images
@@ -24,13 +25,7 @@ Generates images between two latents, or between two classes: one row per pair, 
 
 def parse_arguments() -> argparse.Namespace:
     parser = commands.Parser(description=DESCRIPTION)
-    parser.add_argument("--config_path", required=True, metavar="FILE",
-                        help="configuration that the generator was trained with")  # fmt: skip
-    parser.add_argument("--snapshot", required=True, metavar="FILE",
-                        help="ResNetGenerator_ITERATION.npz, of ours or Chainer's")  # fmt: skip
-    parser.add_argument("--results_dir", required=True, metavar="DIR", help="new folder of images")
-    parser.add_argument("--seed", type=commands.seed, default=0, metavar="SEED",
-                        help="of the latents")  # fmt: skip
+    flags.add_generator_flags(parser)
     parser.add_argument("--rows", type=commands.positive_int, default=8, metavar="N",
                         help="pairs of latents; with two classes, latents")  # fmt: skip
     parser.add_argument("--columns", type=commands.positive_int, default=8, metavar="N",
@@ -43,11 +38,7 @@ def parse_arguments() -> argparse.Namespace:
 
 def check(arguments: argparse.Namespace, n_classes: int) -> None:
     """UserError unless the flags fit each other and the configuration."""
-    known = max(n_classes, 1)
-    for label in arguments.classes:
-        if label >= known:
-            raise UserError(f"--classes {label}: expected 0 to {known - 1}; the generator of "
-                            f"{arguments.config_path} has {known}")  # fmt: skip
+    flags.check_classes(arguments, n_classes)
     if len(arguments.classes) > 2:
         raise UserError(f"--classes: found {len(arguments.classes)} classes, expected one or two")
     if arguments.columns < 2:
