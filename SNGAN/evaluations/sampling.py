@@ -8,7 +8,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from gan_fingerprints import images
 from SNGAN import snapshots
 from SNGAN.config import Config
 from SNGAN.gen_models.resnet import ResNetGenerator
@@ -36,6 +35,11 @@ def latents(random: np.random.RandomState, G: ResNetGenerator, number: int) -> n
     return random.randn(number, G.dim_z).astype(np.float32)
 
 
+def to_uint8(images: np.ndarray) -> np.ndarray:
+    """float in [-1, 1] → uint8, cut off instead of rounded, as published for this GAN."""
+    return np.clip(images * 127.5 + 127.5, 0, 255).astype(np.uint8)
+
+
 def pictures(G: ResNetGenerator, z: np.ndarray, classes: np.ndarray) -> Iterator[np.ndarray]:
     """Batches of generated images, uint8 [≤ 16, size, size, 3].
 
@@ -48,4 +52,4 @@ def pictures(G: ResNetGenerator, z: np.ndarray, classes: np.ndarray) -> Iterator
         part = [a[start : start + BATCH] for a in (z, classes)]
         number = len(part[0])
         padded = [np.concatenate([a, np.repeat(a[-1:], BATCH - number, axis=0)]) for a in part]
-        yield images.to_uint8(step(*padded).numpy()[:number])
+        yield to_uint8(step(*padded).numpy()[:number])
