@@ -22,8 +22,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import machine
-from classifier import data_preparation
-from gan_fingerprints import attribution, commands, images, sample_photos, tfrecords
+from gan_fingerprints import attribution, commands, images, preparation, sample_photos, tfrecords
 
 RESOLUTION = 128
 TRAIN_STEPS = """
@@ -77,8 +76,8 @@ def preparation_rate(sources: dict[str, list[Path]], root: Path) -> float:
     Includes starting the processes, but not the audit's classifier, whose time does not grow
     with the data set.
     """
-    jobs = data_preparation.list_jobs(sources.values(), 100.0, True)
-    reader = data_preparation.Reader(RESOLUTION, jobs[0].path, True)
+    jobs = preparation.list_jobs(sources.values(), 100.0, True)
+    reader = preparation.Reader(RESOLUTION, jobs[0].path, True)
     folder = root / "prepared"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()

@@ -198,6 +198,30 @@ def box_downscale(x: tf.Tensor, factor: int = 2) -> tf.Tensor:
     return x if factor == 1 else tf.nn.avg_pool2d(x, factor, factor, "VALID")
 
 
+BINOMIAL = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1]) / 256.0
+
+
+def _blur(x: tf.Tensor, kernel: np.ndarray, stride: int) -> tf.Tensor:
+    """Convolution of every channel with one 5×5 kernel, padded by reflection."""
+    channels = x.shape[-1]
+    weight = tf.constant(np.repeat(kernel[:, :, None, None], channels, axis=2), x.dtype)
+    x = tf.pad(x, [[0, 0], [2, 2], [2, 2], [0, 0]], mode="REFLECT")
+    return tf.nn.depthwise_conv2d(x, weight, [1, stride, stride, 1], "VALID")
+
+
+def gaussian_downscale(x: tf.Tensor) -> tf.Tensor:
+    """5×5 binomial blur, then every second pixel: [N, H, W, C] → [N, H/2, W/2, C]."""
+    return _blur(x, BINOMIAL, 2)
+
+
+def gaussian_upscale(x: tf.Tensor) -> tf.Tensor:
+    """Zeros between the pixels, then four times the same blur: [N, H, W, C] → [N, 2H, 2W, C]."""
+    n, height, width, channels = (s or tf.shape(x)[i] for i, s in enumerate(x.shape))
+    x = tf.reshape(x, [n, height, 1, width, 1, channels])
+    x = tf.pad(x, [[0, 0], [0, 0], [0, 1], [0, 0], [0, 1], [0, 0]])
+    return _blur(tf.reshape(x, [n, height * 2, width * 2, channels]), 4 * BINOMIAL, 1)
+
+
 def flatten_channels_first(x: tf.Tensor) -> tf.Tensor:
     """[N, H, W, C] → [N, C·H·W] with the channel slowest, the order of published dense weights."""
     return tf.reshape(tf.transpose(x, [0, 3, 1, 2]), [-1, x.shape[1] * x.shape[2] * x.shape[3]])

@@ -1,5 +1,7 @@
 """The classifier's outputs, loss, gradients and steps against the published program."""
 
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -71,6 +73,25 @@ def compare_gradients(network, gradients, reference):
             assert relative_error(gradient, reference[key].ravel()) < TOLERANCE, key
         checked += kind in ("grad", "gradnorm")
     assert checked >= 20
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["postpool_sw8_lr-1", "predownscale_sw8_lr-1", "postpool_sw4_lr4", "predownscale_sw8_lr4"],
+)
+def test_published_options_match(name, reference):
+    (arrays,) = read_networks(reference(f"classifier/classifier_r32_{name}.nosrc.pkl"))
+    mode, side, latent_res = re.fullmatch(r"(\w+)_sw(\d+)_lr(-?\d+)", name).groups()
+    network = Classifier(
+        32, 5, 64, 512, mode=mode, switching_res=int(side), latent_res=int(latent_res)
+    )
+    fill(network, arrays)
+    expected = np.load(reference(f"classifier/classifier_r32_{name}.ref.npz"))
+    images, logits = nhwc(expected["images"]), expected["logits"]
+    if network.patches:
+        assert relative_error(network.logit_map(images), nhwc(logits)) < TOLERANCE
+        logits = logits.mean(axis=(2, 3))
+    assert relative_error(network(images), logits) < TOLERANCE
 
 
 def test_paper_network_has_the_published_number_of_parameters():
