@@ -29,8 +29,8 @@ def multiply_adds(network, training: bool) -> float:
     for first, second in network.convs:
         forward += [conv.weight.shape.num_elements() * side**2 for conv in (first, second)]
         side //= 2
-    forward.append(network.conv_4x4.weight.shape.num_elements() * side**2)
-    forward += [d.weight.shape.num_elements() for d in (network.dense_1, network.dense_2)]
+    forward.append(network.last_conv.weight.shape.num_elements() * side**2)
+    forward += [d.weight.shape.num_elements() for d in (network.head, network.to_logits)]
     return 3 * sum(forward) - forward[0] if training else sum(forward)
 
 

@@ -110,7 +110,12 @@ def content_of(folder: str | Path) -> str:
 
 
 def read_image(path: str | Path, content: bytes | None = None) -> np.ndarray:
-    """Reads an image of any colour mode and up to 100 megapixels as uint8 [H, W, 3] RGB.
+    """As `open_image`, as uint8 [H, W, 3]."""
+    return np.asarray(open_image(path, content))
+
+
+def open_image(path: str | Path, content: bytes | None = None) -> Image.Image:
+    """Reads an image of any colour mode and up to 100 megapixels as Pillow's image in RGB.
 
     Alpha is dropped, grey of 16 bits becomes the nearest of 8, the EXIF orientation is applied.
 
@@ -131,28 +136,34 @@ def read_image(path: str | Path, content: bytes | None = None) -> np.ndarray:
                     f"{path}: found {image.width}x{image.height} pixels, expected at most "
                     f"{MAX_PIXELS // 10**6} megapixels; make it smaller or remove it"
                 )
-            pixels = _rgb(image)
+            decoded = _rgb(image)
             if image.format == "PNG":
                 _require_png_end(file)
-            return pixels
+            return decoded
     except ImageError:
         raise
     except Exception as error:  # damaged files make decoders raise nearly anything
         raise ImageError(f"{path}: {_reason(error)}; replace or remove it") from None
 
 
-def _rgb(image: Image.Image) -> np.ndarray:
+def _rgb(image: Image.Image) -> Image.Image:
     image.load()
     if image.getexif().get(ORIENTATION, 1) != 1:
         image = ImageOps.exif_transpose(image)
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers, expected 8 or 16 bits")
     if image.mode.startswith("I"):
-        return _grey_of_16_bits(np.asarray(image))
+        return Image.fromarray(_grey_of_16_bits(np.asarray(image)))
     if image.mode != "RGB":
         image.info.pop("transparency", None)  # alpha of a palette: dropped like any other
         image = image.convert("RGB")
-    return np.asarray(image)
+    return image
+
+
+def planes(image: Image.Image) -> np.ndarray:
+    """The pixels of an RGB image, channel-first: uint8 [3, H, W]; faster than transposing them."""
+    bands = b"".join(image.tobytes("raw", band) for band in "RGB")
+    return np.frombuffer(bands, np.uint8).reshape(3, image.height, image.width)
 
 
 def _require_png_end(file: BinaryIO) -> None:
@@ -178,15 +189,25 @@ def _reason(error: Exception) -> str:
     return f"cannot be read as an image ({text})"
 
 
-def resize(image: np.ndarray, resolution: int) -> np.ndarray:
+def resize(
+    image: np.ndarray, resolution: int, kernel: Image.Resampling = Image.Resampling.LANCZOS
+) -> np.ndarray:
     """The whole image, uint8 [H, W, 3], as [resolution, resolution, 3], with Pillow's Lanczos.
 
-    The aspect ratio is not kept; an image that fits already is returned as it is.
+    The aspect ratio is not kept; an image that fits already is returned as it is. Another kernel
+    of Pillow's, BILINEAR say, averages over the pixels that become one, too.
     """
     if image.shape[:2] == (resolution, resolution):
         return image
+    return np.asarray(resize_image(Image.fromarray(image), resolution, kernel))
+
+
+def resize_image(
+    image: Image.Image, resolution: int, kernel: Image.Resampling = Image.Resampling.LANCZOS
+) -> Image.Image:
+    """As `resize`, of Pillow's image."""
     size = (resolution, resolution)
-    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+    return image if image.size == size else image.resize(size, kernel)
 
 
 def center_square(image: np.ndarray) -> np.ndarray:

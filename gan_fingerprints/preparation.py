@@ -60,7 +60,7 @@ class Job(NamedTuple):
     """An image to prepare, the label of its source, and whether the audit gathers its facts."""
 
     label: int
-    path: Path
+    path: str  # reaches the worker faster than a Path
     sampled: bool
 
 
@@ -80,27 +80,29 @@ class Reader:
     """
 
     resolution: int
-    like: Path | None
+    like: str | None
     audited: bool
 
     def __call__(self, job: Job) -> tuple[np.ndarray, Examined | None]:
         """The image as uint8 [R, R, 3], and what the audit needs of it. Raises ImageError."""
         try:
-            content = job.path.read_bytes()
+            with open(job.path, "rb") as file:
+                content = file.read()
         except OSError as error:
             raise ImageError(f"{job.path}: {error.strerror}; replace or remove it") from None
-        native = images.read_image(job.path, content)
-        height, width = native.shape[:2]
-        if self.like and (height, width) != (self.resolution, self.resolution):
+        native = images.open_image(job.path, content)
+        if self.like and native.size != (self.resolution, self.resolution):
             raise ImageError(
-                f"{job.path}: found {width}x{height} pixels, expected {self.resolution}x"
-                f"{self.resolution} as {self.like}; give --resolution to resize all images"
+                f"{job.path}: found {native.width}x{native.height} pixels, expected "
+                f"{self.resolution}x{self.resolution} as {self.like}; give --resolution to "
+                "resize all images"
             )
-        prepared = images.resize(native, self.resolution)
+        planes = images.planes(images.resize_image(native, self.resolution))
+        prepared = planes.transpose(1, 2, 0)
         if not self.audited:
             return prepared, None
-        facts = audit.facts_of(content, native, prepared) if job.sampled else None
-        return prepared, Examined(audit.digest_of(prepared), facts)
+        facts = audit.facts_of(content, np.asarray(native), prepared) if job.sampled else None
+        return prepared, Examined(audit.digest_of(planes), facts)
 
 
 def find_sources(in_dir: str) -> dict[str, list[Path]]:
@@ -120,11 +122,11 @@ def list_jobs(sources: Iterable[Sequence[Path]], percentage: float, shuffle: boo
     for label, paths in enumerate(sources):
         count = max(1, int(len(paths) * percentage / 100))
         sampled = set(np.linspace(0, count - 1, min(count, audit.SAMPLE)).astype(int).tolist())
-        jobs += [Job(label, path, i in sampled) for i, path in enumerate(paths[:count])]
+        jobs += [Job(label, str(path), i in sampled) for i, path in enumerate(paths[:count])]
     return [jobs[i] for i in tfrecords.shuffled_order(len(jobs))] if shuffle else jobs
 
 
-def common_size(paths: Sequence[Path], skip_bad: bool) -> tuple[int, Path]:
+def common_size(paths: Sequence[str], skip_bad: bool) -> tuple[int, str]:
     """The side of the first usable image, and which one that is. Raises ImageError if none is."""
     for path in paths:
         try:
@@ -200,7 +202,7 @@ def examine(
     for job, outcome in zip(jobs, outcomes, strict=True):
         if isinstance(outcome, Examined):
             source = names[job.label]
-            digests[f"{source}/{job.path.name}"] = outcome.digest
+            digests[f"{source}/{Path(job.path).name}"] = outcome.digest
             if outcome.facts:
                 facts[source].append(outcome.facts)
     against = (str(other.folder), audit.digests_of(other)) if other else None

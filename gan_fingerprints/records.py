@@ -7,6 +7,7 @@ costs as much as decoding a PNG. The files are the same, checksums included.
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
 import weakref
 from collections.abc import Iterable, Sequence
@@ -134,7 +135,6 @@ class GrowingFile:
         self.count = 0
         self._itemsize = layout(resolution).dtype.itemsize
         self._sha256 = hashlib.sha256()
-        self._buffer = np.empty(0, np.uint8)
         path.touch(exist_ok=False)
 
     def append(self, records: np.ndarray) -> None:
@@ -144,16 +144,21 @@ class GrowingFile:
 
     def take(self, place: int, number: int) -> None:
         """Takes in `number` records that a worker wrote; moves them up if earlier ones lacked."""
-        size = number * self._itemsize
-        if len(self._buffer) < size:
-            self._buffer = np.empty(size, np.uint8)  # kept, as fresh memory costs more than a copy
-        records = self._buffer[:size]
-        with open(self.path, "rb", buffering=0) as file:
-            file.seek(place * self._itemsize)
-            file.readinto(records.data)
-        if place != self.count:
-            write_at(self.path, self.count * self._itemsize, records)
-        self._sha256.update(records.data)
+        if not number:
+            return
+        size, start = number * self._itemsize, place * self._itemsize
+        before = start % mmap.ALLOCATIONGRANULARITY
+        with (
+            open(self.path, "rb") as file,
+            mmap.mmap(
+                file.fileno(), before + size, access=mmap.ACCESS_READ, offset=start - before
+            ) as pages,
+        ):
+            with memoryview(pages) as view, view[before:] as records:
+                self._sha256.update(records)
+            if place != self.count:
+                moved = np.frombuffer(pages[before:], np.uint8)  # a copy: the places may overlap
+                write_at(self.path, self.count * self._itemsize, moved)
         self.count += number
 
     def finish(self) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from gan_fingerprints.layers import (
     box_upscale,
     feature_maps,
     flatten_channels_first,
+    gaussian_downscale,
+    gaussian_upscale,
     leaky_relu,
     minibatch_stddev,
     pixel_norm,
@@ -136,3 +138,43 @@ def test_layers_compute_in_bfloat16_and_keep_float32_weights(make):
         assert layer.weight.dtype == "float32"
     finally:
         keras.config.set_dtype_policy(policy)
+
+
+@pytest.mark.parametrize("padding", ["zeros", "reflect"])
+@pytest.mark.parametrize("kernel_size", [1, 3])
+def test_small_convolutions_equal_large_ones(padding, kernel_size):
+    """4x4 images, which take a matrix product, against tf.nn.conv2d of the padded ones."""
+    x = np.random.default_rng(0).normal(size=(3, 4, 4, 5)).astype(np.float32)
+    layer = EqualizedConv2D(6, kernel_size, padding=padding)
+    found = layer(x)
+    border = kernel_size // 2
+    mode = "reflect" if padding == "reflect" else "constant"
+    padded = np.pad(x, [(0, 0), (border, border), (border, border), (0, 0)], mode)
+    expected = tf.nn.conv2d(padded, layer.scaled_weight(), 1, "VALID")
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_leaky_relu_and_its_first_and_second_gradients():
+    x = tf.constant([-2.0, -0.5, 0.5, 3.0])
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            y = leaky_relu(x) ** 2
+        first = inner.gradient(y, x)
+    np.testing.assert_allclose(y, [0.16, 0.01, 0.25, 9.0], rtol=1e-5)
+    np.testing.assert_allclose(first, [-0.16, -0.04, 1.0, 6.0], rtol=1e-5)
+    np.testing.assert_allclose(outer.gradient(first, x), [0.08, 0.08, 2.0, 2.0], rtol=1e-5)
+
+
+def test_gaussian_resampling():
+    """A constant stays, an impulse becomes the binomial kernel, halving picks even pixels."""
+    np.testing.assert_allclose(gaussian_downscale(tf.ones([1, 8, 8, 2])), 1, rtol=1e-6)
+    np.testing.assert_allclose(gaussian_upscale(tf.ones([1, 8, 8, 2])), 1, rtol=1e-6)
+    row = np.array([1, 4, 6, 4, 1]) / 16
+    impulse = np.zeros((1, 16, 16, 1), np.float32)
+    impulse[0, 8, 8] = 1
+    small = gaussian_downscale(impulse)[0, 3:6, 3:6, 0]
+    np.testing.assert_allclose(small, np.outer(row[::2], row[::2]), rtol=1e-6)
+    large = gaussian_upscale(impulse)[0, 14:19, 14:19, 0]
+    np.testing.assert_allclose(large, 4 * np.outer(row, row), rtol=1e-6)
