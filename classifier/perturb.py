@@ -1,0 +1,123 @@
+"""Attacks images: noise, blur, cropping, compression, relighting, or a combination of them."""
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
+
+import argparse
+import csv
+import json
+from functools import partial
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from gan_fingerprints import commands, images, perturbations
+from gan_fingerprints.images import ImageError
+from gan_fingerprints.perturbations import Perturbation
+
+DESCRIPTION = """\
+Attacks images as somebody might who wants to hide where they are from.
+
+  python3 perturb.py --attack compression --in_dir sources/test --out_dir sources/test_compressed
+
+The input is a folder of images, or a folder of subfolders, which the output keeps. Parameters are
+drawn for each image from --seed and its path below --in_dir; perturbations.csv lists them."""
+TABLE = "perturbations.csv"
+
+
+class Job(NamedTuple):
+    """An image to attack, and its path in the output, which is also its key."""
+
+    path: Path
+    name: str
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = commands.Parser(description=DESCRIPTION)
+    parser.add_argument("--attack", choices=perturbations.NAMES, required=True,
+                        help="what to do to the images; combination: each of the others with "
+                             "probability 1/2")  # fmt: skip
+    parser.add_argument("--in_dir", metavar="DIR", required=True, help="images, or subfolders")
+    parser.add_argument("--out_dir", metavar="DIR", required=True, help="new folder of PNGs")
+    parser.add_argument("--seed", type=commands.seed, default=0, metavar="SEED",
+                        help="with each image's path it decides the parameters")  # fmt: skip
+    parser.add_argument("--strength", type=commands.non_negative, default=1.0, metavar="FACTOR",
+                        help="of the effect: 1 as published, 0 changes nothing")  # fmt: skip
+    parser.add_argument("--noise_reading", choices=("sigma", "variance"), default="sigma",
+                        help="what of the noise is drawn from 5 to 20: its standard deviation, or "
+                             "its variance")  # fmt: skip
+    parser.add_argument("--skip_bad_images", action="store_true",
+                        help="leave out and list images that cannot be read, instead of "
+                             "stopping")  # fmt: skip
+    return parser.parse_args()
+
+
+def find_jobs(in_dir: str) -> list[Job]:
+    """The images of a folder, or of its subfolders. Raises UserError if there are none."""
+    folder = Path(in_dir)
+    if folder.is_dir() and images.find_images(folder):
+        found = [(path, path.name) for path in images.find_images(folder)]
+    else:
+        sources = images.list_sources(in_dir, "--in_dir")
+        found = [(path, f"{name}/{path.name}") for name, paths in sources.items() for path in paths]
+    jobs: dict[str, Job] = {}
+    for path, name in found:
+        output = str(Path(name).with_suffix(".png"))
+        if output in jobs:
+            raise commands.UserError(
+                f"--in_dir {in_dir}: found {jobs[output].path.name} and {path.name}, which would "
+                f"both become {output}; rename one of them"
+            )
+        jobs[output] = Job(path, output)
+    return list(jobs.values())
+
+
+def attack_one(
+    attack: Perturbation, folder: Path, skip_bad: bool, job: Job
+) -> dict[str, perturbations.Parameters] | ImageError:
+    """Writes one attacked image; returns its parameters, or why it cannot be read."""
+    try:
+        image = images.read_image(job.path)
+    except ImageError as error:
+        if not skip_bad:
+            raise
+        return error
+    attacked, drawn = attack(image, job.name)
+    images.write_png(folder / job.name, attacked)
+    return drawn
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    jobs = find_jobs(arguments.in_dir)
+    out_dir = commands.new_output(arguments.out_dir, "--out_dir")
+    attack = Perturbation(
+        arguments.attack, arguments.seed, arguments.strength, arguments.noise_reading
+    )
+    with commands.whole_folder(out_dir) as folder:
+        for subfolder in {Path(job.name).parent for job in jobs}:
+            (folder / subfolder).mkdir(exist_ok=True)
+        one = partial(attack_one, attack, folder, arguments.skip_bad_images)
+        with tqdm(total=len(jobs), unit="image", dynamic_ncols=True) as bar:
+            outcomes = []
+            for outcome in images.parallel(one, jobs):
+                outcomes.append(outcome)
+                bar.update()
+        with open(folder / TABLE, "w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file)
+            table.writerow(["file", "attack", "parameters"])
+            for job, outcome in zip(jobs, outcomes, strict=True):
+                if not isinstance(outcome, ImageError):
+                    for name, parameters in outcome.items() or {"none": {}}.items():
+                        table.writerow([job.name, name, json.dumps(parameters)])
+    bad = [outcome for outcome in outcomes if isinstance(outcome, ImageError)]
+    for error in bad:
+        print(f"skipped: {error}")
+    print(f"{len(jobs) - len(bad)} images, attack {arguments.attack}: {out_dir}")
+
+
+if __name__ == "__main__":
+    commands.run(main)
