@@ -119,7 +119,7 @@ def relight(image: np.ndarray, light: tuple[float, ...], strength: float) -> np.
     luminance = image @ np.array([0.299, 0.587, 0.114], np.float32)
     flat = basis.reshape(-1, 9)
     old, *_ = np.linalg.lstsq(flat, np.log(luminance.reshape(-1) + 16), rcond=None)
-    ratio = np.exp(np.float32(strength) * (basis @ (np.float32(light) - old.astype(np.float32))))
+    ratio = np.exp(np.float32(strength) * (basis @ (np.array(light) - old).astype(np.float32)))
     ratio *= luminance.sum() / max(float((luminance * ratio).sum()), 1e-6)
     return _to_uint8(image * ratio[..., None])
 
