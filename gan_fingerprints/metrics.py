@@ -64,20 +64,46 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.divide(part, whole, out=undefined, where=np.asarray(whole) > 0)
 
 
+def reliability(
+    probabilities: np.ndarray, truth: Labels, bins: int = 15
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Number, mean confidence and accuracy in equal-width bins of the confidence, [bins] each.
+
+    probabilities: float [N, sources]; truth: [N] label numbers. NaN in empty bins.
+    """
+    probabilities = np.asarray(probabilities, np.float64)
+    confidence = probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == np.asarray(truth)
+    which = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    number, sum_of_confidence, hits = (
+        np.bincount(which, weights=x, minlength=bins) for x in (None, confidence, correct)
+    )
+    return number, _ratio(sum_of_confidence, number), _ratio(hits, number)
+
+
 def expected_calibration_error(probabilities: np.ndarray, truth: Labels, bins: int = 15) -> float:
     """Mean gap between confidence and accuracy, over equal-width bins of the confidence.
 
     probabilities: float [N, sources]; truth: [N] label numbers. NaN when N is 0.
     Guo et al. (2017), "On calibration of modern neural networks", equation 3.
     """
-    probabilities = np.asarray(probabilities, np.float64)
     if not len(probabilities):
         return float("nan")
-    confidence = probabilities.max(axis=1)
-    correct = probabilities.argmax(axis=1) == np.asarray(truth)
-    which = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
-    gaps = np.bincount(which, weights=correct - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(probabilities))
+    number, confidence, accuracy = reliability(probabilities, truth, bins)
+    filled = number > 0
+    gaps = np.abs(accuracy - confidence)[filled]
+    return float((number[filled] * gaps).sum() / number.sum())
+
+
+def brier_score(probabilities: np.ndarray, truth: Labels) -> float:
+    """Mean squared distance of the probabilities and the one-hot truth, summed over the sources.
+
+    probabilities: float [N, sources]; truth: [N] label numbers. From 0, the best, to 2.
+    Brier (1950), "Verification of forecasts expressed in terms of probability", equation 2.
+    """
+    probabilities = np.asarray(probabilities, np.float64)
+    one_hot = np.eye(probabilities.shape[1])[np.asarray(truth)]
+    return float(((probabilities - one_hot) ** 2).sum(axis=1).mean())
 
 
 def real_or_generated(

@@ -111,3 +111,21 @@ def test_confusion_png_grows_with_the_sources(tmp_path, n):
         dark = np.asarray(picture.convert("L")) < 80
     assert dark.mean() > 0.02  # the diagonal is filled
     assert [file.name for file in path.parent.iterdir()] == ["confusion.png"]
+
+
+def test_brier_score_by_hand():
+    """((0.7 - 1)² + 0.2² + 0.1² + 0.4² + (0.5 - 1)² + 0.1²) / 2."""
+    probabilities = np.array([[0.7, 0.2, 0.1], [0.4, 0.5, 0.1]])
+    assert metrics.brier_score(probabilities, [0, 1]) == pytest.approx(0.28)
+    assert metrics.brier_score(np.eye(3), [0, 1, 2]) == 0
+    assert metrics.brier_score(np.eye(3), [1, 2, 0]) == 2
+
+
+def test_reliability_bins():
+    probabilities = np.array([[0.95, 0.05], [0.91, 0.09], [0.35, 0.65]])
+    number, confidence, accuracy = metrics.reliability(probabilities, [0, 1, 1], bins=10)
+    assert number.tolist() == [0, 0, 0, 0, 0, 0, 1, 0, 0, 2]
+    assert confidence[9] == pytest.approx(0.93)
+    assert accuracy[9] == 0.5
+    assert accuracy[6] == 1
+    assert np.isnan(confidence[0])
