@@ -1,0 +1,201 @@
+"""Probabilities that mean what they say, and the answer "unknown" for images of no known source.
+
+Both are learned from validation images after training. Logits are float [N, sources], features
+(image fingerprints) float [N, D], labels int [N]. A score is higher for images of known sources.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+SCORES = ("energy", "max_softmax", "feature_distance")
+TEMPERATURES = (0.01, 100.0)
+
+
+def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """Probabilities float64 [N, sources] of logits / temperature."""
+    scaled = np.asarray(logits, np.float64) / temperature
+    exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray, temperature: float) -> float:
+    """Mean of -log of the probability of the true source."""
+    scaled = np.asarray(logits, np.float64) / temperature
+    return float((_log_sum_exp(scaled) - scaled[np.arange(len(labels)), labels]).mean())
+
+
+def _log_sum_exp(values: np.ndarray) -> np.ndarray:
+    most = values.max(axis=1)
+    return most + np.log(np.exp(values - most[:, None]).sum(axis=1))
+
+
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+    """The temperature of the highest likelihood, between 0.01 and 100.
+
+    Dividing logits by it changes no answer. Guo et al. (2017), section 4.2. Where every answer is
+    right by a wide margin the likelihood only grows with confidence; the bounds then decide.
+    """
+    from scipy.optimize import minimize_scalar
+
+    def loss(log_temperature: float) -> float:
+        return negative_log_likelihood(logits, labels, math.exp(log_temperature))
+
+    bounds = tuple(math.log(t) for t in TEMPERATURES)
+    return float(math.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
+
+
+class Centres(NamedTuple):
+    """Where the sources lie among the features: means [sources, D], common deviations [D]."""
+
+    means: np.ndarray
+    deviations: np.ndarray
+
+
+def centres_of(features: np.ndarray, labels: np.ndarray, sources: int) -> Centres:
+    """Means of each source, and the deviation of each feature within sources."""
+    means = np.stack([features[labels == i].mean(axis=0) for i in range(sources)])
+    return Centres(means, np.maximum((features - means[labels]).std(axis=0), 1e-6))
+
+
+def scores(
+    logits: np.ndarray, features: np.ndarray, temperature: float, centres: Centres
+) -> dict[str, np.ndarray]:
+    """Every score of `SCORES`, float64 [N].
+
+    energy: temperature · log Σ exp(logit / temperature), Liu et al. (2020); max_softmax: the
+    highest probability, Hendrycks and Gimpel (2017); feature_distance: minus the distance of the
+    features from the nearest source's mean, in deviations, per root of D.
+    """
+    scaled = np.asarray(logits, np.float64) / temperature
+    apart = (features[:, None] - centres.means) / centres.deviations  # [N, sources, D]
+    distances = np.sqrt((apart**2).mean(axis=2))
+    return {
+        "energy": temperature * _log_sum_exp(scaled),
+        "max_softmax": softmax(logits, temperature).max(axis=1),
+        "feature_distance": -distances.min(axis=1),
+    }
+
+
+def area_under_roc(known: np.ndarray, unknown: np.ndarray) -> float:
+    """Probability that a known image scores above an unknown one, ties counting half."""
+    from sklearn.metrics import roc_auc_score
+
+    truth = np.repeat([1, 0], [len(known), len(unknown)])
+    return float(roc_auc_score(truth, np.concatenate([known, unknown])))
+
+
+def true_negatives_at(known: np.ndarray, unknown: np.ndarray, kept: float = 0.95) -> float:
+    """Share of unknown images below the score that `kept` of the known ones reach."""
+    return float(np.mean(unknown < threshold_for(known, 1 - kept)))
+
+
+def threshold_for(known: np.ndarray, false_alarms: float) -> float:
+    """The highest threshold below which lie at most that share of the known images' scores."""
+    ordered = np.sort(known)
+    return float(ordered[min(int(false_alarms * len(ordered) + 1e-9), len(ordered) - 1)])
+
+
+def leave_one_out(
+    logits: np.ndarray, features: np.ndarray, labels: np.ndarray, temperature: float
+) -> dict[str, float]:
+    """Mean area under the ROC curve of each score, each source in turn playing the unknown one.
+
+    Its logit and its mean are left out. The network has seen the source, so this is good for
+    comparing scores, not for saying how well unknown sources are found.
+    """
+    sources = logits.shape[1]
+    areas: dict[str, list[float]] = {name: [] for name in SCORES}
+    for left_out in range(sources):
+        others = [i for i in range(sources) if i != left_out]
+        known = labels != left_out
+        renumbered = np.searchsorted(others, labels[known])
+        centres = centres_of(features[known], renumbered, len(others))
+        found = scores(logits[:, others], features, temperature, centres)
+        for name, values in found.items():
+            areas[name].append(area_under_roc(values[known], values[~known]))
+    return {name: float(np.mean(values)) for name, values in areas.items()}
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a network file keeps of its calibration.
+
+    Attributes:
+        temperature: divides the logits.
+        score: the one of `SCORES` that the verdict looks at.
+        threshold: images that score less are of an unknown source.
+        false_alarms: share of known images that the threshold was set to give up.
+        centres: of the validation images' features.
+        checksum: of the data that all this was learned from.
+    """
+
+    temperature: float
+    score: str
+    threshold: float
+    false_alarms: float
+    centres: Centres
+    checksum: str
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """float64 [N, sources]."""
+        return softmax(logits, self.temperature)
+
+    def known(self, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
+        """bool [N]: whether each image looks like one of a known source."""
+        found = scores(logits, features, self.temperature, self.centres)[self.score]
+        return found >= self.threshold
+
+    def header(self) -> dict[str, Any]:
+        """All but the centres, as JSON can hold it."""
+        names = ("temperature", "score", "threshold", "false_alarms", "checksum")
+        return {name: getattr(self, name) for name in names}
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {name: np.asarray(x, np.float32) for name, x in self.centres._asdict().items()}
+
+    @classmethod
+    def of(cls, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Calibration:
+        """From what `header` and `arrays` gave. Raises KeyError or TypeError for anything else."""
+        return cls(centres=Centres(arrays["means"], arrays["deviations"]), **header)
+
+
+def calibrate(
+    logits: np.ndarray,
+    features: np.ndarray,
+    labels: np.ndarray,
+    checksum: str,
+    false_alarms: float = 0.05,
+) -> Calibration:
+    """Learns temperature, score and threshold from validation images.
+
+    The score is the best by `leave_one_out` where there are three sources or more, else the
+    energy. Raises ValueError when a source has no image.
+    """
+    sources = logits.shape[1]
+    missing = sorted(set(range(sources)).difference(labels.tolist()))
+    if missing:
+        raise ValueError(f"no validation image of the sources numbered {missing}")
+    temperature = fit_temperature(logits, labels)
+    areas = leave_one_out(logits, features, labels, temperature) if sources > 2 else {"energy": 1.0}
+    score = max(areas, key=lambda name: areas[name])
+    centres = Centres(*(x.astype(np.float32) for x in centres_of(features, labels, sources)))
+    found = scores(logits, features, temperature, centres)[score]
+    threshold = threshold_for(found, false_alarms)
+    return Calibration(temperature, score, threshold, false_alarms, centres, checksum)
+
+
+def risk_and_coverage(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Share of images answered and share of wrong answers among them, most confident first.
+
+    confidence: float [N]; right: bool [N]. Returns coverage and risk, float64 [N] each.
+    """
+    order = np.argsort(-np.asarray(confidence), kind="stable")
+    answered = np.arange(1, len(order) + 1)
+    wrong = np.cumsum(~np.asarray(right, bool)[order])
+    return answered / len(order), wrong / answered
