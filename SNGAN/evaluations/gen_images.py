@@ -32,6 +32,9 @@ def parse_arguments() -> argparse.Namespace:
                         help="images per class")  # fmt: skip
     parser.add_argument("--classes", type=commands.count, nargs="+", default=[0], metavar="CLASS",
                         help="classes to generate, one after the other")  # fmt: skip
+    parser.add_argument("--round", type=commands.switch, default="0", metavar="0|1",
+                        help="1: to the nearest of 256 levels, as the other GANs here do; 0: cut "
+                        "off, as published, which makes images darker by half a level")  # fmt: skip
     parser.add_argument("--rows", type=commands.positive_int, metavar="N",
                         help="with --columns: also a sheet of each class's first images, "
                         "sheet_class_0.png, …")  # fmt: skip
@@ -71,7 +74,7 @@ def main() -> None:
     ):
         for label in arguments.classes:
             z, first = sampling.latents(random, G, number), []
-            for batch in sampling.pictures(G, z, np.full(number, label)):
+            for batch in sampling.pictures(G, z, np.full(number, label), arguments.round):
                 paths = [partial / f"SNGAN_{bar.n + i:08d}.png" for i in range(len(batch))]
                 list(writers.map(images.write_png, paths, batch))
                 first += list(batch[: sheet - len(first)])

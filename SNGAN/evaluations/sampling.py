@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from gan_fingerprints import images
 from SNGAN import snapshots
 from SNGAN.config import Config
 from SNGAN.gen_models.resnet import ResNetGenerator
@@ -35,19 +36,23 @@ def latents(random: np.random.RandomState, G: ResNetGenerator, number: int) -> n
     return random.randn(number, G.dim_z).astype(np.float32)
 
 
-def to_uint8(images: np.ndarray) -> np.ndarray:
+def cut_off(values: np.ndarray) -> np.ndarray:
     """float in [-1, 1] → uint8, cut off instead of rounded, as published for this GAN."""
-    return np.clip(images * 127.5 + 127.5, 0, 255).astype(np.uint8)
+    return np.clip(values * 127.5 + 127.5, 0, 255).astype(np.uint8)
 
 
-def pictures(G: ResNetGenerator, z: np.ndarray, classes: np.ndarray) -> Iterator[np.ndarray]:
+def pictures(
+    G: ResNetGenerator, z: np.ndarray, classes: np.ndarray, rounded: bool = False
+) -> Iterator[np.ndarray]:
     """Batches of generated images, uint8 [≤ 16, size, size, 3].
 
     Args:
         z: float32 [N, dim_z].
         classes: int [N], or mixtures of classes float32 [N, n_classes].
+        rounded: to the nearest level, as images of the other GANs are; else cut off.
     """
     step = tf.function(lambda z, y: G(z, y))
+    to_uint8 = images.to_uint8 if rounded else cut_off
     for start in range(0, len(z), BATCH):
         part = [a[start : start + BATCH] for a in (z, classes)]
         number = len(part[0])

@@ -75,6 +75,18 @@ def test_fewer_images_of_a_seed_are_the_first(call, small, tmp_path):
         assert path.read_bytes() == (tmp_path / "20" / path.name).read_bytes()
 
 
+def test_rounding_is_half_a_level_brighter(call, small, tmp_path):
+    for flag in (0, 1):
+        call(gen_images, *small, "--round", flag, "--results_dir", tmp_path / str(flag))
+    cut, rounded = (
+        np.stack([images.read_image(path) for path in images.find_images(tmp_path / name)])
+        for name in ("0", "1")
+    )
+    difference = (rounded.astype(int) - cut)[(cut > 0) & (cut < 254)]
+    assert set(np.unique(difference)) == {0, 1}
+    assert difference.mean() == pytest.approx(0.5, abs=0.05)
+
+
 def test_interpolation_begins_and_ends_at_its_latents(call, small, tmp_path):
     more = ["--rows", 2, "--columns", 5, "--classes", 1, "--seed", 3]
     call(gen_interpolated_images, *small, *more, "--results_dir", tmp_path / "between")
