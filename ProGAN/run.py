@@ -43,13 +43,17 @@ def parse_arguments() -> argparse.Namespace:
     train.add_argument("--preset", choices=tuple(PRESETS), default="paper",
                        help="starting point for the numbers below")  # fmt: skip
     generate = parser.add_argument_group("gen")
-    generate.add_argument("--model_path", metavar="FILE", help="a generator that training wrote")
+    generate.add_argument("--model_path", metavar="FILE",
+                          help="a generator that training wrote, or a published .pkl")  # fmt: skip
     generate.add_argument("--out_image_dir", metavar="DIR",
                           help="where ProGAN_00000000.png … go")  # fmt: skip
     generate.add_argument("--num_pngs", type=commands.positive_int, default=10, metavar="N",
                           help="how many images")  # fmt: skip
     generate.add_argument("--gen_seed", type=commands.seed, default=0, metavar="SEED",
                           help="seed of the latents; same seed, same images")  # fmt: skip
+    generate.add_argument("--label", type=commands.count, metavar="CLASS",
+                          help="class to generate, for a generator that was trained with labels "
+                               "(default: a label of zeros)")  # fmt: skip
     generate.add_argument("--gen_minibatch", type=commands.positive_int, default=16, metavar="N",
                           help="images per step; changes the speed, not the images")  # fmt: skip
     commands.add_options(parser, "what to train", Config)
@@ -127,6 +131,17 @@ def require_same_shape(path: str, old: dict, config: Config, data: DataSet) -> N
             raise UserError(f"--init_from {path}: its {name} is {old[name]}, expected {value}")
 
 
+def label_of(label_size: int, arguments: argparse.Namespace) -> np.ndarray:
+    """float32 [label_size], one-hot or zeros; UserError when the generator lacks the class."""
+    label = np.zeros(label_size, np.float32)
+    if arguments.label is not None:
+        if arguments.label >= label_size:
+            known = f"classes 0 to {label_size - 1}" if label_size else "no labels"
+            raise UserError(f"--label {arguments.label}: {arguments.model_path} has {known}")
+        label[arguments.label] = 1
+    return label
+
+
 def generate(arguments: argparse.Namespace) -> None:
     commands.require(arguments, "gen", "model_path", "out_image_dir")
     commands.existing_file(arguments.model_path, "--model_path")
@@ -138,9 +153,7 @@ def generate(arguments: argparse.Namespace) -> None:
 
     loaded = networks_io.load(arguments.model_path, {"generator": Generator}, "--model_path")
     G = loaded.network
-    if G.label_size:
-        raise UserError(f"--model_path {arguments.model_path}: a generator with labels, which "
-                        "--app gen does not take; expected one without")  # fmt: skip
+    label = label_of(G.label_size, arguments)
     lod = float(G.lod)
     step = tf.function(lambda latents: full_size_images(G, latents, lod))
     total, batch = arguments.num_pngs, arguments.gen_minibatch
@@ -153,6 +166,7 @@ def generate(arguments: argparse.Namespace) -> None:
     ):
         for start in range(0, total, batch):
             part = latents[start : start + batch].astype(np.float32)
+            part = np.concatenate([part, np.tile(label, (len(part), 1))], axis=1)
             padded = np.pad(part, ((0, batch - len(part)), (0, 0)))
             pictures = images.to_uint8(step(padded).numpy()[: len(part)])
             paths = [partial / f"ProGAN_{start + i:08d}.png" for i in range(len(part))]

@@ -1,32 +1,22 @@
-"""Snapshots in Chainer's layout: one npz whose keys are link paths, e.g. `block2/c1/W`.
-
-Convolutions are [out, in, k, k] there and [k, k, in, out] here; everything else is the same.
-"""
+"""Snapshots in Chainer's layout: one npz whose keys are link paths, e.g. `block2/c1/W`."""
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from gan_fingerprints import networks_io
 from gan_fingerprints.commands import UserError, existing_file, whole_file
+from gan_fingerprints.legacy import npz
+from gan_fingerprints.legacy.chainer_snapshot import chainer_order, our_order
+from gan_fingerprints.legacy.stored import Refused, clipped
 from gan_fingerprints.networks_io import named_variables
 
 if TYPE_CHECKING:
     import keras
-
-
-def chainer_order(array: np.ndarray) -> np.ndarray:
-    """A weight of ours as Chainer keeps it."""
-    return np.transpose(array, [3, 2, 0, 1]) if array.ndim == 4 else array
-
-
-def our_order(array: np.ndarray) -> np.ndarray:
-    """A weight of Chainer's as ours."""
-    return np.transpose(array, [2, 3, 1, 0]) if array.ndim == 4 else array
 
 
 def arrays_of(network: keras.Model) -> dict[str, np.ndarray]:
@@ -42,16 +32,20 @@ def write(path: str | Path, network: keras.Model) -> None:
 
 
 def read(path: str | Path, flag: str) -> dict[str, np.ndarray]:
-    """The arrays of an npz file; nothing in it can run code.
+    """The arrays of an npz file, in Chainer's order; nothing in it can run code.
+
+    A `.safetensors` file that `gan_fingerprints.convert` made of one is read too.
 
     Raises:
         UserError: no such file, or not an npz of plain arrays.
     """
     path = existing_file(path, flag)
+    if networks_io.is_ours(path):
+        (stored,) = networks_io.read(path, flag)
+        return {key: chainer_order(np.asarray(array)) for key, array in stored.arrays.items()}
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: file[key] for key in file.files}
-    except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        return {key: np.asarray(array) for key, array in npz.read(path).items()}
+    except Refused as error:
         raise UserError(
             f"{flag} {path}: not a snapshot, or damaged ({error}); expected an .npz file of "
             "plain arrays that SNGAN/train.py or Chainer wrote"
@@ -70,7 +64,7 @@ def fill(network: keras.Model, arrays: Mapping[str, np.ndarray], origin: str) ->
         found = arrays[key].shape if key in arrays else "nothing"
         if wanted != found:
             raise UserError(
-                f"{origin}: array {key}: found {found}, expected {wanted} for the "
+                f"{origin}: array {clipped(key)}: found {found}, expected {wanted} for the "
                 f"{network.name} of the configuration; use the configuration it was trained with"
             )
     for key, variable in variables.items():

@@ -1,43 +1,23 @@
-"""Weights of the published programs for the tests, as arrays under our names."""
+"""Networks of the published programs for the tests: read by the library, written by pickle."""
 
 import io
 import pickle
+import re
+import sys
+import types
 from pathlib import Path
 
 import numpy as np
 
 from gan_fingerprints import networks_io
-
-_ARRAY_PARTS = ("_reconstruct", "_frombuffer", "ndarray", "dtype", "scalar")
-
-
-class _Network:
-    """Stands for the published class; keeps its state and runs nothing."""
-
-    def __setstate__(self, state):
-        self.state = state
-
-
-class _Unpickler(pickle.Unpickler):
-    def find_class(self, module, name):
-        if name == "Network":
-            return _Network
-        if module.partition(".")[0] == "numpy" and name in _ARRAY_PARTS:
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"{module}.{name}")
-
-
-def our_name(name: str) -> str:
-    """`8x8/Conv1/weight` → `8x8_Conv1/weight`."""
-    layer, _, role = name.rpartition("/")
-    return f"{layer.replace('/', '_')}/{role}" if layer else role
+from gan_fingerprints.legacy import published
+from gan_fingerprints.legacy.published import our_name  # noqa: F401
 
 
 def read_networks(path: Path) -> list[dict[str, np.ndarray]]:
-    """The weights of each network in a published pickle."""
-    content = _Unpickler(io.BytesIO(path.read_bytes())).load()
-    networks = content if isinstance(content, tuple) else (content,)
-    return [{our_name(k): np.asarray(v) for k, v in net.state["variables"]} for net in networks]
+    """The weights of each network in a published pickle, under our names."""
+    networks = published.read(path)
+    return [{name: np.asarray(a) for name, a in net.arrays.items()} for net in networks]
 
 
 def fill(network, arrays):
@@ -54,3 +34,51 @@ def relative_error(found, expected) -> float:
     found, expected = np.asarray(found, np.float64), np.asarray(expected, np.float64)
     assert found.shape == expected.shape
     return float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30))
+
+
+class Network:
+    """Stands for the published class while a pickle is written."""
+
+    def __init__(self, function, arguments, variables, name="net"):
+        self.state = {
+            "version": 2,
+            "name": name,
+            "static_kwargs": arguments,
+            "build_module_src": "raise SystemExit('this text must never run')\n" * 40,
+            "build_func_name": function,
+            "variables": list(variables.items()),
+        }
+
+    def __getstate__(self):
+        return self.state
+
+
+def pickled(content, protocol=4) -> bytes:
+    """A pickle as the release wrote it, of one `Network` or a tuple of them."""
+    module = types.ModuleType("tfutil")
+    module.Network = Network
+    Network.__module__, Network.__qualname__ = "tfutil", "Network"
+    before = sys.modules.get("tfutil")
+    sys.modules["tfutil"] = module
+    try:
+        file = io.BytesIO()
+        pickle.Pickler(file, protocol).dump(content)
+        return file.getvalue()
+    finally:
+        del sys.modules["tfutil"]
+        if before is not None:
+            sys.modules["tfutil"] = before
+
+
+def published_variables(network, seed=0) -> dict[str, np.ndarray]:
+    """Random weights for a network of ours, under the published names."""
+    random, variables = np.random.default_rng(seed), {}
+    for name, variable in networks_io.named_variables(network).items():
+        array = random.standard_normal(tuple(variable.shape), np.float32)
+        variables[published_name(name)] = np.float32(0) if name == "lod" else array
+    return variables
+
+
+def published_name(name: str) -> str:
+    """`8x8_Conv0_up/weight` → `8x8/Conv0_up/weight`."""
+    return re.sub(r"^((?:[EG]_)?\d+x\d+)_", r"\1/", name)

@@ -11,6 +11,7 @@ from classifier.networks import Classifier
 from gan_fingerprints import networks_io
 from gan_fingerprints.commands import UserError
 from ProGAN.networks import Generator
+from tests.published import Network, pickled, published_variables
 
 KINDS = {"classifier": Classifier}
 PROVENANCE = {"seed": 3}
@@ -83,6 +84,29 @@ def test_file_of_another_program_is_refused(tmp_path):
     safetensors.numpy.save_file({"x": np.zeros(3)}, path)
     with pytest.raises(UserError, match="not a network file of ours"):
         networks_io.load(path, KINDS, "--model_path")
+
+
+def test_the_content_decides_what_a_file_is(network, saved, tmp_path):
+    variables = published_variables(network)
+    given = {"num_channels": 3, "label_size": 3, "latent_res": -1, "resolution": 16}
+    stored = Network("C_patch", {**given, "fmap_base": 64, "fmap_max": 16}, variables)
+    (tmp_path / "published.safetensors").write_bytes(pickled(stored))
+    saved.rename(tmp_path / "ours.pkl")
+    ours = networks_io.load(tmp_path / "ours.pkl", KINDS, "--model_path")
+    published = networks_io.load(tmp_path / "published.safetensors", KINDS, "--model_path")
+    assert ours.arguments == published.arguments
+    assert (ours.source_names, ours.names_assumed) == (["real", "a", "b"], "")
+    assert published.source_names == ["source_0", "source_1", "source_2"]
+    assert "names are assumed" in published.names_assumed
+    found = published.network.head.weight
+    np.testing.assert_array_equal(found, variables["4x4/Dense1/weight"])
+
+
+def test_names_that_are_given_win(saved):
+    loaded = networks_io.load(saved, KINDS, "--model_path", names="x,y,z")
+    assert loaded.source_names == ["x", "y", "z"]
+    with pytest.raises(UserError, match="--source_names: found 2 names"):
+        networks_io.load(saved, KINDS, "--model_path", names="x,y")
 
 
 def test_missing_file(tmp_path):
