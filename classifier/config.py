@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from gan_fingerprints.commands import (
+    UserError,
     count,
     kimg,
     non_negative,
+    one_of,
     option,
     positive_int,
+    power_of_two,
     seed,
     switch,
 )
+
+COMPONENTS = ("full", "low_frequency", "high_frequency", "patch")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +28,12 @@ class Config:
     training_seed: int = option(1000, seed, "seed of weights and data order")
     fmap_base: int = option(1024, positive_int, "channels at stage s: min(fmap_base/2^s, fmap_max)")
     fmap_max: int = option(512, positive_int, "most channels of a layer")
+    component: str = option(
+        "full", one_of(*COMPONENTS), "which part of the images the network sees (fig. 2): all; "
+        "what blurring and shrinking to component_res leaves; only the highest band of that; or "
+        "patches, not mixed below component_res. One of " + ", ".join(COMPONENTS), "PART",
+    )  # fmt: skip
+    component_res: int | None = option(None, power_of_two, "see component", "PIXELS")
     total_kimg: float = option(100_000.0, kimg, "length, in thousand images shown")
     minibatch: int = option(32, positive_int, "images per step")
     learning_rate: float = option(0.001, non_negative, "Adam's rate")
@@ -33,3 +45,29 @@ class Config:
     accuracy_ticks: int = option(10, positive_int, "measure accuracy every N ticks")
     accuracy_images: int = option(5000, positive_int, "most images of each split to measure it on")
     snapshots: int = option(100, count, "network snapshots over the run")
+
+    def network_arguments(self, resolution: int) -> dict[str, Any]:
+        """Of `networks.Classifier`, but for resolution and sources.
+
+        Raises:
+            UserError: component and component_res do not fit each other or the resolution.
+        """
+        side = self.component_res
+        if (side is None) != (self.component == "full"):
+            found = "none" if side is None else side
+            expected = "none" if side else "the side at which the component is taken"
+            raise UserError(
+                f"--component_res: found {found} with --component {self.component}, expected "
+                f"{expected}"
+            )
+        if side and side > resolution:
+            raise UserError(
+                f"--component_res {side}: expected at most {resolution}, the resolution of the data"
+            )
+        view = {
+            "full": {},
+            "low_frequency": {"mode": "predownscale", "switching_res": side},
+            "high_frequency": {"mode": "predownscale_residual", "switching_res": side},
+            "patch": {"latent_res": side},
+        }[self.component]
+        return {"fmap_base": self.fmap_base, "fmap_max": self.fmap_max, **view}

@@ -10,12 +10,10 @@ import tensorflow as tf
 
 from classifier.config import Config
 from classifier.networks import Classifier
-from gan_fingerprints import networks_io, pipeline
+from gan_fingerprints import classifying, networks_io, pipeline
 from gan_fingerprints.runs import Run
 from gan_fingerprints.steps import adam, apply_if_finite
 from gan_fingerprints.tfrecords import DataSet
-
-ACCURACY_BATCH = 64
 
 
 def loss_per_image(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
@@ -52,7 +50,7 @@ def train(
     # Network, optimizer and counters: all that the next step depends on.
     with strategy.scope():
         keras.utils.set_random_seed(seed)
-        C = Classifier(data.resolution, len(sources), config.fmap_base, config.fmap_max)
+        C = Classifier(data.resolution, len(sources), **config.network_arguments(data.resolution))
         if initial_arrays:
             networks_io.fill(C, initial_arrays, "--init_from")
         C_adam = adam(config.beta_1, config.beta_2, config.epsilon)
@@ -81,7 +79,10 @@ def train(
 
     def measure_accuracy() -> None:
         splits = {"training": data, "validation": validation}
-        shares = {k: accuracy(predict, split, config, seed) for k, split in splits.items()}
+        shares = {
+            name: classifying.accuracy(predict, split, config.accuracy_images, seed)
+            for name, split in splits.items()
+        }
         run.scalars({f"accuracy/{name}": share for name, share in shares.items()})
         run.log(
             f"kimg {int(shown) / 1000:.2f} training accuracy {shares['training']:.2%} "
@@ -129,15 +130,3 @@ def train(
     measure_accuracy()
     export("network-final")
     run.finish()
-
-
-def accuracy(predict, data: DataSet, config: Config, seed: int) -> float:
-    """Share of right answers on up to `accuracy_images` images, the same ones every time."""
-    chosen = pipeline.epoch_order(data.count, seed, 0)[: config.accuracy_images]
-    right = 0
-    for start in range(0, len(chosen), ACCURACY_BATCH):
-        indices = chosen[start : start + ACCURACY_BATCH]
-        padded = np.pad(indices, (0, ACCURACY_BATCH - len(indices)))  # one shape, one graph
-        answers = predict(data.images(padded)).numpy()[: len(indices)]
-        right += int(np.sum(answers == np.argmax(data.labels[indices], axis=1)))
-    return right / len(chosen)

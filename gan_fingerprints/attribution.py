@@ -96,49 +96,76 @@ class Attributor:
         Any size, colour mode and common format will do; the whole image is resized. What is not
         an image yields its reason in `error`. Threads read ahead by a bounded number of images.
         """
-        read = self._read_ahead(map(Path, paths))
-        while chunk := list(islice(read, self.batch)):
+        for chunk in read_batches(paths, self.resolution, self.batch):
             usable = [found for _, found in chunk if isinstance(found, np.ndarray)]
             answers = iter(self._infer(usable) if usable else ())
             for path, found in chunk:
-                yield self._row(path, found if isinstance(found, str) else next(answers))
+                answer = found if isinstance(found, str) else next(answers)
+                yield row_of(path, answer, self.source_names)
 
     def _infer(self, pixels: Sequence[np.ndarray]) -> np.ndarray:
-        batch = np.zeros([self.batch, self.resolution, self.resolution, 3], np.uint8)
-        batch[: len(pixels)] = pixels
-        probabilities = self._softmax(batch).numpy()[: len(pixels)]
-        if not np.isfinite(probabilities).all():
-            raise commands.UserError(
-                "the network answers with NaN: its weights are damaged, use another network file"
-            )
+        probabilities = self._softmax(padded(pixels, self.batch)).numpy()[: len(pixels)]
+        require_finite(probabilities)
         return probabilities
 
-    def _read(self, path: Path) -> tuple[Path, np.ndarray | str]:
-        try:
-            return path, images.resize(images.read_image(path), self.resolution)
-        except images.ImageError as error:
-            return path, str(error).removeprefix(f"{path}: ")
 
-    def _read_ahead(self, paths: Iterable[Path]) -> Iterator[tuple[Path, np.ndarray | str]]:
-        pool = ThreadPoolExecutor(min(8, images.cores()))
-        pending: deque[Future[tuple[Path, np.ndarray | str]]] = deque()
-        try:
-            for path in paths:
-                if len(pending) >= READ_AHEAD * self.batch:
-                    yield pending.popleft().result()
-                pending.append(pool.submit(self._read, path))
-            while pending:
+def read_batches(
+    paths: Iterable[str | Path], resolution: int, batch: int
+) -> Iterator[list[tuple[Path, np.ndarray | str]]]:
+    """Yields up to `batch` files at a time, in order: each with its image or why it has none.
+
+    The image is uint8 [resolution, resolution, 3], resized as a whole. Threads read ahead by a
+    bounded number of images.
+    """
+    read = _read_ahead(map(Path, paths), resolution, READ_AHEAD * batch)
+    while chunk := list(islice(read, batch)):
+        yield chunk
+
+
+def _read_ahead(
+    paths: Iterable[Path], resolution: int, most: int
+) -> Iterator[tuple[Path, np.ndarray | str]]:
+    pool = ThreadPoolExecutor(min(8, images.cores()))
+    pending: deque[Future[tuple[Path, np.ndarray | str]]] = deque()
+    try:
+        for path in paths:
+            if len(pending) >= most:
                 yield pending.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+            pending.append(pool.submit(_read, path, resolution))
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
-    def _row(self, path: Path, answer: np.ndarray | str) -> Attribution:
-        if isinstance(answer, str):
-            return Attribution(path, None, dict.fromkeys(self.source_names), answer)
-        predicted = self.source_names[int(answer.argmax())]
-        return Attribution(
-            path, predicted, dict(zip(self.source_names, answer.tolist(), strict=True))
+
+def _read(path: Path, resolution: int) -> tuple[Path, np.ndarray | str]:
+    try:
+        return path, images.resize(images.read_image(path), resolution)
+    except images.ImageError as error:
+        return path, str(error).removeprefix(f"{path}: ")
+
+
+def padded(pixels: Sequence[np.ndarray], batch: int) -> np.ndarray:
+    """Images uint8 [R, R, 3], one or more, as [batch, R, R, 3] with black ones at the end."""
+    whole = np.zeros([batch, *pixels[0].shape], np.uint8)
+    whole[: len(pixels)] = pixels
+    return whole
+
+
+def require_finite(answers: np.ndarray) -> None:
+    """UserError when a network's answers are not numbers."""
+    if not np.isfinite(answers).all():
+        raise commands.UserError(
+            "the network answers with NaN: its weights are damaged, use another network file"
         )
+
+
+def row_of(path: Path, answer: np.ndarray | str, source_names: Sequence[str]) -> Attribution:
+    """The row of an image with probabilities [sources], or with the reason why it has none."""
+    if isinstance(answer, str):
+        return Attribution(path, None, dict.fromkeys(source_names), answer)
+    predicted = source_names[int(answer.argmax())]
+    return Attribution(path, predicted, dict(zip(source_names, answer.tolist(), strict=True)))
 
 
 def find_testing_images(

@@ -135,6 +135,17 @@ def power_of_two(text: str, minimum: int = 4) -> int:
     return value
 
 
+def one_of(*names: str) -> Callable[[str], str]:
+    """A flag's type: one of a few words."""
+
+    def word(text: str) -> str:
+        if text not in names:
+            raise argparse.ArgumentTypeError(f"found {text!r}, expected {', '.join(names)}")
+        return text
+
+    return word
+
+
 def switch(text: str) -> bool:
     """A flag's type: 1/0, true/false, yes/no."""
     known = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}

@@ -1,0 +1,163 @@
+"""What the programs of the two classifiers share: checks of the data, accuracy, flags, tables."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from tqdm import tqdm
+
+from gan_fingerprints import attribution, commands, networks_io
+from gan_fingerprints.attribution import Attribution
+from gan_fingerprints.commands import UserError
+from gan_fingerprints.tfrecords import DataSet
+
+if TYPE_CHECKING:
+    import keras
+
+ACCURACY_BATCH = 64
+
+
+def add_training_flags(parser: argparse.ArgumentParser) -> None:
+    """Where to read and write."""
+    group = parser.add_argument_group("train")
+    group.add_argument("--training_data_dir", metavar="DIR",
+                       help="data set that data_preparation.py wrote")  # fmt: skip
+    group.add_argument("--validation_data_dir", metavar="DIR",
+                       help="another one, of the same sources, to measure accuracy on")  # fmt: skip
+    group.add_argument("--out_model_dir", metavar="DIR",
+                       help="where networks, settings, log and checkpoints go")  # fmt: skip
+
+
+def add_testing_flags(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """What to test with which network, and the tables to write."""
+    group = parser.add_argument_group("test")
+    add_model_flags(group)
+    group.add_argument("--out_csv", metavar="FILE", help="write all probabilities as a table")
+    group.add_argument("--out_json", metavar="FILE", help="write all probabilities as JSON")
+    group.add_argument("--out_confusion", metavar="FILE", default="confusion_matrix.png",
+                       help="picture of the confusion matrix, where truth is known")  # fmt: skip
+    return group
+
+
+def add_model_flags(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:
+    """A trained network and images for it."""
+    group.add_argument("--model_path", metavar="FILE",
+                       help="a network that training wrote, or a published one")  # fmt: skip
+    group.add_argument("--source_names", metavar="A,B,C",
+                       help="names of a published network's sources, in their order, which such "
+                            "a file does not carry")  # fmt: skip
+    group.add_argument("--testing_data_path", metavar="PATH",
+                       help="an image, a folder of images, or a folder of one subfolder per "
+                            "source")  # fmt: skip
+    group.add_argument("--batch", type=commands.positive_int, default=64, metavar="N",
+                       help="images per step; changes the speed, not the answers")  # fmt: skip
+
+
+def open_splits(arguments: argparse.Namespace, minibatch: int, gpus: int) -> list[DataSet]:
+    """Training and validation data; UserError unless they and the settings fit each other."""
+    flags = ("training_data_dir", "validation_data_dir")
+    data, validation = (
+        DataSet.open(getattr(arguments, flag), f"--{flag}", needs_labels=True) for flag in flags
+    )
+    if validation.source_names != data.source_names:
+        raise UserError(
+            f"--validation_data_dir {validation.folder}: its sources are "
+            f"{', '.join(validation.source_names or [])}; expected those of the training data: "
+            f"{', '.join(data.source_names or [])}"
+        )
+    if validation.resolution != data.resolution:
+        raise UserError(
+            f"--validation_data_dir {validation.folder}: {validation.resolution} pixels, expected "
+            f"{data.resolution} as the training data; prepare it with --resolution"
+        )
+    if data.resolution < 16:
+        raise UserError(
+            f"--training_data_dir {data.folder}: {data.resolution} pixels, expected 16 or more; "
+            "prepare it with --resolution"
+        )
+    if minibatch % gpus:
+        raise UserError(f"--minibatch {minibatch}: not a multiple of {gpus} GPUs")
+    return [data, validation]
+
+
+def require_same_network(
+    path: str, old: networks_io.Loaded, asked: dict[str, Any], data: DataSet
+) -> None:
+    """UserError unless a file's network has the arguments and sources that are asked for."""
+    asked = {"resolution": data.resolution, **asked, "source_names": data.source_names}
+    has = {**old.arguments, "source_names": old.source_names}
+    for name, value in asked.items():
+        if has[name] != value:
+            raise UserError(f"--init_from {path}: its {name} is {has[name]}, expected {value}")
+
+
+def accuracy(predict: Callable[[np.ndarray], Any], data: DataSet, most: int, seed: int) -> float:
+    """Share of right answers on up to `most` images, the same ones every time.
+
+    predict: uint8 [64, R, R, 3] → label numbers [64].
+    """
+    from gan_fingerprints import pipeline  # imports TensorFlow, which takes seconds
+
+    assert data.labels is not None
+    chosen = pipeline.epoch_order(data.count, seed, 0)[:most]
+    right = 0
+    for start in range(0, len(chosen), ACCURACY_BATCH):
+        indices = chosen[start : start + ACCURACY_BATCH]
+        padded = np.pad(indices, (0, ACCURACY_BATCH - len(indices)))  # one shape, one graph
+        answers = predict(data.images(padded)).numpy()[: len(indices)]
+        right += int(np.sum(answers == np.argmax(data.labels[indices], axis=1)))
+    return right / len(chosen)
+
+
+def testing_images(arguments: argparse.Namespace) -> tuple[list[Path], list[str] | None]:
+    """What `attribution.find_testing_images` finds, after all else was checked."""
+    commands.existing_file(arguments.model_path, "--model_path")
+    for flag in ("out_csv", "out_json", "out_confusion"):
+        if getattr(arguments, flag):
+            commands.check_writable(Path(getattr(arguments, flag)), f"--{flag}")
+    return attribution.find_testing_images(arguments.testing_data_path)
+
+
+def load_network(
+    arguments: argparse.Namespace, kinds: Mapping[str, Callable[..., keras.Model]]
+) -> networks_io.Loaded:
+    """The network of --model_path, with --source_names; says so when names are assumed."""
+    loaded = networks_io.load(
+        arguments.model_path, kinds, "--model_path", names=arguments.source_names
+    )
+    if loaded.names_assumed:
+        print(loaded.names_assumed)
+    return loaded
+
+
+def with_progress(rows: Iterator[Attribution], count: int) -> list[Attribution]:
+    """All rows, each printed above a progress bar as it arrives."""
+    done = []
+    with tqdm(total=count, unit="image", dynamic_ncols=True) as bar:
+        for i, row in enumerate(rows):
+            done.append(row)
+            tqdm.write(attribution.line(i, count, row))
+            bar.update()
+    return done
+
+
+def write_results(
+    arguments: argparse.Namespace,
+    rows: Sequence[Attribution],
+    truth: Sequence[str] | None,
+    names: Sequence[str],
+) -> None:
+    """Prints the report, writes the files that were asked for and says where they are."""
+    print(attribution.report(rows, truth, names))
+    if arguments.out_csv:
+        attribution.write_csv(arguments.out_csv, rows)
+        print(f"table: {arguments.out_csv}")
+    if arguments.out_json:
+        attribution.write_json(arguments.out_json, rows)
+        print(f"JSON: {arguments.out_json}")
+    if truth and attribution.write_confusion_png(arguments.out_confusion, rows, truth, names):
+        print(f"confusion matrix: {arguments.out_confusion}")
