@@ -12,7 +12,7 @@ from classifier.config import Config
 from classifier.networks import Classifier
 from gan_fingerprints import classifying, networks_io, pipeline
 from gan_fingerprints.runs import Run
-from gan_fingerprints.steps import adam, apply_if_finite
+from gan_fingerprints.steps import adam, apply_if_finite, in_halves
 from gan_fingerprints.tfrecords import DataSet
 
 
@@ -59,9 +59,11 @@ def train(
     shown, skipped = (tf.Variable(0, dtype=tf.int64) for _ in range(2))
     state = {"C": C.variables, "adam": C_adam.variables, "counters": [shown, skipped]}
 
+    logits_of = in_halves(C)
+
     def gradients_of(pixels, labels):
         with tf.GradientTape() as tape:
-            loss = loss_per_image(C(to_network(pixels)), labels)
+            loss = loss_per_image(logits_of(to_network(pixels)), labels)
             loss = tf.reduce_sum(loss) / config.minibatch
         return loss, tape.gradient(loss, C.trainable_variables)
 

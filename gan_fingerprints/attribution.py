@@ -63,13 +63,17 @@ class Attributor:
     ) -> None:
         import tensorflow as tf  # takes seconds; the functions below do without
 
+        from gan_fingerprints.steps import in_halves
+
         self.source_names = list(source_names)
         self.resolution = resolution
         self.batch = batch
 
+        logits_of = in_halves(lambda pictures: network(pictures, training=False))
+
         @tf.function(input_signature=[tf.TensorSpec([batch, resolution, resolution, 3], tf.uint8)])
         def softmax(pixels: tf.Tensor) -> tf.Tensor:
-            logits = network(tf.cast(pixels, tf.float32) / 127.5 - 1, training=False)
+            logits = logits_of(tf.cast(pixels, tf.float32) / 127.5 - 1)
             return tf.nn.softmax(tf.cast(logits, tf.float32))
 
         self._softmax = softmax.get_concrete_function()

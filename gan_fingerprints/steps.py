@@ -1,7 +1,11 @@
-"""What every training step ends with: Adam in one operation, and no step that is not finite."""
+"""What every training step ends with: Adam in one operation, and no step that is not finite.
+
+And how networks run on a CPU: a minibatch in two halves.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -55,3 +59,19 @@ def apply_if_finite(
         return tf.constant(0, tf.int64)
 
     skipped.assign_add(tf.cond(share == 1.0, apply, lambda: tf.constant(1, tf.int64)))
+
+
+def in_halves(network: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The same function of images [N, ...], computed on a CPU as two halves of the images.
+
+    Some operations, and most of their gradients, use one core: the halves run side by side and
+    keep the others busy. For functions that take each image by itself.
+    """
+
+    def halved(images: tf.Tensor) -> tf.Tensor:
+        number = images.shape[0]
+        if not number or number % 2 or tf.config.list_logical_devices("GPU"):
+            return network(images)
+        return tf.concat([network(half) for half in tf.split(images, 2)], axis=0)
+
+    return halved
