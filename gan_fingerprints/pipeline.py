@@ -7,13 +7,27 @@ exactly where it was, and nothing of the shuffling has to be stored.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
 
-from gan_fingerprints.tfrecords import DataSet
-
 READ_AHEAD = 4  # minibatches
+
+
+class Source(Protocol):
+    """Images by position, as a `tfrecords.DataSet` has them."""
+
+    name: str
+    count: int
+    resolution: int
+    labels: np.ndarray | None
+    source_names: list[str] | None
+
+    @property
+    def checksum(self) -> str: ...
+
+    def read(self, indices: np.ndarray, resolution: int) -> np.ndarray: ...
 
 
 @lru_cache(maxsize=4)
@@ -41,7 +55,7 @@ def mirrored(images: np.ndarray, seed: int, position: int) -> np.ndarray:
 
 
 def minibatches(
-    data: DataSet,
+    data: Source,
     minibatch: int,
     *,
     seed: int,

@@ -26,7 +26,7 @@ from gan_fingerprints.commands import UserError, option
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from gan_fingerprints.tfrecords import DataSet
+    from gan_fingerprints.pipeline import Source
 
 PACKAGES = ("tensorflow", "keras", "numpy", "pillow", "safetensors")
 
@@ -112,7 +112,7 @@ def set_up_tensorflow(execution: Execution) -> tf.distribute.Strategy:
     return tf.distribute.get_strategy()
 
 
-def data_facts(data: DataSet) -> dict[str, Any]:
+def data_facts(data: Source) -> dict[str, Any]:
     """What identifies a data set in a run's settings."""
     return {
         "name": data.name,
@@ -128,10 +128,14 @@ class Run:
 
     Files: `settings.json`, `log.txt`, `tensorboard/`, `checkpoints/`, what the loop adds with
     `path`, and `finished.json` at the end.
+
+    Attributes:
+        elsewhere: name of a file or subfolder → where that is instead.
     """
 
     def __init__(self, folder: Path, settings: dict[str, Any], checkpoint_minutes: float) -> None:
         self.folder = folder
+        self.elsewhere: dict[str, Path] = {}
         self.settings = settings
         self.bar: tqdm | None = None
         self._checkpoint_seconds = checkpoint_minutes * 60
@@ -143,7 +147,8 @@ class Run:
 
     def path(self, name: str) -> Path:
         """A file of this run."""
-        return self.folder / name
+        first, *rest = Path(name).parts
+        return self.elsewhere.get(first, self.folder / first).joinpath(*rest)
 
     def log(self, text: str, show: bool = True) -> None:
         """Adds a line to log.txt and, with `show`, prints it above the progress bar."""

@@ -1,0 +1,51 @@
+"""Trains a CramerGAN, or generates images with a trained one."""
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[2])  # runs from any folder
+
+from typing import Any
+
+from gan_fingerprints import commands
+from gan_fingerprints.ipm import program
+from gan_fingerprints.ipm.config import Config
+
+DESCRIPTION = """\
+Trains a CramerGAN on images, or generates images with a trained one.
+
+  python3 gan/main.py --is_train True --dataset celebA --data_dir ../celeba_align_png_cropped/ \\
+      --checkpoint_dir models/ --sample_dir samples/ --log_dir logs/ \\
+      --model cramer --name cramer_gan --architecture g_resnet5 --output_size 128 --dof_dim 256 \\
+      --gradient_penalty 10. --MMD_lr_scheduler --random_seed 0
+  python3 gan/main.py --checkpoint_dir models/ --name cramer_gan \\
+      --output_dir_of_test_samples gen/celeba_align_png_cropped/ --no_of_samples 10000
+
+The defaults are the publication's configuration (128 px, 150,000 iterations: days on a GPU)."""
+
+
+def objective(config: Config) -> Any:
+    from CramerGAN.gan.core.cramer import OBJECTIVES
+
+    return OBJECTIVES[config.model]()
+
+
+CRAMER_GAN = program.Program(
+    command="CramerGAN/gan/main.py --is_train",
+    description=DESCRIPTION,
+    defaults={"model": "cramer", "name": "cramer_gan", "dof_dim": 256, "gradient_penalty": 10.0},
+    objectives={"cramer": objective, "reddit_cramer": objective},
+    elsewhere={"mmd": "MMDGAN/gan/main.py", "wgan_gp": "MMDGAN/gan/main.py"},
+    kernels={},
+    prefix="CRAMER",
+    operation=60,
+)
+
+
+def main() -> None:
+    program.main(CRAMER_GAN)
+
+
+if __name__ == "__main__":
+    commands.run(main)

@@ -1,0 +1,91 @@
+"""Every number of a CramerGAN or MMDGAN; needs no TensorFlow."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from gan_fingerprints.commands import UserError
+from gan_fingerprints.ipm.architectures import require_size
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What a run computes. Fields of the same name as a flag mean the same."""
+
+    model: str
+    kernel: str = ""
+    mmd_diagonal: str = "exact"
+    architecture: str = "g_resnet5"
+    output_size: int = 128
+    z_dim: int = 100
+    gf_dim: int = 64
+    df_dim: int = 64
+    dof_dim: int = 16
+    batch_norm: bool = True
+    batch_size: int = 32
+    max_iteration: int = 150_000
+    dsteps: int = 5
+    start_dsteps: int = 5
+    gsteps: int = 1
+    learning_rate: float = 1e-4
+    beta1: float = 0.5
+    beta2: float = 0.9
+    gradient_penalty: float = 1.0
+    gradient_norm: str = "all"
+    L2_discriminator_penalty: float = 0.0
+    decay_rate: float = 0.5
+    gp_decay_rate: float = 1.0
+    MMD_lr_scheduler: bool = False
+    MMD_sdlr_freq: int = 2000
+    MMD_sdlr_past_sample: int = 10
+    MMD_sdlr_num_test: int = 3
+    MMD_sdlr_images: int = 2048
+
+    @property
+    def generator(self) -> dict[str, Any]:
+        """The generator's constructor arguments."""
+        return {"architecture": self.architecture, "output_size": self.output_size,
+                "gf_dim": self.gf_dim, "z_dim": self.z_dim}  # fmt: skip
+
+    @property
+    def discriminator(self) -> dict[str, Any]:
+        """The discriminator's constructor arguments."""
+        # As published: batch norm would tie the slopes of an image to its neighbours.
+        batch_norm = self.batch_norm and not self.gradient_penalty
+        return {"architecture": self.architecture, "output_size": self.output_size,
+                "df_dim": self.df_dim, "dof_dim": self.dof_dim,
+                "batch_norm": batch_norm}  # fmt: skip
+
+    def d_steps(self, iteration: int) -> int:
+        """Discriminator steps of an iteration: `start_dsteps` in the first 20 and every 100th."""
+        return self.start_dsteps if iteration < 20 or iteration % 100 == 0 else self.dsteps
+
+    @property
+    def total_images(self) -> int:
+        """Real images that the whole run uses."""
+        d_steps = sum(self.d_steps(i) for i in range(self.max_iteration))
+        return (d_steps + self.gsteps * self.max_iteration) * self.batch_size
+
+    def description(self, dataset: str, suffix: str = "") -> str:
+        """The published name of a run's folder."""
+        parts = [
+            f"{dataset}{self.gf_dim}x{self.df_dim}",
+            self.architecture,
+            f"dc_{self.kernel}d{self.dsteps}-{self.start_dsteps}-{self.gsteps}",
+            str(self.batch_size),
+            str(self.output_size),
+            f"lr{self.learning_rate:.8f}",
+        ]
+        return "_".join(parts) + ("_bn" if self.batch_norm else "") + suffix
+
+    def check(self, replicas: int = 1) -> None:
+        """UserError unless the numbers fit each other."""
+        require_size(self.architecture, self.output_size)
+        if self.batch_size % replicas or self.batch_size // replicas < 2:
+            raise UserError(
+                f"--batch_size {self.batch_size}: expected a multiple of {replicas} GPUs with 2 "
+                "or more images on each, as batches are compared"
+            )
+        if self.model == "wgan_gp" and self.dof_dim != 1:
+            raise UserError(f"--dof_dim {self.dof_dim}: --model wgan_gp has one output, expected 1")

@@ -1,0 +1,89 @@
+"""Images in the files of LSUN (LMDB), MNIST (IDX) and CIFAR-10 (its binary version)."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gan_fingerprints import images
+from gan_fingerprints.commands import UserError
+
+LSUN_IMAGES = 200_000  # the first ones, in the order of their keys, as in the study
+IDX_OF_IMAGES = b"\x00\x00\x08\x03"  # bytes in three dimensions
+
+
+@lru_cache(maxsize=2)
+def _environment(folder: Path) -> Any:
+    """The database in a folder; each process opens it once."""
+    import lmdb
+
+    try:
+        return lmdb.open(str(folder), readonly=True, lock=False)
+    except lmdb.Error as error:
+        raise UserError(
+            f"--data_dir {folder}: cannot be read as an LMDB database ({error}); expected LSUN's "
+            "folder with data.mdb, get it again"
+        ) from None
+
+
+def lmdb_keys(folder: Path, number: int = LSUN_IMAGES) -> list[bytes]:
+    """The first keys of a database, sorted."""
+    with _environment(folder).begin() as transaction:
+        keys = list(islice(transaction.cursor().iternext(values=False), number))
+    if not keys:
+        raise UserError(f"--data_dir {folder}: an empty LMDB database, expected images")
+    return keys
+
+
+def read_lmdb(folder: Path, key: bytes) -> np.ndarray:
+    """The image of a key: uint8 [H, W, 3]."""
+    with _environment(folder).begin() as transaction:
+        return images.read_image(f"{folder}: {key.decode(errors='replace')}", transaction.get(key))
+
+
+def mnist(folder: Path) -> np.ndarray:
+    """The training digits in `train-images-idx3-ubyte[.gz]`: uint8 [N, 28, 28, 3], grey."""
+    plain = folder / "train-images-idx3-ubyte"
+    packed = plain.with_name(f"{plain.name}.gz")
+    path = plain if plain.is_file() else packed
+    if not path.is_file():
+        raise _missing(folder, f"{plain.name} or {packed.name}, the digits of MNIST")
+    try:
+        content = path.read_bytes() if path == plain else gzip.decompress(path.read_bytes())
+    except (OSError, EOFError) as error:
+        raise UserError(f"{path}: damaged ({error}); get it again") from None
+    shape = tuple(int(n) for n in np.frombuffer(content[4:16], ">u4"))
+    if content[:4] != IDX_OF_IMAGES or len(content) != 16 + int(np.prod(shape)):
+        raise UserError(f"{path}: not MNIST's file of images, or cut off; get it again")
+    digits = np.frombuffer(content, np.uint8, offset=16).reshape(shape)
+    return np.repeat(digits[..., None], 3, axis=3)
+
+
+def cifar10(folder: Path) -> np.ndarray:
+    """The training images in `data_batch_1.bin` … 5, here or in a subfolder: [N, 32, 32, 3]."""
+    paths = sorted([*folder.glob("data_batch_*.bin"), *folder.glob("*/data_batch_*.bin")])
+    if not paths:
+        raise _missing(
+            folder, "data_batch_1.bin … data_batch_5.bin of CIFAR-10's binary version "
+            "(cifar-10-binary.tar.gz); its Python version holds pickles, which are not read"
+        )  # fmt: skip
+    batches = []
+    for path in paths:
+        content = np.fromfile(path, np.uint8)
+        if not len(content) or len(content) % 3073:
+            raise UserError(f"{path}: not whole records of 3073 bytes; get it again")
+        batches.append(content.reshape(-1, 3073)[:, 1:])
+    return np.concatenate(batches).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+
+
+def _missing(folder: Path, expected: str) -> UserError:
+    return UserError(f"--data_dir {folder}: found {images.content_of(folder)}, expected {expected}")
+
+
+FILES: dict[str, Callable[[Path], np.ndarray]] = {"mnist": mnist, "cifar10": cifar10}

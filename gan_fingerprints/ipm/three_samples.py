@@ -1,0 +1,90 @@
+"""The relative MMD test of two samples against a reference, from kernel sums that can be kept.
+
+Bounliphone et al. 2016: which of two samples is closer to the reference? With the polynomial
+kernel k(x, y) = (⟨x, y⟩ / dim + 1)³ of the kernel Inception distance. All samples have the same
+number m of images.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+SMALLEST_VARIANCE = 1e-12
+
+
+def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """[M, dim] and [N, dim] → [M, N]."""
+    return (x @ y.T / x.shape[1] + 1) ** 3
+
+
+def sums_length(number: int) -> int:
+    """Length of what `kernel_sums` returns."""
+    return 3 * number + 2
+
+
+def kernel_sums(reference: np.ndarray, sample: np.ndarray) -> np.ndarray:
+    """All that the test needs of a sample: float64 [3m + 2].
+
+    Args:
+        reference, sample: features, float [m, dim] each.
+
+    Returns:
+        With i running over the sample: Σ_j≠i k(s_i, s_j) [m]; Σ_j k(r_j, s_i) [m]; with j running
+        over the reference: Σ_i k(r_j, s_i) [m]; and the sums of squares of both kinds of k.
+    """
+    reference, sample = reference.astype(np.float64), sample.astype(np.float64)
+    within = kernel(sample, sample)
+    np.fill_diagonal(within, 0)
+    across = kernel(reference, sample)
+    squares = [np.sum(within**2), np.sum(across**2)]
+    return np.concatenate([within.sum(1), across.sum(0), across.sum(1), squares])
+
+
+def _parts(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, float]:
+    m = (len(sums) - 2) // 3
+    return sums[:m], sums[m : 2 * m], sums[2 * m : 3 * m], sums[-2], sums[-1]
+
+
+def _mmd2_without_reference(sums: np.ndarray) -> float:
+    within, across, _, _, _ = _parts(sums)
+    m = len(within)
+    return within.sum() / (m * (m - 1)) - 2 * across.sum() / m**2
+
+
+def _variance(sums: np.ndarray) -> float:
+    """Of the unbiased Σ k(s, s') / m(m - 1) - 2 Σ k(r, s) / m², from unbiased moments."""
+    within, across, to_reference, within2, across2 = _parts(sums)
+    m = len(within)
+    pairs = m * (m - 1)
+    mean_within, mean_across = within.sum() / pairs, across.sum() / m**2
+    # First order: how the mean over partners varies; second order: how single pairs vary.
+    first = (within @ within - within2) / (pairs * (m - 2)) - mean_within**2
+    second = within2 / pairs - mean_within**2
+    of_within = (4 * (m - 2) * first + 2 * second) / pairs
+    by_sample = (across @ across - across2) / (m * pairs) - mean_across**2
+    by_reference = (to_reference @ to_reference - across2) / (m * pairs) - mean_across**2
+    of_pairs = across2 / m**2 - mean_across**2
+    of_across = ((m - 1) * (by_sample + by_reference) + of_pairs) / m**2
+    both = 2 / m * (within @ across / (m * pairs) - mean_within * mean_across)
+    return of_within + 4 * of_across - 4 * both
+
+
+def relative_test(new: np.ndarray, old: np.ndarray) -> tuple[float, float]:
+    """Compares two samples, given by their `kernel_sums` with the same reference.
+
+    Returns:
+        MMD²(reference, new) - MMD²(reference, old), and that divided by its standard deviation.
+    """
+    difference = _mmd2_without_reference(new) - _mmd2_without_reference(old)
+    m = (len(new) - 2) // 3
+    a, b = _parts(new)[2], _parts(old)[2]
+    shared = (a @ b / m**3 - a.sum() * b.sum() / m**4) / m  # through the reference
+    variance = _variance(new) + _variance(old) - 8 * shared
+    return difference, difference / math.sqrt(max(variance, SMALLEST_VARIANCE))
+
+
+def probability(ratio: float) -> float:
+    """p of a ratio this low if the new sample were not closer to the reference."""
+    return 0.5 * math.erfc(-ratio / math.sqrt(2))
