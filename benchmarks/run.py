@@ -17,7 +17,7 @@ import tempfile
 
 from gan_fingerprints import commands
 
-BENCHMARKS = ("data", "classifier", "sngan")
+BENCHMARKS = ("data", "classifier", "visnet", "sngan", "ipm")
 
 
 def main() -> None:

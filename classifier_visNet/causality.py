@@ -1,0 +1,205 @@
+"""Adds model fingerprints to images, or takes them away, and sees whether the attribution follows.
+
+A fingerprint that decides must be decisive wherever it is: an image of source A plus a little of
+the model fingerprint of B should be attributed to B, one of A minus that of A no longer to A, and a
+random pattern of the same norm should do neither.
+"""
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from gan_fingerprints import attribution, classifying, commands, images
+from gan_fingerprints.commands import UserError
+
+DESCRIPTION = """\
+Adds model fingerprints to images, or takes them away, and sees whether the attribution follows.
+
+  python3 causality.py --model_path models/GAN_classifier/network-final.safetensors \\
+      --testing_data_path ../GAN_classifier_datasets/test/ --out_dir causality/
+
+For each strength α: an image of A plus α times the model fingerprint of B, scaled to norm 1 over
+all pixels and channels of an image in [-1, 1]; an image of A minus α times that of A; and the same
+with a random pattern of norm 1. The changed images are rounded to 8 bits."""
+
+Predict = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What strength `alpha` did, over all images that were right before.
+
+    Attributes:
+        psnr: of the images with a fingerprint added, in decibels (mean).
+        added: share attributed to B after B's fingerprint was added.
+        added_random: share attributed to B after a random pattern was added.
+        removed: share no longer attributed to A after A's fingerprint was taken away.
+        removed_random: the same with a random pattern.
+    """
+
+    alpha: float
+    psnr: float
+    added: float
+    added_random: float
+    removed: float
+    removed_random: float
+
+
+def unit_patterns(patterns: np.ndarray) -> np.ndarray:
+    """float [N, R, R, 3], each scaled to norm 1."""
+    return patterns / np.sqrt(np.sum(np.square(patterns), axis=(1, 2, 3), keepdims=True))
+
+
+def changed(pixels: np.ndarray, pattern: np.ndarray, alpha: float) -> np.ndarray:
+    """Images uint8 [N, R, R, 3] plus α times a pattern [R, R, 3] on the scale [-1, 1]; uint8."""
+    return images.to_uint8(images.from_uint8(pixels) + alpha * pattern)
+
+
+def psnr(pixels: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Peak signal to noise ratio in decibels of each of N pairs of uint8 images."""
+    errors = np.square(pixels.astype(np.float64) - others).mean(axis=(1, 2, 3))
+    return 10 * np.log10(255**2 / np.maximum(errors, 1e-12))
+
+
+def measure(
+    predict: Predict, pixels: np.ndarray, labels: np.ndarray, models: np.ndarray,
+    alphas: Sequence[float], seed: int = 0,
+) -> list[Effect]:  # fmt: skip
+    """The effect of each strength, on the images that are attributed rightly to begin with.
+
+    Args:
+        predict: uint8 [N, R, R, 3] → labels [N].
+        pixels, labels: uint8 [N, R, R, 3] and int [N].
+        models: model fingerprints, float [sources, R, R, 3].
+        alphas: the strengths.
+        seed: of the random patterns, one for each source.
+    """
+    right = predict(pixels) == labels
+    pixels, labels = pixels[right], labels[right]
+    patterns = unit_patterns(models)
+    noise = unit_patterns(np.random.default_rng(seed).standard_normal(models.shape))
+    return [_effect(predict, pixels, labels, patterns, noise, alpha) for alpha in alphas]
+
+
+def _effect(
+    predict: Predict, pixels: np.ndarray, labels: np.ndarray, patterns: np.ndarray,
+    noise: np.ndarray, alpha: float,
+) -> Effect:  # fmt: skip
+    shares: dict[str, list[np.ndarray]] = {"": [], "_random": []}
+    lost: dict[str, list[np.ndarray]] = {"": [], "_random": []}
+    ratios = []
+    for k in range(len(patterns)):
+        own, others = pixels[labels == k], pixels[labels != k]
+        for kind, pattern in (("", patterns[k]), ("_random", noise[k])):
+            more = changed(others, pattern, alpha)
+            shares[kind].append(predict(more) == k)
+            lost[kind].append(predict(changed(own, pattern, -alpha)) != k)
+            if not kind:
+                ratios.append(psnr(others, more))
+
+    def mean(parts: list[np.ndarray]) -> float:
+        return round(float(np.concatenate(parts).mean()), 4)
+
+    return Effect(
+        alpha, mean(ratios), mean(shares[""]), mean(shares["_random"]), mean(lost[""]),
+        mean(lost["_random"]),
+    )  # fmt: skip
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = commands.Parser(description=DESCRIPTION)
+    classifying.add_model_flags(parser)
+    parser.add_argument("--out_dir", metavar="DIR", required=True,
+                        help="new folder for the numbers and a figure")  # fmt: skip
+    parser.add_argument("--alphas", type=_alphas, default="0.5,1,2,3,4,6,8,12,16", metavar="X,…",
+                        help="strengths to try")  # fmt: skip
+    parser.add_argument("--num_images", type=commands.positive_int, default=100, metavar="N",
+                        help="most images of each source")  # fmt: skip
+    parser.add_argument("--example", type=commands.non_negative, metavar="X",
+                        help="strength of the example images (default: the least that moves "
+                             "90%% of them)")  # fmt: skip
+    return parser.parse_args()
+
+
+def _alphas(text: str) -> list[float]:
+    return sorted(commands.non_negative(part) for part in text.split(","))
+
+
+def read_sources(path: str, names: Sequence[str], resolution: int, most: int):
+    """Up to `most` images of each known source: uint8 [N, R, R, 3] and labels [N]."""
+    paths, truth = attribution.find_testing_images(path)
+    found = [
+        [p for p, name in zip(paths, truth or [], strict=bool(truth)) if name == source][:most]
+        for source in names
+    ]
+    if sum(map(bool, found)) < 2:
+        raise UserError(
+            f"--testing_data_path {path}: found subfolders of {sum(map(bool, found))} sources of "
+            f"this network, expected two or more of {', '.join(names)}"
+        )
+    pixels = [images.resize(images.read_image(p), resolution) for part in found for p in part]
+    return np.stack(pixels), np.repeat(np.arange(len(names)), [len(part) for part in found])
+
+
+def least_strong(effects: Sequence[Effect]) -> Effect:
+    """The effect of the least strength that moves 90 % of the images, or of the greatest."""
+    return next((effect for effect in effects if effect.added >= 0.9), effects[-1])
+
+
+def table(effects: Sequence[Effect]) -> str:
+    """The effects as text."""
+    lines = ["  alpha  PSNR/dB   + B   + random    - A   - random"]
+    for e in effects:
+        parts = (e.added, e.added_random, e.removed, e.removed_random)
+        cells = [f"{100 * part:6.1f} %" for part in parts]
+        lines.append(f"{e.alpha:7.2f} {e.psnr:8.2f} " + " ".join(cells))
+    return "\n".join(lines)
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    for flag in ("model_path", "testing_data_path"):
+        if getattr(arguments, flag) is None:
+            raise UserError(f"--{flag} is missing; see causality.py --help")
+    commands.existing_file(arguments.model_path, "--model_path")
+    out_dir = commands.new_output(arguments.out_dir, "--out_dir")
+    commands.load_tensorflow()
+    from classifier_visNet import causality_figures, testing
+    from classifier_visNet.networks import AutoEncoder
+
+    loaded = classifying.load_network(arguments, {"visnet_autoencoder": AutoEncoder})
+    examiner = testing.Examiner(loaded.network, loaded.source_names, arguments.batch)
+    pixels, labels = read_sources(
+        arguments.testing_data_path, loaded.source_names, examiner.resolution, arguments.num_images
+    )
+
+    def predict(pixels: np.ndarray) -> np.ndarray:
+        return np.array([logits.argmax() for _, logits in examiner.examine_arrays(pixels)], int)
+
+    models = np.moveaxis(examiner.model_fingerprints, 3, 0)
+    effects = measure(predict, pixels, labels, models, arguments.alphas)
+    print(table(effects))
+    strength = least_strong(effects).alpha if arguments.example is None else arguments.example
+    with commands.whole_folder(out_dir) as folder:
+        numbers = json.dumps([asdict(effect) for effect in effects], indent=1)
+        (folder / "causality.json").write_text(numbers + "\n")
+        causality_figures.curves(folder / "causality.png", effects)
+        right = predict(pixels) == labels
+        causality_figures.examples(
+            folder / "examples.png", predict, loaded.source_names, pixels[right], labels[right],
+            strength * unit_patterns(models),
+        )  # fmt: skip
+    print(f"numbers and figures: {out_dir}")
+
+
+if __name__ == "__main__":
+    commands.run(main)

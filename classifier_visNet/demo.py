@@ -1,0 +1,178 @@
+"""Shows, case by case, which fingerprint an image carries: in a window, as a film or as a page."""
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
+
+import argparse
+import itertools
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from gan_fingerprints import classifying, commands, images
+from gan_fingerprints.attribution import find_testing_images
+from gan_fingerprints.commands import UserError
+
+DESCRIPTION = """\
+Shows, case by case, which fingerprint an image carries.
+
+  python3 demo.py --model_path models/GAN_classifier/network-final.safetensors \\
+      --testing_data_path ../GAN_classifier_datasets/test/ --refresh 5
+  python3 demo.py --model_path … --testing_data_path … --out demo.gif
+
+Left: the image and its fingerprint. First row: the model fingerprint of each source, always the
+same. Second row: where the image's fingerprint responds to it. Third row, under the predicted
+source: the bar of the response's intensity. If the folder has one subfolder per source, the true
+source's title and bar are green and the bar of a wrong prediction is red."""
+
+MOST_FRAMES = 24  # in a file, by default
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = commands.Parser(description=DESCRIPTION)
+    classifying.add_model_flags(parser)
+    parser.add_argument("--refresh", type=commands.non_negative, default=5.0, metavar="SECONDS",
+                        help="time for each case")  # fmt: skip
+    parser.add_argument("--out", metavar="PATH",
+                        help="write the frames instead of opening a window: a film FILE.gif or "
+                             "FILE.mp4, or a new folder of PNGs")  # fmt: skip
+    parser.add_argument("--html", metavar="FILE",
+                        help="write one page that steps through the cases")  # fmt: skip
+    parser.add_argument("--num_cases", type=commands.positive_int, metavar="N",
+                        help="most cases, spread over the sources (default: all in a window, "
+                             f"{MOST_FRAMES} in a file)")  # fmt: skip
+    return parser.parse_args()
+
+
+def chosen(
+    paths: list[Path], truth: list[str] | None, most: int | None
+) -> tuple[list[Path], list[str | None]]:
+    """The cases in the order of showing: one of each source, the next of each source, and so on."""
+    by_source: dict[str | None, list[Path]] = {}
+    for path, name in zip(paths, truth or [None] * len(paths), strict=True):
+        by_source.setdefault(name, []).append(path)
+    columns = ([(path, name) for path in found] for name, found in by_source.items())
+    turns = itertools.chain.from_iterable(itertools.zip_longest(*columns))
+    cases = [case for case in turns if case is not None][:most]
+    return [path for path, _ in cases], [name for _, name in cases]
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """UserError unless there is something to show and a place for it."""
+    for flag in ("model_path", "testing_data_path"):
+        if getattr(arguments, flag) is None:
+            raise UserError(f"--{flag} is missing; see demo.py --help")
+    commands.existing_file(arguments.model_path, "--model_path")
+    if arguments.html:
+        commands.check_writable(Path(arguments.html), "--html")
+    if arguments.out and Path(arguments.out).suffix.lower() in (".gif", ".mp4"):
+        commands.check_writable(Path(arguments.out), "--out")
+    elif arguments.out:
+        commands.new_output(arguments.out, "--out")
+
+
+def open_window():
+    """A Matplotlib figure in a window; UserError where none can be opened."""
+    import matplotlib.pyplot as plt
+
+    advice = "give --out demo.gif, --out demo.mp4, --out FOLDER or --html demo.html instead"
+    try:
+        figure = plt.figure("GAN fingerprints")
+    except Exception as error:  # each window system fails in its own way
+        raise UserError(f"no window: {str(error) or type(error).__name__}; {advice}") from None
+    if plt.get_backend().lower() == "agg":
+        raise UserError(f"no window: found no display, or no window system for Python; {advice}")
+    return figure
+
+
+def run_window(display, cases: Iterator, count: int, seconds: float) -> None:
+    """Shows each case for so long, until all were shown and the window is closed."""
+    import matplotlib.pyplot as plt
+
+    for i, case in enumerate(cases):
+        display.show(case, f"{i + 1}/{count}")
+        display.figure.canvas.draw_idle()
+        end = time.monotonic() + seconds
+        while plt.fignum_exists(display.figure.number):
+            plt.pause(max(0.01, min(0.1, end - time.monotonic())))
+            if time.monotonic() >= end:
+                break
+        else:
+            return
+    plt.show()
+
+
+def write_files(display, cases: list, out: str | None, page: str | None, seconds: float) -> None:
+    """Renders the frames into the files that were asked for."""
+    from classifier_visNet import frames
+
+    def rendered() -> Iterator[np.ndarray]:
+        for i, case in enumerate(cases):
+            display.show(case, f"{i + 1}/{len(cases)}")
+            yield display.frame()
+
+    if page:
+        captions = [
+            f"{i + 1}: {case.found.row.path.name}: {case.found.row.predicted}"
+            for i, case in enumerate(cases)
+        ]
+        with commands.whole_file(page) as partial:
+            frames.write_html(partial, rendered(), captions, seconds)
+        print(f"page: {page}")
+    if out and Path(out).suffix.lower() in (".gif", ".mp4"):
+        write = frames.write_gif if Path(out).suffix.lower() == ".gif" else frames.write_mp4
+        with commands.whole_file(out) as partial:
+            write(partial, rendered(), seconds)
+        print(f"film: {out}")
+    elif out:
+        with commands.whole_folder(out) as folder:
+            for i, frame in enumerate(rendered()):
+                images.write_png(folder / f"frame_{i:04d}.png", frame)
+        print(f"frames: {out}")
+
+
+def usable_cases(found: Iterator, truth: list[str | None]) -> Iterator:
+    """Cases of all images that could be read; says which could not."""
+    from classifier_visNet.frames import Case
+
+    for examined, name in zip(found, truth, strict=True):
+        if examined.row.error:
+            print(f"{examined.row.path}: skipped: {examined.row.error}")
+        else:
+            yield Case(examined, name)
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    check(arguments)
+    to_files = bool(arguments.out or arguments.html)
+    most = arguments.num_cases or (MOST_FRAMES if to_files else None)
+    paths, truth = chosen(*find_testing_images(arguments.testing_data_path), most)
+    figure = None if to_files else open_window()
+    commands.load_tensorflow()
+    from classifier_visNet import frames, testing
+    from classifier_visNet.networks import AutoEncoder
+
+    loaded = classifying.load_network(arguments, {"visnet_autoencoder": AutoEncoder})
+    batch = min(arguments.batch, len(paths))
+    examiner = testing.Examiner(loaded.network, loaded.source_names, batch)
+    cases = usable_cases(examiner.examine(paths), truth)
+    # A window shows the first cases while later ones are not read yet.
+    first = list(itertools.islice(cases, None if to_files else batch))
+    if not first:
+        raise UserError(f"--testing_data_path {arguments.testing_data_path}: no usable image")
+    logits = np.stack([case.found.logits for case in first])
+    limits = float(logits.min()), float(logits.max())
+    display = frames.Display(examiner.source_names, examiner.model_fingerprints, limits, figure)
+    if to_files:
+        write_files(display, first, arguments.out, arguments.html, arguments.refresh)
+    else:
+        run_window(display, itertools.chain(first, cases), len(paths), arguments.refresh)
+
+
+if __name__ == "__main__":
+    commands.run(main)

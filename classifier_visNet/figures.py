@@ -1,0 +1,87 @@
+"""Figures of fingerprints: images against model fingerprints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from classifier_visNet import pictures
+from gan_fingerprints import commands, metrics
+
+if TYPE_CHECKING:
+    from classifier_visNet.testing import Examined, Examiner
+
+GREEN, RED, PLAIN = "#1a7f37", "#c9252d", "#444444"
+
+
+def wrapped(name: str, width: int = 14, lines: int = 3) -> str:
+    """A source's name on up to `lines` lines of `width` characters, broken after underscores."""
+    rows = [""]
+    for part in name.replace("_", "_\0").split("\0"):
+        if rows[-1] and len(rows[-1]) + len(part) > width:
+            rows.append("")
+        rows[-1] += part
+    rows = [metrics.shorten(row, width) for row in rows]
+    if len(rows) > lines:
+        rows = [*rows[: lines - 1], metrics.shorten("".join(rows[lines - 1 :]), width)]
+    return "\n".join(rows)
+
+
+def confusion(
+    path: Path, examples: Mapping[str, Sequence[Examined]], examiner: Examiner
+) -> list[Path]:
+    """Writes the fingerprints' confusion matrix as PATH.png and PATH.pdf.
+
+    Rows: example images, by true source, with their fingerprints. Columns: model fingerprints.
+    Cells: where and how strongly the image responds, and its logit; the highest is framed, green
+    when it is the true source's and red when not.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    names = examiner.source_names
+    rows = [(name, found) for name in _ordered(examples, names) for found in examples[name]]
+    columns = 2 + len(names)
+    figure = Figure(figsize=(1.25 * columns + 1.2, 1.45 * (len(rows) + 1) + 0.3), dpi=120)
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(len(rows) + 1, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[])
+    for axes in grid[0, :2]:
+        axes.axis("off")
+    models = pictures.model_fingerprints(examiner.model_fingerprints)
+    for axes, name, model in zip(grid[0, 2:], names, models, strict=True):
+        axes.imshow(model)
+        axes.set_title(wrapped(name), fontsize=8)
+    for line, (name, found) in zip(grid[1:], rows, strict=True):
+        _row(line, name, found, examiner)
+    grid[1, 0].set_title("image", fontsize=8)
+    grid[1, 1].set_title("fingerprint", fontsize=8)
+    figure.tight_layout(pad=0.5, w_pad=0.3, h_pad=0.5)
+    written = [path.with_suffix(suffix) for suffix in (".png", ".pdf")]
+    for file in written:
+        with commands.whole_file(file) as partial:
+            figure.savefig(partial, format=file.suffix[1:])
+    return written
+
+
+def _ordered(examples: Mapping[str, Sequence[Examined]], names: Sequence[str]) -> list[str]:
+    """The network's sources in label order, then strangers."""
+    return [name for name in names if name in examples] + sorted(set(examples) - set(names))
+
+
+def _row(line, name: str, found: Examined, examiner: Examiner) -> None:
+    line[0].imshow(found.pixels)
+    line[0].set_ylabel(wrapped(name), fontsize=8, rotation=0, ha="right", va="center")
+    line[1].imshow(pictures.image_fingerprint(found.fingerprint))
+    best = int(found.logits.argmax())
+    for k, axes in enumerate(line[2:]):
+        model = examiner.model_fingerprints[..., k]
+        axes.imshow(pictures.response(found.fingerprint, model))
+        axes.set_xlabel(f"{found.logits[k]:.2f}", fontsize=8, labelpad=2)
+        if k == best:
+            colour = GREEN if examiner.source_names[k] == name else RED
+            for spine in axes.spines.values():
+                spine.set(color=colour, linewidth=2.5)
+            axes.xaxis.label.set(color=colour, weight="bold")

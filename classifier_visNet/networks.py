@@ -1,0 +1,273 @@
+"""The networks that make fingerprints visible (Yu, Davis, Fritz, ICCV 2019, fig. 2b).
+
+An auto-encoder R rebuilds each image; what it cannot rebuild, I − R(I), is the image fingerprint.
+Each source has one model fingerprint F_y, an image too, and their correlation is the logit.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from gan_fingerprints.layers import (
+    EqualizedConv2D,
+    EqualizedDense,
+    EqualizedDenseTo4x4,
+    box_upscale,
+    feature_maps,
+    flatten_channels_first,
+    leaky_relu,
+    minibatch_stddev,
+    pixel_norm,
+)
+from gan_fingerprints.trunk import Mode, Trunk
+
+Correlation = Literal["inner", "normalized"]
+CORRELATIONS: tuple[Correlation, ...] = ("inner", "normalized")
+
+
+class Outputs(NamedTuple):
+    """All that the auto-encoder says of images [N, R, R, 3]; each float32.
+
+    Attributes:
+        reconstructions: R(I) [N, R, R, 3] in [-1, 1].
+        fingerprints: I − R(I) [N, R, R, 3] in [-2, 2].
+        logits: correlations with the model fingerprints [N, sources].
+    """
+
+    reconstructions: tf.Tensor
+    fingerprints: tf.Tensor
+    logits: tf.Tensor
+
+
+class ModelFingerprints(keras.layers.Layer):
+    """One image per source, a free parameter; correlates image fingerprints with each.
+
+    Weights: `weight` float32 [R, R, 3, sources], N(0, 1) at first.
+    """
+
+    def __init__(self, num_sources: int, correlation: Correlation, **kwargs: Any) -> None:
+        super().__init__(dtype="float32", **kwargs)
+        if correlation not in CORRELATIONS:
+            raise ValueError(f"correlation={correlation!r}; expected one of {CORRELATIONS}")
+        self.num_sources = num_sources
+        self.correlation = correlation
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        self.scale = 1 / float(np.sqrt(np.prod(input_shape[1:])))  # equalized learning rate
+        normal = keras.initializers.RandomNormal(stddev=1.0)
+        shape = (*input_shape[1:], self.num_sources)
+        self.weight = self.add_weight(name="weight", shape=shape, initializer=normal)
+
+    def call(self, fingerprints: tf.Tensor) -> tf.Tensor:
+        """float32 [N, R, R, 3] → logits [N, sources]."""
+        images = tf.reshape(fingerprints, [-1, np.prod(self.weight.shape[:3])])
+        models = tf.reshape(tf.convert_to_tensor(self.weight), [-1, self.num_sources])
+        if self.correlation == "inner":
+            return tf.matmul(images, models) * self.scale
+        return tf.matmul(_standardized(images, axis=1), _standardized(models, axis=0))
+
+
+def _standardized(x: tf.Tensor, axis: int) -> tf.Tensor:
+    """Mean 0 and norm 1 along an axis."""
+    return tf.nn.l2_normalize(x - tf.reduce_mean(x, axis=axis, keepdims=True), axis, 1e-12)
+
+
+class AutoEncoder(keras.Model):
+    """Encoder, decoder and model fingerprints.
+
+    Args:
+        resolution: side of the images, a power of two from 8 up.
+        num_sources: number of model fingerprints.
+        fmap_base, fmap_max: channels at stage s are min(fmap_base/2^s, fmap_max).
+        mode, switching_res: what the encoder sees, see `trunk.Trunk`.
+        latent_res: the side k at which the encoder ends and the decoder starts; -1 for a vector.
+        use_pixelnorm: pixel norm after every layer of the decoder.
+        normalize_latents: pixel norm between encoder and decoder.
+        correlation: of image and model fingerprint: "inner" product times 1/√(R·R·3), or
+            "normalized", between -1 and 1, as the paper's text defines it.
+        fused_scale: resample inside strided convolutions, padded by zeros, as ProGAN does.
+
+    Call: images float [N, R, R, 3] in [-1, 1] → logits float32 [N, num_sources].
+    Raises ValueError for sizes that do not fit each other.
+    """
+
+    def __init__(
+        self,
+        resolution: int = 128,
+        num_sources: int = 5,
+        fmap_base: int = 1024,
+        fmap_max: int = 512,
+        mode: Mode = "postpool",
+        switching_res: int = 4,
+        latent_res: int = 4,
+        use_pixelnorm: bool = False,
+        normalize_latents: bool = False,
+        correlation: Correlation = "inner",
+        fused_scale: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name="visnet_autoencoder", **kwargs)
+        self.arguments = {
+            "resolution": resolution,
+            "num_sources": num_sources,
+            "fmap_base": fmap_base,
+            "fmap_max": fmap_max,
+            "mode": mode,
+            "switching_res": switching_res,
+            "latent_res": latent_res,
+            "use_pixelnorm": use_pixelnorm,
+            "normalize_latents": normalize_latents,
+            "correlation": correlation,
+            "fused_scale": fused_scale,
+        }
+        self.vector = latent_res == -1
+        side = 4 if self.vector else latent_res
+        self.trunk = Trunk(resolution, mode, switching_res, side, fused_scale)
+
+        def conv(stage: int, name: str, resample=None) -> EqualizedConv2D:
+            filters = feature_maps(stage, fmap_base, fmap_max)
+            return _conv(filters, name, resample, self.dtype_policy)
+
+        # Encoder: [N, R, R, 3] → [N, k, k, nf], or [N, nf].
+        stage = side.bit_length() - 2
+        self.convs = self.trunk.layers(conv, "E_")
+        self.last_conv = conv(stage, f"E_{side}x{side}_Conv0")
+        name = f"E_{side}x{side}"
+        width = feature_maps(stage, fmap_base, fmap_max)
+        self.to_latents = (
+            EqualizedDense(width, name=f"{name}_Dense1", dtype=self.dtype_policy)
+            if self.vector
+            else conv(stage, f"{name}_Conv1")
+        )
+
+        # Decoder: back to [N, R, R, 3].
+        name = f"G_{side}x{side}"
+        first = (
+            EqualizedDenseTo4x4(width, name=f"{name}_Dense0", dtype=self.dtype_policy)
+            if self.vector
+            else conv(stage, f"{name}_Conv0")
+        )
+        self.first_pair = (first, conv(stage, f"{name}_Conv1"))
+        up = ("Conv0_up", "up") if fused_scale else ("Conv0", None)
+        self.up_pairs = []
+        while side < resolution:
+            side, stage = side * 2, stage + 1
+            name = f"G_{side}x{side}"
+            doubling = conv(stage, f"{name}_{up[0]}", up[1])
+            self.up_pairs.append((doubling, conv(stage, f"{name}_Conv1")))
+        self.to_rgb = _conv(3, f"{name}_Conv_toRGB", None, self.dtype_policy)
+        self.model_fingerprints = ModelFingerprints(
+            num_sources, correlation, name="Conv_fingerprints"
+        )
+        self(tf.zeros([1, resolution, resolution, 3]))
+
+    def build(self, input_shape=None) -> None:
+        """Nothing to do: the constructor has called every layer."""
+
+    def encode(self, images: tf.Tensor) -> tf.Tensor:
+        """Latents [N, k, k, nf], or [N, nf] with latent_res=-1."""
+        x = self.trunk.features(tf.cast(images, self.compute_dtype), self.convs)
+        x = leaky_relu(self.last_conv(x))
+        return leaky_relu(self.to_latents(flatten_channels_first(x) if self.vector else x))
+
+    def decode(self, latents: tf.Tensor) -> tf.Tensor:
+        """Reconstructions float32 [N, R, R, 3] in [-1, 1]."""
+        x = pixel_norm(latents) if self.arguments["normalize_latents"] else latents
+        for layer in self.first_pair:
+            x = self._activated(layer(x))
+        for doubling, second in self.up_pairs:
+            x = doubling(x if self.trunk.fused_scale else box_upscale(x))
+            x = self._activated(second(self._activated(x)))
+        return tf.tanh(tf.cast(self.to_rgb(x), tf.float32))
+
+    def _activated(self, x: tf.Tensor) -> tf.Tensor:
+        x = leaky_relu(x)
+        return pixel_norm(x) if self.arguments["use_pixelnorm"] else x
+
+    def outputs(self, images: tf.Tensor) -> Outputs:
+        """Everything about images float [N, R, R, 3] in [-1, 1]."""
+        reconstructions = self.decode(self.encode(images))
+        fingerprints = tf.cast(images, tf.float32) - reconstructions
+        return Outputs(reconstructions, fingerprints, self.model_fingerprints(fingerprints))
+
+    def call(self, images):
+        return self.outputs(images).logits
+
+
+class Critic(keras.Model):
+    """Scores how real reconstructions look; trains the auto-encoder and is then not needed.
+
+    Args: as `AutoEncoder`, and
+        latent_res: -1 for dense layers at 4×4; k stops at k×k and averages the scores of patches.
+        mbstd_group_size: images per group of the minibatch standard deviation; 0 for none.
+
+    Call: images float [N, R, R, 3] in [-1, 1], N a multiple of min(mbstd_group_size, N) → scores
+    float32 [N, 1].
+    """
+
+    def __init__(
+        self,
+        resolution: int = 128,
+        fmap_base: int = 1024,
+        fmap_max: int = 512,
+        mode: Mode = "postpool",
+        switching_res: int = 4,
+        latent_res: int = -1,
+        mbstd_group_size: int = 4,
+        fused_scale: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name="visnet_critic", **kwargs)
+        self.arguments = {
+            "resolution": resolution,
+            "fmap_base": fmap_base,
+            "fmap_max": fmap_max,
+            "mode": mode,
+            "switching_res": switching_res,
+            "latent_res": latent_res,
+            "mbstd_group_size": mbstd_group_size,
+            "fused_scale": fused_scale,
+        }
+        self.patches = latent_res > 0
+        side = latent_res if self.patches else 4
+        stage = side.bit_length() - 2
+        self.trunk = Trunk(resolution, mode, switching_res, side, fused_scale)
+
+        def conv(stage: int, name: str, resample=None) -> EqualizedConv2D:
+            filters = feature_maps(stage, fmap_base, fmap_max)
+            return _conv(filters, name, resample, self.dtype_policy)
+
+        name = f"{side}x{side}"
+        width = feature_maps(stage - 1, fmap_base, fmap_max)
+        self.convs = self.trunk.layers(conv)
+        self.last_conv = conv(stage, f"{name}_Conv0")
+        policy = self.dtype_policy
+        if self.patches:
+            self.head = EqualizedConv2D(width, 1, name=f"{name}_Conv1", dtype=policy)
+            self.to_scores = EqualizedConv2D(1, 1, gain=1.0, name=f"{name}_Conv2", dtype="float32")
+        else:
+            self.head = EqualizedDense(width, name=f"{name}_Dense1", dtype=policy)
+            self.to_scores = EqualizedDense(1, gain=1.0, name=f"{name}_Dense2", dtype="float32")
+        self(tf.zeros([1, resolution, resolution, 3]))
+
+    def build(self, input_shape=None) -> None:
+        """Nothing to do: the constructor has called every layer."""
+
+    def call(self, images):
+        x = self.trunk.features(tf.cast(images, self.compute_dtype), self.convs)
+        if group := self.arguments["mbstd_group_size"]:
+            x = minibatch_stddev(x, group)
+        x = leaky_relu(self.last_conv(x))
+        x = leaky_relu(self.head(x if self.patches else flatten_channels_first(x)))
+        scores = self.to_scores(tf.cast(x, tf.float32))
+        return tf.reduce_mean(scores, axis=[1, 2]) if self.patches else scores
+
+
+def _conv(filters: int, name: str, resample: Any, policy: Any) -> EqualizedConv2D:
+    """3×3, padded by reflection but for the fused ones."""
+    padding: Literal["zeros", "reflect"] = "zeros" if resample else "reflect"
+    return EqualizedConv2D(filters, padding=padding, resample=resample, name=name, dtype=policy)
