@@ -30,6 +30,8 @@ source: the bar of the response's intensity. If the folder has one subfolder per
 source's title and bar are green and the bar of a wrong prediction is red."""
 
 MOST_FRAMES = 24  # in a file, by default
+FILMS = (".gif", ".mp4")
+OTHER_FILMS = (".apng", ".avi", ".htm", ".html", ".jpg", ".mkv", ".mov", ".pdf", ".png", ".webm")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -69,8 +71,10 @@ def check(arguments: argparse.Namespace) -> None:
     commands.existing_file(arguments.model_path, "--model_path")
     if arguments.html:
         commands.check_writable(Path(arguments.html), "--html")
-    if arguments.out and Path(arguments.out).suffix.lower() in (".gif", ".mp4"):
+    if arguments.out and Path(arguments.out).suffix.lower() in FILMS:
         commands.check_writable(Path(arguments.out), "--out")
+    elif arguments.out and Path(arguments.out).suffix.lower() in OTHER_FILMS:
+        raise UserError(f"--out {arguments.out}: expected a film .gif or .mp4, or a folder's name")
     elif arguments.out:
         commands.new_output(arguments.out, "--out")
 
@@ -123,7 +127,7 @@ def write_files(display, cases: list, out: str | None, page: str | None, seconds
         with commands.whole_file(page) as partial:
             frames.write_html(partial, rendered(), captions, seconds)
         print(f"page: {page}")
-    if out and Path(out).suffix.lower() in (".gif", ".mp4"):
+    if out and Path(out).suffix.lower() in FILMS:
         write = frames.write_gif if Path(out).suffix.lower() == ".gif" else frames.write_mp4
         with commands.whole_file(out) as partial:
             write(partial, rendered(), seconds)

@@ -208,6 +208,17 @@ def test_without_a_display_it_says_what_to_do(
     assert "--out demo.gif" in done.stderr
 
 
+def test_other_kinds_of_films_are_refused(tmp_path, run_script):
+    network = tmp_path / "network.safetensors"
+    network.touch()
+    done = run_script(
+        "classifier_visNet/demo.py", "--model_path", network, "--testing_data_path", tmp_path,
+        "--out", tmp_path / "demo.avi", check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "demo.avi: expected a film .gif or .mp4, or a folder's name" in done.stderr
+
+
 @pytest.mark.slow
 def test_window_shows_each_case_and_ends_when_it_is_closed(
     visnet_model, visnet_folders, tmp_path, monkeypatch
