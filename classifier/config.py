@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from gan_fingerprints import perturbations
 from gan_fingerprints.commands import (
     UserError,
     count,
@@ -17,6 +18,7 @@ from gan_fingerprints.commands import (
     seed,
     switch,
 )
+from gan_fingerprints.perturbations import Perturbation
 
 COMPONENTS = ("full", "low_frequency", "high_frequency", "patch")
 
@@ -34,6 +36,11 @@ class Config:
         "patches, not mixed below component_res. One of " + ", ".join(COMPONENTS), "PART",
     )  # fmt: skip
     component_res: int | None = option(None, power_of_two, "see component", "PIXELS")
+    attack: str = option(
+        "none", one_of("none", *perturbations.NAMES), "train on, or test, images after this "
+        "attack: " + ", ".join(perturbations.NAMES), "NAME",
+    )  # fmt: skip
+    attack_seed: int = option(0, seed, "with each image's place or name it decides the parameters")
     total_kimg: float = option(100_000.0, kimg, "length, in thousand images shown")
     minibatch: int = option(32, positive_int, "images per step")
     learning_rate: float = option(0.001, non_negative, "Adam's rate")
@@ -45,6 +52,10 @@ class Config:
     accuracy_ticks: int = option(10, positive_int, "measure accuracy every N ticks")
     accuracy_images: int = option(5000, positive_int, "most images of each split to measure it on")
     snapshots: int = option(100, count, "network snapshots over the run")
+
+    def perturbation(self) -> Perturbation | None:
+        """The attack, if there is one."""
+        return None if self.attack == "none" else Perturbation(self.attack, self.attack_seed)
 
     def network_arguments(self, resolution: int) -> dict[str, Any]:
         """Of `networks.Classifier`, but for resolution and sources.

@@ -76,6 +76,7 @@ def train(arguments: argparse.Namespace) -> None:
 
 def test(arguments: argparse.Namespace) -> None:
     commands.require(arguments, "test", "model_path", "testing_data_path")
+    config = commands.options_from(arguments, Config)
     paths, truth = classifying.testing_images(arguments)
     commands.load_tensorflow()
     from classifier.networks import Classifier
@@ -84,7 +85,9 @@ def test(arguments: argparse.Namespace) -> None:
     attributor = attribution.Attributor(
         loaded.network, loaded.source_names, loaded.arguments["resolution"], arguments.batch
     )
-    rows = classifying.with_progress(attributor.attribute(paths), len(paths))
+    attack = config.perturbation()
+    change = attack and classifying.attack_by_name(attack, arguments.testing_data_path)
+    rows = classifying.with_progress(attributor.attribute(paths, change), len(paths))
     classifying.write_results(arguments, rows, truth, loaded.source_names)
 
 

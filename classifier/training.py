@@ -46,6 +46,7 @@ def train(
         initial_arrays: weights to start from, by name.
     """
     sources, seed = data.source_names, config.training_seed
+    attack = config.perturbation()
 
     # Network, optimizer and counters: all that the next step depends on.
     with strategy.scope():
@@ -82,7 +83,7 @@ def train(
     def measure_accuracy() -> None:
         splits = {"training": data, "validation": validation}
         shares = {
-            name: classifying.accuracy(predict, split, config.accuracy_images, seed)
+            name: classifying.accuracy(predict, split, config.accuracy_images, seed, attack)
             for name, split in splits.items()
         }
         run.scalars({f"accuracy/{name}": share for name, share in shares.items()})
@@ -96,7 +97,12 @@ def train(
     snapshot_images = total_images / config.snapshots if config.snapshots else float("inf")
     run.start(state, config.total_kimg, shown)
     source = pipeline.minibatches(
-        data, config.minibatch, seed=seed, start=int(shown), mirror=config.mirror
+        data,
+        config.minibatch,
+        seed=seed,
+        start=int(shown),
+        mirror=config.mirror,
+        attack=attack,
     )
     stream = iter(strategy.experimental_distribute_dataset(source))
     losses, tick_start, tick_shown = [], time.monotonic(), int(shown)

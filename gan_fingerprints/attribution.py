@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ import numpy as np
 from gan_fingerprints import commands, images, metrics
 
 READ_AHEAD = 3  # batches
+
+Change = Callable[[np.ndarray, Path], np.ndarray]
+"""What may happen to an image after reading: uint8 [H, W, 3] and its file → uint8 [H, W, 3]."""
 
 
 @dataclass(frozen=True)
@@ -94,13 +98,16 @@ class Attributor:
             parts.append(self._infer([images.resize(x, self.resolution) for x in batch]))
         return np.concatenate(parts)
 
-    def attribute(self, paths: Iterable[str | Path]) -> Iterator[Attribution]:
+    def attribute(
+        self, paths: Iterable[str | Path], change: Change | None = None
+    ) -> Iterator[Attribution]:
         """Yields one Attribution per image file, in the order of `paths`, as results arrive.
 
         Any size, colour mode and common format will do; the whole image is resized. What is not
-        an image yields its reason in `error`. Threads read ahead by a bounded number of images.
+        an image yields its reason in `error`. Threads read ahead by a bounded number of images,
+        and apply `change`, e.g. an attack, if there is one.
         """
-        for chunk in read_batches(paths, self.resolution, self.batch):
+        for chunk in read_batches(paths, self.resolution, self.batch, change):
             usable = [found for _, found in chunk if isinstance(found, np.ndarray)]
             answers = iter(self._infer(usable) if usable else ())
             for path, found in chunk:
@@ -114,20 +121,21 @@ class Attributor:
 
 
 def read_batches(
-    paths: Iterable[str | Path], resolution: int, batch: int
+    paths: Iterable[str | Path], resolution: int, batch: int, change: Change | None = None
 ) -> Iterator[list[tuple[Path, np.ndarray | str]]]:
     """Yields up to `batch` files at a time, in order: each with its image or why it has none.
 
-    The image is uint8 [resolution, resolution, 3], resized as a whole. Threads read ahead by a
-    bounded number of images.
+    The image is uint8 [resolution, resolution, 3], changed if there is a `change`, then resized as
+    a whole. Threads read ahead by a bounded number of images.
     """
-    read = _read_ahead(map(Path, paths), resolution, READ_AHEAD * batch)
+    one = partial(_read, resolution, change)
+    read = _read_ahead(one, map(Path, paths), READ_AHEAD * batch)
     while chunk := list(islice(read, batch)):
         yield chunk
 
 
 def _read_ahead(
-    paths: Iterable[Path], resolution: int, most: int
+    read: Callable[[Path], tuple[Path, np.ndarray | str]], paths: Iterable[Path], most: int
 ) -> Iterator[tuple[Path, np.ndarray | str]]:
     pool = ThreadPoolExecutor(min(8, images.cores()))
     pending: deque[Future[tuple[Path, np.ndarray | str]]] = deque()
@@ -135,16 +143,17 @@ def _read_ahead(
         for path in paths:
             if len(pending) >= most:
                 yield pending.popleft().result()
-            pending.append(pool.submit(_read, path, resolution))
+            pending.append(pool.submit(read, path))
         while pending:
             yield pending.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _read(path: Path, resolution: int) -> tuple[Path, np.ndarray | str]:
+def _read(resolution: int, change: Change | None, path: Path) -> tuple[Path, np.ndarray | str]:
     try:
-        return path, images.resize(images.read_image(path), resolution)
+        image = images.read_image(path)
+        return path, images.resize(change(image, path) if change else image, resolution)
     except images.ImageError as error:
         return path, str(error).removeprefix(f"{path}: ")
 

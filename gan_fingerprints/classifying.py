@@ -13,6 +13,7 @@ from tqdm import tqdm
 from gan_fingerprints import attribution, commands, networks_io
 from gan_fingerprints.attribution import Attribution
 from gan_fingerprints.commands import UserError
+from gan_fingerprints.perturbations import Perturbation
 from gan_fingerprints.tfrecords import DataSet
 
 if TYPE_CHECKING:
@@ -95,10 +96,17 @@ def require_same_network(
             raise UserError(f"--init_from {path}: its {name} is {has[name]}, expected {value}")
 
 
-def accuracy(predict: Callable[[np.ndarray], Any], data: DataSet, most: int, seed: int) -> float:
+def accuracy(
+    predict: Callable[[np.ndarray], Any],
+    data: DataSet,
+    most: int,
+    seed: int,
+    attack: Perturbation | None = None,
+) -> float:
     """Share of right answers on up to `most` images, the same ones every time.
 
     predict: uint8 [64, R, R, 3] → label numbers [64].
+    attack: what happens to the images first, if anything; always the same to each.
     """
     from gan_fingerprints import pipeline  # imports TensorFlow, which takes seconds
 
@@ -108,9 +116,23 @@ def accuracy(predict: Callable[[np.ndarray], Any], data: DataSet, most: int, see
     for start in range(0, len(chosen), ACCURACY_BATCH):
         indices = chosen[start : start + ACCURACY_BATCH]
         padded = np.pad(indices, (0, ACCURACY_BATCH - len(indices)))  # one shape, one graph
-        answers = predict(data.images(padded)).numpy()[: len(indices)]
+        pixels = data.images(padded)
+        if attack:
+            pairs = zip(pixels, padded, strict=True)
+            pixels = np.stack([attack(image, int(index))[0] for image, index in pairs])
+        answers = predict(pixels).numpy()[: len(indices)]
         right += int(np.sum(answers == np.argmax(data.labels[indices], axis=1)))
     return right / len(chosen)
+
+
+def attack_by_name(attack: Perturbation, tested: str | Path) -> attribution.Change:
+    """An attack on tested images, keyed by their path below `tested` as perturb.py does it."""
+    folder = Path(tested) if Path(tested).is_dir() else Path(tested).parent
+
+    def change(image: np.ndarray, path: Path) -> np.ndarray:
+        return attack(image, str(path.relative_to(folder).with_suffix(".png")))[0]
+
+    return change
 
 
 def testing_images(arguments: argparse.Namespace) -> tuple[list[Path], list[str] | None]:

@@ -6,11 +6,15 @@ exactly where it was, and nothing of the shuffling has to be stored.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
+
+from gan_fingerprints.images import cores
+from gan_fingerprints.perturbations import Perturbation
 
 READ_AHEAD = 4  # minibatches
 
@@ -54,6 +58,14 @@ def mirrored(images: np.ndarray, seed: int, position: int) -> np.ndarray:
     return images
 
 
+def attacked(images: np.ndarray, attack: Perturbation, keys: Iterable[int]) -> np.ndarray:
+    """Images uint8 [N, 3, H, W] after an attack whose parameters follow from each image's key."""
+    for planes, key in zip(images, keys, strict=True):
+        picture, _ = attack(planes.transpose(1, 2, 0), int(key))
+        planes[:] = picture.transpose(2, 0, 1)
+    return images
+
+
 def minibatches(
     data: Source,
     minibatch: int,
@@ -62,10 +74,12 @@ def minibatches(
     start: int,
     resolution: int | None = None,
     mirror: bool = False,
+    attack: Perturbation | None = None,
 ) -> tf.data.Dataset:
     """Endless (images, labels) from position `start`, in images, of the shuffled stream.
 
     Every epoch shows each record once in a new order. Memory does not grow with the data set.
+    An attack draws new parameters at every position; minibatches are then made on all cores.
 
     Returns:
         images uint8 [minibatch, H, W, 3] at `resolution` (default: the full one), labels float32
@@ -77,6 +91,8 @@ def minibatches(
     def fetch(position: np.int64) -> tuple[np.ndarray, np.ndarray]:
         indices = stream_indices(data.count, seed, int(position), minibatch)
         images = data.read(indices, side)
+        if attack:
+            images = attacked(images, attack, range(int(position), int(position) + minibatch))
         return mirrored(images, seed, int(position)) if mirror else images, labels[indices]
 
     def load(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -88,7 +104,9 @@ def minibatches(
         return tf.transpose(images, [0, 2, 3, 1]), one_hot
 
     positions = tf.data.Dataset.range(start, np.iinfo(np.int64).max, minibatch)
-    stream = positions.map(load, num_parallel_calls=1, deterministic=True).prefetch(READ_AHEAD)
+    threads = cores() if attack else 1
+    stream = positions.map(load, num_parallel_calls=threads, deterministic=True)
+    stream = stream.prefetch(READ_AHEAD)
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return stream.with_options(options)

@@ -46,3 +46,10 @@ def training_arguments(prepared, out, *more):
         "--app", "train", "--training_data_dir", prepared / "train", "--validation_data_dir",
         prepared / "test", "--out_model_dir", out, *TINY, *more,
     ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model(prepared, tmp_path_factory, run_script):
+    out = tmp_path_factory.mktemp("models") / "classifier"
+    run_script("classifier/run.py", *training_arguments(prepared, out, "--total_kimg", 12))
+    return out

@@ -2,12 +2,14 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from gan_fingerprints.perturbations import Perturbation
+from tests.classifier.conftest import training_arguments
 
 SCRIPT = "classifier/perturb.py"
 
@@ -92,3 +94,47 @@ def test_bad_input(run_script, sources, tmp_path):
         "a.png",
         "perturbations.csv",
     ]
+
+
+def probabilities(run_script, model, tested, out, *more):
+    run_script(
+        "classifier/run.py", "--app", "test", "--model_path", model / "network-final.safetensors",
+        "--testing_data_path", tested, "--out_csv", out, "--out_confusion", out.with_suffix(".png"),
+        *more,
+    )  # fmt: skip
+    return {
+        tuple(row["path"].split("/")[-2:]): float(row["real"]) for row in csv.DictReader(out.open())
+    }
+
+
+def test_testing_under_an_attack_is_testing_attacked_files(model, folders, tmp_path, run_script):
+    attack, tested = ("--attack", "combination"), folders / "test"
+    run_script(SCRIPT, *attack, "--in_dir", tested, "--out_dir", tmp_path / "hit", "--seed", 5)
+    files = probabilities(run_script, model, tmp_path / "hit", tmp_path / "files.csv")
+    attack += ("--attack_seed", 5)
+    flags = probabilities(run_script, model, tested, tmp_path / "flags.csv", *attack)
+    untouched = probabilities(run_script, model, tested, tmp_path / "untouched.csv")
+    assert files == flags
+    assert np.mean([abs(flags[name] - untouched[name]) > 0.01 for name in flags]) > 0.1
+
+
+def accuracy_of(done) -> float:
+    return float(re.search(r"Accuracy: \d+/\d+ = ([\d.]+)%", done.stdout)[1])
+
+
+@pytest.mark.slow
+def test_training_on_attacked_images_immunizes(model, prepared, folders, tmp_path, run_script):
+    attack = ("--attack", "cropping")
+    immune = tmp_path / "immune"
+    start = ("--init_from", model / "network-final.safetensors")
+    run_script("classifier/run.py", *training_arguments(
+        prepared, immune, "--total_kimg", 10, *attack, *start))  # fmt: skip
+    before, after = (
+        accuracy_of(run_script(
+            "classifier/run.py", "--app", "test", "--model_path",
+            folder / "network-final.safetensors", "--testing_data_path", folders / "test",
+            "--out_confusion", tmp_path / "confusion.png", *attack, "--attack_seed", 1,
+        ))
+        for folder in (model, immune)
+    )  # fmt: skip
+    assert after > before + 10

@@ -17,13 +17,6 @@ from tests.classifier.conftest import SOURCES, training_arguments
 from tests.conftest import PROJECT
 
 
-@pytest.fixture(scope="module")
-def model(prepared, tmp_path_factory, run_script):
-    out = tmp_path_factory.mktemp("models") / "classifier"
-    run_script("classifier/run.py", *training_arguments(prepared, out, "--total_kimg", 12))
-    return out
-
-
 def test_training_writes_what_it_should(model):
     names = {path.name for path in model.iterdir()}
     assert names >= {"settings.json", "log.txt", "tensorboard", "finished.json",

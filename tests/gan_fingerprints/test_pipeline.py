@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gan_fingerprints import commands, pipeline, tfrecords
+from gan_fingerprints.perturbations import Perturbation
 
 COUNT, SIDE = 23, 8
 
@@ -68,3 +69,22 @@ def test_data_without_labels(data):
     bare.labels = None
     _, labels = take(pipeline.minibatches(bare, 4, seed=0, start=0), 1)
     assert labels.shape == (4, 0)
+
+
+def test_attacks_in_the_stream_are_those_outside_of_it(data):
+    """The parameters follow from the position alone, wherever the stream starts."""
+    attack = Perturbation("combination", seed=4)
+    plain = pipeline.minibatches(data, 4, seed=1, start=0)
+    hit = pipeline.minibatches(data, 4, seed=1, start=0, attack=attack)
+    changed = 0
+    batches = list(zip(plain.take(3), hit.take(3), strict=True))
+    for i, ((images, labels), (attacked, same)) in enumerate(batches):
+        np.testing.assert_array_equal(labels, same)
+        for j, (image, found) in enumerate(zip(images.numpy(), attacked.numpy(), strict=True)):
+            expected, _ = attack(image, 4 * i + j)
+            np.testing.assert_array_equal(found, expected)
+            changed += not np.array_equal(image, found)
+    assert changed >= 6
+    later = pipeline.minibatches(data, 4, seed=1, start=8, attack=attack)
+    (continued, _), *_ = later.take(1)
+    np.testing.assert_array_equal(continued, batches[2][1][0])
