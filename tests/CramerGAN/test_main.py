@@ -94,7 +94,9 @@ def test_killed_and_continued_is_bit_for_bit_the_same(work, trained, run_script)
     process = subprocess.Popen([sys.executable, program, *flags], cwd=work,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
     log = work / "killed_logs" / FOLDERS[model] / "log.txt"
-    while process.poll() is None and not (log.is_file() and "iteration 5" in log.read_text()):
+    while process.poll() is None and not (
+        log.is_file() and "iteration 5 g_loss" in log.read_text()
+    ):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
