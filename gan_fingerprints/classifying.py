@@ -37,11 +37,16 @@ def add_testing_flags(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
     """What to test with which network, and the tables to write."""
     group = parser.add_argument_group("test")
     add_model_flags(group)
+    add_table_flags(group)
+    return group
+
+
+def add_table_flags(group: argparse._ArgumentGroup) -> None:
+    """The tables and the picture that testing writes."""
     group.add_argument("--out_csv", metavar="FILE", help="write all probabilities as a table")
     group.add_argument("--out_json", metavar="FILE", help="write all probabilities as JSON")
     group.add_argument("--out_confusion", metavar="FILE", default="confusion_matrix.png",
                        help="picture of the confusion matrix, where truth is known")  # fmt: skip
-    return group
 
 
 def add_model_flags(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:
@@ -135,12 +140,17 @@ def attack_by_name(attack: Perturbation, tested: str | Path) -> attribution.Chan
     return change
 
 
-def testing_images(arguments: argparse.Namespace) -> tuple[list[Path], list[str] | None]:
-    """What `attribution.find_testing_images` finds, after all else was checked."""
-    commands.existing_file(arguments.model_path, "--model_path")
+def check_tables(arguments: argparse.Namespace) -> None:
+    """UserError unless what `add_table_flags` names can be written."""
     for flag in ("out_csv", "out_json", "out_confusion"):
         if getattr(arguments, flag):
             commands.check_writable(Path(getattr(arguments, flag)), f"--{flag}")
+
+
+def testing_images(arguments: argparse.Namespace) -> tuple[list[Path], list[str] | None]:
+    """What `attribution.find_testing_images` finds, after all else was checked."""
+    commands.existing_file(arguments.model_path, "--model_path")
+    check_tables(arguments)
     return attribution.find_testing_images(arguments.testing_data_path)
 
 

@@ -1,0 +1,127 @@
+"""Attributes images by nearest neighbours, Eigenfaces or camera noise, to compare with."""
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
+
+import argparse
+
+import numpy as np
+
+from gan_fingerprints import attribution, baselines, calibration, classifying, commands
+from gan_fingerprints.baselines import Baseline, Images
+from gan_fingerprints.commands import UserError
+from gan_fingerprints.tfrecords import DataSet
+
+DESCRIPTION = """\
+Attributes images with the methods that the classifier is compared with.
+
+  python3 baselines.py --method prnu --training_data_dir datasets/training \\
+      --validation_data_dir datasets/validation --out_model prnu.safetensors \\
+      --testing_data_path ../GAN_classifier_datasets/test/
+  python3 baselines.py --model_path prnu.safetensors --testing_data_path images/
+
+knn: nearest neighbours by pixels; eigenface: principal components and a linear support vector
+machine; prnu: the sources' mean noise residuals, as cameras are identified. Hyper-parameters are
+chosen by accuracy on the validation images. Methods without probabilities show the softmax of
+their scores instead, which is good for ranking only."""
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = commands.Parser(description=DESCRIPTION)
+    fit = parser.add_argument_group("fit")
+    fit.add_argument("--method", choices=list(baselines.METHODS), help="what to fit")
+    fit.add_argument("--training_data_dir", metavar="DIR",
+                     help="data set that data_preparation.py wrote")  # fmt: skip
+    fit.add_argument("--validation_data_dir", metavar="DIR",
+                     help="another one, of the same sources, to choose parameters on")  # fmt: skip
+    fit.add_argument("--training_images", type=commands.positive_int, default=5000, metavar="N",
+                     help="the first so many at most; all are in memory at once")  # fmt: skip
+    fit.add_argument("--out_model", metavar="FILE", help="where the fitted method goes")
+    test = parser.add_argument_group("test")
+    test.add_argument("--model_path", metavar="FILE", help="a fitted method, instead of fitting")
+    test.add_argument("--testing_data_path", metavar="PATH",
+                      help="an image, a folder of images, or a folder of one subfolder per "
+                           "source")  # fmt: skip
+    classifying.add_table_flags(test)
+    return parser.parse_args()
+
+
+def images_of(data: DataSet, most: int) -> Images:
+    """The first images of a data set, at most so many, with their labels."""
+    numbers = np.arange(min(data.count, most))
+    assert data.labels is not None
+    assert data.source_names is not None
+    labels = data.labels[numbers].argmax(axis=1)
+    missing = set(range(len(data.source_names))).difference(labels.tolist())
+    if missing:
+        names = ", ".join(data.source_names[i] for i in sorted(missing))
+        raise UserError(
+            f"--training_images {most}: found no image of {names} among the first {len(numbers)} "
+            f"of {data.folder}, expected some of every source; use more"
+        )
+    return Images(data.images(numbers), labels, len(data.source_names))
+
+
+def fit(arguments: argparse.Namespace) -> tuple[Baseline, dict]:
+    """The fitted method and the header of its file; both are written."""
+    for flag in ("training_data_dir", "validation_data_dir", "out_model"):
+        if getattr(arguments, flag) is None:
+            raise UserError(f"--{flag} is missing: fitting needs it; see --help")
+    commands.check_writable(Path(arguments.out_model), "--out_model")
+    data, validation = classifying.open_splits(arguments, minibatch=1, gpus=1)
+    method = baselines.METHODS[arguments.method]()
+    train = images_of(data, arguments.training_images)
+    trials = method.fit(train, images_of(validation, validation.count))
+    for trial in trials:
+        words = " ".join(f"{name} {value:g}" for name, value in trial.parameters.items())
+        mark = " (chosen)" if trial.parameters == method.parameters else ""
+        print(f"{words}: validation accuracy {trial.accuracy:.2%}{mark}")
+    header = {
+        "source_names": data.source_names,
+        "resolution": data.resolution,
+        "training_images": len(train.pixels),
+        "data": data.checksum,
+        "validation_data": validation.checksum,
+    }
+    baselines.save(arguments.out_model, method, header)
+    print(f"fitted on {len(train.pixels)} images: {arguments.out_model}")
+    return method, header
+
+
+def rows_of(method: Baseline, header: dict, paths: list[Path]):
+    """What each image is attributed to, as it is read."""
+    for chunk in attribution.read_batches(paths, header["resolution"], baselines.CHUNK):
+        usable = [found for _, found in chunk if isinstance(found, np.ndarray)]
+        scores = method.scores(np.stack(usable)) if usable else np.empty((0, 0))
+        answers = iter(scores if method.name == "knn" else calibration.softmax(scores))
+        for path, found in chunk:
+            answer = found if isinstance(found, str) else next(answers)
+            yield attribution.row_of(path, answer, header["source_names"])
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    if bool(arguments.model_path) == bool(arguments.method):
+        found = "both" if arguments.method else "neither"
+        raise UserError(f"--method and --model_path: found {found}, expected one of them")
+    if arguments.model_path and not arguments.testing_data_path:
+        raise UserError("--testing_data_path is missing: --model_path needs it; see --help")
+    classifying.check_tables(arguments)
+    found = None
+    if arguments.testing_data_path:
+        found = attribution.find_testing_images(arguments.testing_data_path)
+    if arguments.method:
+        method, header = fit(arguments)
+    else:
+        method, header = baselines.load(arguments.model_path, "--model_path")
+    if found:
+        paths, truth = found
+        rows = classifying.with_progress(rows_of(method, header, paths), len(paths))
+        classifying.write_results(arguments, rows, truth, header["source_names"])
+
+
+if __name__ == "__main__":
+    commands.run(main)
