@@ -144,7 +144,15 @@ class AutoEncoder(keras.Model):
             else conv(stage, f"{name}_Conv1")
         )
 
-        # Decoder: back to [N, R, R, 3].
+        self._add_decoder(conv, width, side, resolution, fused_scale)
+        self.model_fingerprints = ModelFingerprints(
+            num_sources, correlation, name="Conv_fingerprints"
+        )
+        self(tf.zeros([1, resolution, resolution, 3]))
+
+    def _add_decoder(self, conv, width: int, side: int, resolution: int, fused: bool) -> None:
+        """The layers from the latents, `width` wide, back to [N, R, R, 3]."""
+        stage = side.bit_length() - 2
         name = f"G_{side}x{side}"
         first = (
             EqualizedDenseTo4x4(width, name=f"{name}_Dense0", dtype=self.dtype_policy)
@@ -152,7 +160,7 @@ class AutoEncoder(keras.Model):
             else conv(stage, f"{name}_Conv0")
         )
         self.first_pair = (first, conv(stage, f"{name}_Conv1"))
-        up = ("Conv0_up", "up") if fused_scale else ("Conv0", None)
+        up = ("Conv0_up", "up") if fused else ("Conv0", None)
         self.up_pairs = []
         while side < resolution:
             side, stage = side * 2, stage + 1
@@ -160,10 +168,6 @@ class AutoEncoder(keras.Model):
             doubling = conv(stage, f"{name}_{up[0]}", up[1])
             self.up_pairs.append((doubling, conv(stage, f"{name}_Conv1")))
         self.to_rgb = _conv(3, f"{name}_Conv_toRGB", None, self.dtype_policy)
-        self.model_fingerprints = ModelFingerprints(
-            num_sources, correlation, name="Conv_fingerprints"
-        )
-        self(tf.zeros([1, resolution, resolution, 3]))
 
     def build(self, input_shape=None) -> None:
         """Nothing to do: the constructor has called every layer."""
