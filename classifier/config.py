@@ -75,10 +75,11 @@ class Config:
             raise UserError(
                 f"--component_res {side}: expected at most {resolution}, the resolution of the data"
             )
+        whole = {"mode": "postpool", "switching_res": 4, "latent_res": -1}
         view = {
             "full": {},
             "low_frequency": {"mode": "predownscale", "switching_res": side},
             "high_frequency": {"mode": "predownscale_residual", "switching_res": side},
             "patch": {"latent_res": side},
         }[self.component]
-        return {"fmap_base": self.fmap_base, "fmap_max": self.fmap_max, **view}
+        return {"fmap_base": self.fmap_base, "fmap_max": self.fmap_max, **whole, **view}

@@ -95,7 +95,7 @@ def require_same_network(
 ) -> None:
     """UserError unless a file's network has the arguments and sources that are asked for."""
     asked = {"resolution": data.resolution, **asked, "source_names": data.source_names}
-    has = {**old.arguments, "source_names": old.source_names}
+    has = {**old.network.arguments, "source_names": old.source_names}
     for name, value in asked.items():
         if has[name] != value:
             raise UserError(f"--init_from {path}: its {name} is {has[name]}, expected {value}")

@@ -1,34 +1,18 @@
 """Sources with artificial fingerprints, for the tests of the classifier's programs."""
 
-import numpy as np
 import pytest
-from PIL import Image
+
+from tests import marks
 
 TINY = (
     "--fmap_base", 128, "--fmap_max", 32, "--minibatch", 16, "--mirror", 0, "--tick_kimg", 0.2,
     "--accuracy_ticks", 2, "--snapshots", 2, "--training_seed", 3,
 )  # fmt: skip
-SOURCES = ["marked_a", "marked_b", "real"]
-
-
-def marked(photo, source):
-    """A faint fixed pattern, another one per source: an artificial fingerprint."""
-    rows, columns = np.indices(photo.shape[:2])[..., None] % 2
-    pattern = {"real": 0, "marked_a": 40 * rows - 20, "marked_b": 40 * columns - 20}[source]
-    return np.clip(photo.astype(int) + pattern, 0, 255).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory, photo_crops):
-    """train/ and test/ with one subfolder per source; no photo is in two of them."""
-    root = tmp_path_factory.mktemp("sources")
-    photos = sorted(photo_crops(root / "photos", 900, 16).iterdir())
-    for i, path in enumerate(photos):
-        source, split = SOURCES[i % 3], "test" if i % 5 == 0 else "train"
-        target = root / split / source / path.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(marked(np.asarray(Image.open(path)), source)).save(target)
-    return root
+    return marks.write_sources(tmp_path_factory.mktemp("sources"), photo_crops, 20)
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from classifier.config import Config
 from tests.classifier.conftest import training_arguments
 
 
@@ -42,4 +43,20 @@ def test_what_does_not_fit_is_refused(prepared, tmp_path, run_script, flags, mes
     done = run_script("classifier/run.py", *arguments, check=False)
     assert done.returncode == 2
     assert message in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_old_weights_of_another_view_are_refused(model, prepared, tmp_path, run_script):
+    """The highest band's network has the layers of the whole image's: only its view differs."""
+    band = Config(component="high_frequency", component_res=16).network_arguments(16)
+    whole = Config().network_arguments(16)
+    assert band["mode"] != whole["mode"]
+    assert band.keys() == whole.keys()
+    arguments = training_arguments(
+        prepared, tmp_path / "out", "--component", "high_frequency", "--component_res", 16,
+        "--init_from", model / "network-final.safetensors",
+    )  # fmt: skip
+    done = run_script("classifier/run.py", *arguments, check=False)
+    assert done.returncode == 2
+    assert "its mode is postpool, expected predownscale_residual" in done.stderr
     assert not (tmp_path / "out").exists()

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.classifier.conftest import SOURCES, training_arguments
+from tests.classifier.conftest import training_arguments
 from tests.conftest import PROJECT
+from tests.marks import SOURCES
 
 
 def test_training_writes_what_it_should(model):

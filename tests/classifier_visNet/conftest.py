@@ -1,10 +1,9 @@
 """What visNet's tests share: three sources with artificial fingerprints, and a trained network."""
 
-import numpy as np
 import pytest
-from PIL import Image
 
-SOURCES = ["marked_a", "marked_b", "real"]
+from tests import marks
+
 TINY = (
     "--fmap_base", 64, "--fmap_max", 16, "--minibatch", 8, "--mirror", 0, "--tick_kimg", 0.2,
     "--accuracy_ticks", 10, "--image_ticks", 10, "--snapshots", 2, "--training_seed", 3,
@@ -12,24 +11,9 @@ TINY = (
 )  # fmt: skip
 
 
-def marked(photo, source):
-    """A faint fixed pattern, another one per source: an artificial fingerprint."""
-    rows, columns = np.indices(photo.shape[:2])[..., None] % 2
-    pattern = {"real": 0, "marked_a": 50 * rows - 25, "marked_b": 50 * columns - 25}[source]
-    return np.clip(photo.astype(int) + pattern, 0, 255).astype(np.uint8)
-
-
 @pytest.fixture(scope="session")
 def visnet_folders(tmp_path_factory, photo_crops):
-    """train/ and test/ with one subfolder per source; no photo is in two of them."""
-    root = tmp_path_factory.mktemp("visnet_sources")
-    photos = sorted(photo_crops(root / "photos", 900, 16).iterdir())
-    for i, path in enumerate(photos):
-        source, split = SOURCES[i % 3], "test" if i % 5 == 0 else "train"
-        target = root / split / source / path.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(marked(np.asarray(Image.open(path)), source)).save(target)
-    return root
+    return marks.write_sources(tmp_path_factory.mktemp("visnet_sources"), photo_crops, 25)
 
 
 @pytest.fixture(scope="session")
