@@ -18,6 +18,7 @@ from classifier_visNet import figures, pictures
 from classifier_visNet.networks import AutoEncoder, Outputs
 from gan_fingerprints import attribution, commands, images
 from gan_fingerprints.attribution import Attribution
+from gan_fingerprints.calibration import softmax
 
 EXAMPLES = 1  # images per source in the figure
 NUMBERS = "fingerprints.npz"
@@ -84,7 +85,8 @@ class Examiner:
                     yield Examined(attribution.row_of(path, found, self.source_names))
                     continue
                 fingerprint, logits = next(answers)
-                row = attribution.row_of(path, softmax(logits), self.source_names)
+                probabilities = softmax(logits[None])[0].astype(np.float32)
+                row = attribution.row_of(path, probabilities, self.source_names)
                 yield Examined(row, found, fingerprint, logits)
 
     def examine_arrays(
@@ -99,12 +101,6 @@ class Examiner:
             )
             attribution.require_finite(logits)
             yield from zip(fingerprints, logits, strict=True)
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities float32 of logits [..., sources]."""
-    powers = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    return (powers / powers.sum(axis=-1, keepdims=True)).astype(np.float32)
 
 
 def stems(paths: Sequence[Path], truth: Sequence[str] | None) -> list[Path]:
