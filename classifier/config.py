@@ -16,6 +16,7 @@ from gan_fingerprints.commands import (
     positive_int,
     power_of_two,
     seed,
+    share,
     switch,
 )
 from gan_fingerprints.perturbations import Perturbation
@@ -44,6 +45,10 @@ class Config:
     total_kimg: float = option(100_000.0, kimg, "length, in thousand images shown")
     minibatch: int = option(32, positive_int, "images per step")
     learning_rate: float = option(0.001, non_negative, "Adam's rate")
+    rampdown_kimg: float = option(
+        0.0, kimg, "over the last so many the rate falls linearly to 0; 0, as published, "
+        "for never", "KIMG",
+    )  # fmt: skip
     beta_1: float = option(0.0, non_negative, "Adam's decay of the mean")
     beta_2: float = option(0.99, non_negative, "Adam's decay of the variance")
     epsilon: float = option(1e-8, non_negative, "Adam's epsilon")
@@ -52,6 +57,10 @@ class Config:
     accuracy_ticks: int = option(10, positive_int, "measure accuracy every N ticks")
     accuracy_images: int = option(5000, positive_int, "most images of each split to measure it on")
     snapshots: int = option(100, count, "network snapshots over the run")
+    false_alarms: float = option(
+        0.05, share, "share of images of known sources to be answered \"unknown\", which sets the "
+        "threshold after training", "SHARE",
+    )  # fmt: skip
 
     def perturbation(self) -> Perturbation | None:
         """The attack, if there is one."""

@@ -101,13 +101,17 @@ class Classifier(keras.Model):
 
     def fingerprints(self, images: tf.Tensor) -> tf.Tensor:
         """Image fingerprints: float32 [N, max(nf(1), sources)], 512 wide in the paper's network."""
+        return self.answers(images)[1]
+
+    def answers(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Logits float32 [N, num_sources], and the image fingerprints that they come from."""
         features = self.features(images)
-        return tf.reduce_mean(features, axis=[1, 2]) if self.patches else features
+        answers = self.to_logits(features), features
+        return tuple(tf.reduce_mean(x, axis=[1, 2]) if self.patches else x for x in answers)
 
     def logit_map(self, images: tf.Tensor) -> tf.Tensor:
         """The logits of every patch, float32 [N, k, k, num_sources], where there are patches."""
         return self.to_logits(self.features(images))
 
     def call(self, images):
-        logits = self.to_logits(self.features(images))
-        return tf.reduce_mean(logits, axis=[1, 2]) if self.patches else logits
+        return self.answers(images)[0]

@@ -22,7 +22,8 @@ Trains the attribution classifier, or names the source of images with a trained 
       --testing_data_path images/ --out_csv results.csv
 
 The folder to test may hold images of any size and format. If it has one subfolder per source,
-accuracy, precision, recall and the confusion matrix are reported too."""
+accuracy, precision, recall and the confusion matrix are reported too. Training ends with setting
+the threshold below which images are answered "unknown"."""
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -82,13 +83,18 @@ def test(arguments: argparse.Namespace) -> None:
     from classifier.networks import Classifier
 
     loaded = classifying.load_network(arguments, {"classifier": Classifier})
+    calibration = classifying.calibration_of(arguments, loaded)
     attributor = attribution.Attributor(
-        loaded.network, loaded.source_names, loaded.arguments["resolution"], arguments.batch
+        loaded.network,
+        loaded.source_names,
+        loaded.arguments["resolution"],
+        arguments.batch,
+        calibration,
     )
     attack = config.perturbation()
     change = attack and classifying.attack_by_name(attack, arguments.testing_data_path)
     rows = classifying.with_progress(attributor.attribute(paths, change), len(paths))
-    classifying.write_results(arguments, rows, truth, loaded.source_names)
+    classifying.write_results(arguments, rows, truth, loaded.source_names, calibration)
 
 
 def main() -> None:

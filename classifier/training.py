@@ -11,6 +11,7 @@ import tensorflow as tf
 from classifier.config import Config
 from classifier.networks import Classifier
 from gan_fingerprints import classifying, networks_io, pipeline
+from gan_fingerprints.calibration import Calibration
 from gan_fingerprints.runs import Run
 from gan_fingerprints.steps import adam, apply_if_finite, in_halves
 from gan_fingerprints.tfrecords import DataSet
@@ -57,6 +58,7 @@ def train(
         C_adam = adam(config.beta_1, config.beta_2, config.epsilon)
         C_adam.build(C.trainable_variables)
         C_adam.learning_rate.assign(config.learning_rate)
+    rampdown_images = config.rampdown_kimg * 1000
     shown, skipped = (tf.Variable(0, dtype=tf.int64) for _ in range(2))
     state = {"C": C.variables, "adam": C_adam.variables, "counters": [shown, skipped]}
 
@@ -77,8 +79,9 @@ def train(
 
     predict = tf.function(lambda pixels: tf.argmax(C(to_network(pixels)), axis=1))
 
-    def export(name: str) -> None:
-        networks_io.save(run.path(f"{name}.safetensors"), C, run.provenance(), sources)
+    def export(name: str, calibration: Calibration | None = None) -> None:
+        path = run.path(f"{name}.safetensors")
+        networks_io.save(path, C, run.provenance(), sources, calibration)
 
     def measure_accuracy() -> None:
         splits = {"training": data, "validation": validation}
@@ -113,6 +116,9 @@ def train(
 
         # Train.
         before = int(shown)
+        if rampdown_images:
+            left = (total_images - before) / rampdown_images
+            C_adam.learning_rate.assign(config.learning_rate * min(1.0, left))
         losses.append(train_step(*next(stream)))
 
         # Once per tick: report, measure and save.
@@ -136,5 +142,8 @@ def train(
         losses, tick_start, tick_shown = [], time.monotonic(), now
 
     measure_accuracy()
-    export("network-final")
+    answers = tf.function(lambda pixels: C.answers(to_network(pixels)))
+    calibration = classifying.calibrate(answers, validation, config.false_alarms, attack)
+    run.log(calibration.describe())
+    export("network-final", calibration)
     run.finish()

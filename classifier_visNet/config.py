@@ -12,6 +12,7 @@ from gan_fingerprints.commands import (
     option,
     positive_int,
     seed,
+    share,
     switch,
 )
 
@@ -60,3 +61,7 @@ class Config:
     accuracy_images: int = option(5000, positive_int, "most images of each split to measure it on")
     image_ticks: int = option(20, positive_int, "grids of images every N ticks")
     snapshots: int = option(100, count, "network snapshots over the run")
+    false_alarms: float = option(
+        0.05, share, "share of images of known sources to be answered \"unknown\", which sets the "
+        "threshold after training", "SHARE",
+    )  # fmt: skip

@@ -198,6 +198,11 @@ class AutoEncoder(keras.Model):
         fingerprints = tf.cast(images, tf.float32) - reconstructions
         return Outputs(reconstructions, fingerprints, self.model_fingerprints(fingerprints))
 
+    def answers(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Logits float32 [N, sources], also as features: the correlations are what is known."""
+        logits = self.outputs(images).logits
+        return logits, logits
+
     def call(self, images):
         return self.outputs(images).logits
 

@@ -24,7 +24,8 @@ of images with a trained one.
       --testing_data_path images/ --out_fingerprint_dir fingerprints/GAN_classifier_visNet
 
 The folder to test may hold images of any size and format. If it has one subfolder per source,
-accuracy, precision, recall and the confusion matrix are reported too."""
+accuracy, precision, recall and the confusion matrix are reported too. Training ends with setting
+the threshold below which images are answered "unknown"."""
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -103,7 +104,8 @@ def test(arguments: argparse.Namespace) -> None:
     from classifier_visNet.networks import AutoEncoder
 
     loaded = classifying.load_network(arguments, {"visnet_autoencoder": AutoEncoder})
-    examiner = testing.Examiner(loaded.network, loaded.source_names, arguments.batch)
+    calibration = classifying.calibration_of(arguments, loaded)
+    examiner = testing.Examiner(loaded.network, loaded.source_names, arguments.batch, calibration)
     examined = examiner.examine(paths)
     if not out_dir:
         rows = classifying.with_progress((found.row for found in examined), len(paths))
@@ -111,7 +113,7 @@ def test(arguments: argparse.Namespace) -> None:
         with testing.fingerprint_folder(out_dir, examiner, paths, truth) as folder:
             kept = (folder.add(found) for found in examined)
             rows = classifying.with_progress(kept, len(paths))
-    classifying.write_results(arguments, rows, truth, loaded.source_names)
+    classifying.write_results(arguments, rows, truth, loaded.source_names, calibration)
     if out_dir:
         print(f"fingerprints: {out_dir}")
 

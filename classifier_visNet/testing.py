@@ -18,7 +18,7 @@ from classifier_visNet import figures, pictures
 from classifier_visNet.networks import AutoEncoder, Outputs
 from gan_fingerprints import attribution, commands, images
 from gan_fingerprints.attribution import Attribution
-from gan_fingerprints.calibration import softmax
+from gan_fingerprints.calibration import Calibration, softmax
 
 EXAMPLES = 1  # images per source in the figure
 NUMBERS = "fingerprints.npz"
@@ -50,6 +50,7 @@ class Examiner:
         source_names: the sources in label order.
         batch: images at once; the batch always has this shape, so the answer for an image depends
             neither on its neighbours nor on their number.
+        calibration: see `attribution.Attributor`.
 
     Attributes: the arguments, and
         model_fingerprints: float32 [R, R, 3, sources].
@@ -61,10 +62,17 @@ class Examiner:
         ...     print(found.row.predicted, found.fingerprint.shape)
     """
 
-    def __init__(self, EG: AutoEncoder, source_names: Sequence[str], batch: int = 64) -> None:
+    def __init__(
+        self,
+        EG: AutoEncoder,
+        source_names: Sequence[str],
+        batch: int = 64,
+        calibration: Calibration | None = None,
+    ) -> None:
         self.source_names = list(source_names)
         self.resolution = EG.arguments["resolution"]
         self.batch = batch
+        self.calibration = calibration
         self.correlation = EG.arguments["correlation"]
         self.scale = EG.model_fingerprints.scale
         self.model_fingerprints = np.asarray(EG.model_fingerprints.weight)
@@ -85,9 +93,13 @@ class Examiner:
                     yield Examined(attribution.row_of(path, found, self.source_names))
                     continue
                 fingerprint, logits = next(answers)
-                probabilities = softmax(logits[None])[0].astype(np.float32)
-                row = attribution.row_of(path, probabilities, self.source_names)
-                yield Examined(row, found, fingerprint, logits)
+                yield Examined(self._row(path, logits), found, fingerprint, logits)
+
+    def _row(self, path: Path, logits: np.ndarray) -> Attribution:
+        one, scale = logits[None], self.calibration
+        probabilities = scale.probabilities(one) if scale else softmax(one)
+        row = attribution.row_of(path, probabilities[0].astype(np.float32), self.source_names)
+        return attribution.judged(row, scale.scores(one, one)[0], scale) if scale else row
 
     def examine_arrays(
         self, pixels: Sequence[np.ndarray]

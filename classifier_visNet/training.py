@@ -13,6 +13,7 @@ from classifier_visNet.config import Config
 from classifier_visNet.losses import Parts, autoencoder_losses, critic_loss
 from classifier_visNet.networks import AutoEncoder, Critic
 from gan_fingerprints import classifying, images, networks_io, pipeline
+from gan_fingerprints.calibration import Calibration
 from gan_fingerprints.runs import Run
 from gan_fingerprints.steps import adam, apply_if_finite
 from gan_fingerprints.tfrecords import DataSet
@@ -184,8 +185,9 @@ def train(
     predict = tf.function(lambda pixels: tf.argmax(EGs(to_network(pixels)), axis=1))
     examine = tf.function(lambda pixels: EGs.outputs(to_network(pixels)))
 
-    def export(name: str) -> None:
-        networks_io.save(run.path(f"{name}.safetensors"), EGs, run.provenance(), sources)
+    def export(name: str, calibration: Calibration | None = None) -> None:
+        path = run.path(f"{name}.safetensors")
+        networks_io.save(path, EGs, run.provenance(), sources, calibration)
 
     def measure_accuracy() -> None:
         splits = {"training": data, "validation": validation}
@@ -252,6 +254,9 @@ def train(
 
     measure_accuracy()
     picture("-final")
-    export("network-final")
+    answers = tf.function(lambda pixels: EGs.answers(to_network(pixels)))
+    calibration = classifying.calibrate(answers, validation, config.false_alarms)
+    run.log(calibration.describe())
+    export("network-final", calibration)
     networks_io.save(run.path("critic-final.safetensors"), trainer.D, run.provenance())
     run.finish()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -15,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from gan_fingerprints import commands, images, metrics
+from gan_fingerprints import commands, images
+from gan_fingerprints.calibration import UNKNOWN, Calibration, softmax
 
 READ_AHEAD = 3  # batches
 
@@ -29,15 +28,26 @@ class Attribution:
 
     Attributes:
         path: the image file.
-        predicted: name of the most probable source; None when there is an `error`.
+        predicted: name of the most probable source, or "unknown" where the image fits none; None
+            when there is an `error`.
         probabilities: source name → probability, in label order; None each beside an `error`.
         error: the reason why the image could not be used; None otherwise.
+        score: how well the image fits the known sources, where the network is calibrated; see
+            `calibration.scores`.
     """
 
     path: Path
     predicted: str | None
     probabilities: dict[str, float | None]
     error: str | None = None
+    score: float | None = None
+
+    @property
+    def most_probable(self) -> str | None:
+        """The most probable source, also of an unknown image; None beside an error."""
+        if self.error is not None:
+            return None
+        return max(self.probabilities, key=lambda name: self.probabilities[name] or 0.0)
 
 
 class Attributor:
@@ -45,10 +55,13 @@ class Attributor:
 
     Args:
         network: images float32 [N, R, R, 3] in [-1, 1], training=False → logits [N, sources].
+            With a calibration, its method `answers` takes images → logits and features.
         source_names: the sources in label order.
         resolution: R.
         batch: images at once. The batch always has this shape, so the answer for an image
             depends neither on its neighbours nor on their number.
+        calibration: of this network: sets the temperature of the probabilities and which images
+            are answered "unknown". None for plain softmax and always a name.
 
     Raises ValueError when the network's outputs are not one per source.
 
@@ -60,10 +73,11 @@ class Attributor:
 
     def __init__(
         self,
-        network: Callable[..., Any],
+        network: Any,
         source_names: Sequence[str],
         resolution: int,
         batch: int = 64,
+        calibration: Calibration | None = None,
     ) -> None:
         import tensorflow as tf  # takes seconds; the functions below do without
 
@@ -72,16 +86,18 @@ class Attributor:
         self.source_names = list(source_names)
         self.resolution = resolution
         self.batch = batch
+        self.calibration = calibration
 
-        logits_of = in_halves(lambda pictures: network(pictures, training=False))
+        one = network.answers if calibration else lambda x: [network(x, training=False)]
+        answers_to = in_halves(one)
 
         @tf.function(input_signature=[tf.TensorSpec([batch, resolution, resolution, 3], tf.uint8)])
-        def softmax(pixels: tf.Tensor) -> tf.Tensor:
-            logits = logits_of(tf.cast(pixels, tf.float32) / 127.5 - 1)
-            return tf.nn.softmax(tf.cast(logits, tf.float32))
+        def answers(pixels: tf.Tensor) -> list[tf.Tensor]:
+            found = answers_to(tf.cast(pixels, tf.float32) / 127.5 - 1)
+            return [tf.cast(x, tf.float32) for x in found]
 
-        self._softmax = softmax.get_concrete_function()
-        outputs = self._softmax.structured_outputs.shape
+        self._answers = answers.get_concrete_function()
+        outputs = self._answers.structured_outputs[0].shape
         if outputs != (batch, len(self.source_names)):
             raise ValueError(f"outputs {outputs} for {len(self.source_names)} source names")
 
@@ -95,7 +111,7 @@ class Attributor:
         parts = [np.zeros([0, len(self.source_names)], np.float32)]
         for start in range(0, len(pixels), self.batch):
             batch = pixels[start : start + self.batch]
-            parts.append(self._infer([images.resize(x, self.resolution) for x in batch]))
+            parts.append(self._infer([images.resize(x, self.resolution) for x in batch])[0])
         return np.concatenate(parts)
 
     def attribute(
@@ -109,15 +125,35 @@ class Attributor:
         """
         for chunk in read_batches(paths, self.resolution, self.batch, change):
             usable = [found for _, found in chunk if isinstance(found, np.ndarray)]
-            answers = iter(self._infer(usable) if usable else ())
+            answers = zip(*self._infer(usable), strict=True) if usable else iter(())
             for path, found in chunk:
-                answer = found if isinstance(found, str) else next(answers)
-                yield row_of(path, answer, self.source_names)
+                if isinstance(found, str):
+                    yield row_of(path, found, self.source_names)
+                else:
+                    yield self._row(path, *next(answers))
 
-    def _infer(self, pixels: Sequence[np.ndarray]) -> np.ndarray:
-        probabilities = self._softmax(padded(pixels, self.batch)).numpy()[: len(pixels)]
-        require_finite(probabilities)
-        return probabilities
+    def _row(self, path: Path, probabilities: np.ndarray, score: float | None) -> Attribution:
+        row = row_of(path, probabilities, self.source_names)
+        if self.calibration is None or score is None:
+            return row
+        return judged(row, score, self.calibration)
+
+    def _infer(
+        self, pixels: Sequence[np.ndarray]
+    ) -> tuple[np.ndarray, Sequence[float] | Sequence[None]]:
+        """Probabilities float32 [N, sources], and a score each or None."""
+        found = [x.numpy()[: len(pixels)] for x in self._answers(padded(pixels, self.batch))]
+        require_finite(found[0])
+        if self.calibration is None:
+            return softmax(found[0]).astype(np.float32), [None] * len(pixels)
+        probabilities = self.calibration.probabilities(found[0]).astype(np.float32)
+        return probabilities, self.calibration.scores(*found).tolist()
+
+
+def judged(row: Attribution, score: float, calibration: Calibration) -> Attribution:
+    """The row with its score, and "unknown" where that is below the threshold."""
+    predicted = row.predicted if score >= calibration.threshold else UNKNOWN
+    return replace(row, predicted=predicted, score=float(score))
 
 
 def read_batches(
@@ -204,127 +240,3 @@ def find_testing_images(
             "either; move the images into a subfolder named as their source"
         )
     return [file for file, _ in found], [name for _, name in found]
-
-
-def line(i: int, n: int, row: Attribution) -> str:
-    """One image's line of the log; `i` counts from 0 to `n` - 1."""
-    if row.error is not None:
-        return f"Classifying {i}/{n} images: {row.path.name}: skipped: {row.error}"
-    return (
-        f"Classifying {i}/{n} images: {row.path.name}: "
-        f"predicted as being sampled from {row.predicted}"
-    )
-
-
-def write_csv(path: str | Path, rows: Sequence[Attribution]) -> None:
-    """Writes a table `path,predicted,probability,<one column per source>,error`."""
-    names = list(rows[0].probabilities) if rows else []
-    with commands.whole_file(path) as partial, open(partial, "w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["path", "predicted", "probability", *names, "error"])
-        for row in rows:
-            cells = ["" if p is None else f"{p:.8g}" for p in row.probabilities.values()]
-            probability = "" if row.predicted is None else cells[names.index(row.predicted)]
-            table.writerow([row.path, row.predicted, probability, *cells, row.error])
-
-
-def write_json(path: str | Path, rows: Sequence[Attribution]) -> None:
-    """Writes a list of objects {path, predicted, probabilities: {source: p}, error}."""
-    table = [asdict(row) | {"path": str(row.path)} for row in rows]
-    with commands.whole_file(path) as partial:
-        partial.write_text(json.dumps(table, indent=1) + "\n")
-
-
-def report(
-    rows: Sequence[Attribution], truth: Sequence[str] | None, source_names: Sequence[str]
-) -> str:
-    """The share of each source among the images and, where truth is known, how right that is.
-
-    rows, truth: [N]. Images whose true source the network was not trained on are listed and left
-    out of the accuracy; so are images that could not be read.
-    """
-    lines = _shares(rows, source_names)
-    if truth is not None:
-        lines += _against_truth(rows, truth, source_names)
-    return "\n".join(lines)
-
-
-def _shares(rows: Sequence[Attribution], source_names: Sequence[str]) -> list[str]:
-    counts = Counter(row.predicted for row in rows)
-    skipped = counts.pop(None, 0)
-    total = len(rows) - skipped
-    lines = [
-        f"The percentage of images sampled from {name} is "
-        f"{counts[name]}/{total} = {100 * counts[name] / max(total, 1):.2f}%"
-        for name in source_names
-    ]
-    if skipped:
-        lines.append(f"Skipped: {skipped} of {len(rows)} images could not be used")
-    return lines
-
-
-def write_confusion_png(
-    path: str | Path,
-    rows: Sequence[Attribution],
-    truth: Sequence[str],
-    source_names: Sequence[str],
-) -> bool:
-    """Writes the confusion matrix as a picture; False, without one, if no true source is known."""
-    probabilities, labels = _known(rows, truth, source_names)
-    if not len(labels):
-        return False
-    predicted = probabilities.argmax(axis=1)
-    matrix = metrics.confusion_matrix(labels, predicted, len(source_names))
-    metrics.confusion_png(path, matrix, source_names)
-    return True
-
-
-def _known(
-    rows: Sequence[Attribution], truth: Sequence[str], names: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities [n, sources] and labels [n] of the images whose true source is in `names`."""
-    labels = {name: label for label, name in enumerate(names)}
-    pairs = [
-        (list(row.probabilities.values()), labels[name])
-        for row, name in zip(rows, truth, strict=True)
-        if row.error is None and name in labels
-    ]
-    probabilities = np.array([p for p, _ in pairs], np.float64).reshape(-1, len(labels))
-    return probabilities, np.array([label for _, label in pairs], np.int64)
-
-
-def _against_truth(
-    rows: Sequence[Attribution], truth: Sequence[str], names: Sequence[str]
-) -> list[str]:
-    lines = []
-    tested = (name for row, name in zip(rows, truth, strict=True) if row.error is None)
-    if strangers := Counter(name for name in tested if name not in names):
-        listed = ", ".join(
-            f"{name} ({count} of {len(rows)} images)" for name, count in strangers.items()
-        )
-        lines.append(f"Left out of the accuracy, as no source of this network: {listed}")
-    probabilities, labels = _known(rows, truth, names)
-    if not len(labels):
-        return [*lines, f"No accuracy: no folder is named as one of {', '.join(names)}"]
-    return lines + _scores(probabilities, labels, names)
-
-
-def _scores(probabilities: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> list[str]:
-    predicted = probabilities.argmax(axis=1)
-    correct, total = int((predicted == labels).sum()), len(labels)
-    low, high = metrics.wilson_interval(correct, total)
-    lines = [
-        f"Accuracy: {correct}/{total} = {100 * correct / total:.2f}% "
-        f"(95% interval {100 * low:.2f}% to {100 * high:.2f}%)",
-        "Expected calibration error: "
-        f"{metrics.expected_calibration_error(probabilities, labels):.4f}",
-    ]
-    is_real = np.array(["real" in name.lower() for name in names])
-    precision, area = metrics.real_or_generated(
-        is_real[labels], 1 - probabilities[:, is_real].sum(axis=1)
-    )
-    if not np.isnan(area):
-        real = ", ".join(np.array(names)[is_real])
-        lines.append(f"Real ({real}) or generated: AP {precision:.4f}, AUC {area:.4f}")
-    matrix = metrics.confusion_matrix(labels, predicted, len(names))
-    return [*lines, "", metrics.confusion_text(matrix, names)]

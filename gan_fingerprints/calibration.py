@@ -15,6 +15,8 @@ import numpy as np
 
 SCORES = ("energy", "max_softmax", "feature_distance")
 TEMPERATURES = (0.01, 100.0)
+FOLDS = 5
+UNKNOWN = "unknown"  # the answer for images of no known source
 
 
 def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
@@ -146,10 +148,20 @@ class Calibration:
         """float64 [N, sources]."""
         return softmax(logits, self.temperature)
 
+    def scores(self, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
+        """float64 [N]: the chosen score, at least `threshold` for images of known sources."""
+        return scores(logits, features, self.temperature, self.centres)[self.score]
+
     def known(self, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
         """bool [N]: whether each image looks like one of a known source."""
-        found = scores(logits, features, self.temperature, self.centres)[self.score]
-        return found >= self.threshold
+        return self.scores(logits, features) >= self.threshold
+
+    def describe(self) -> str:
+        """One line for a log."""
+        return (
+            f"calibrated: temperature {self.temperature:.3f}, unknown below {self.score} "
+            f"{self.threshold:.4g}, which gives up {self.false_alarms:.1%} of known images"
+        )
 
     def header(self) -> dict[str, Any]:
         """All but the centres, as JSON can hold it."""
@@ -161,8 +173,17 @@ class Calibration:
 
     @classmethod
     def of(cls, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Calibration:
-        """From what `header` and `arrays` gave. Raises KeyError or TypeError for anything else."""
-        return cls(centres=Centres(arrays["means"], arrays["deviations"]), **header)
+        """From what `header` and `arrays` gave.
+
+        Raises KeyError, TypeError or ValueError for anything else.
+        """
+        made = cls(centres=Centres(arrays["means"], arrays["deviations"]), **header)
+        means, deviations = made.centres
+        if made.score not in SCORES or means.ndim != 2 or deviations.shape != means.shape[1:]:
+            raise ValueError(f"a calibration of {made.score!r} with means {means.shape}")
+        if not (math.isfinite(made.threshold) and 0 < made.temperature < math.inf):
+            raise ValueError(f"temperature {made.temperature}, threshold {made.threshold}")
+        return made
 
 
 def calibrate(
@@ -175,7 +196,8 @@ def calibrate(
     """Learns temperature, score and threshold from validation images.
 
     The score is the best by `leave_one_out` where there are three sources or more, else the
-    energy. Raises ValueError when a source has no image.
+    energy. Where it looks at centres, the threshold is set on images that had no part in them.
+    Raises ValueError when a source has no image.
     """
     sources = logits.shape[1]
     missing = sorted(set(range(sources)).difference(labels.tolist()))
@@ -185,9 +207,32 @@ def calibrate(
     areas = leave_one_out(logits, features, labels, temperature) if sources > 2 else {"energy": 1.0}
     score = max(areas, key=lambda name: areas[name])
     centres = Centres(*(x.astype(np.float32) for x in centres_of(features, labels, sources)))
-    found = scores(logits, features, temperature, centres)[score]
+    found = held_out_scores(logits, features, labels, temperature)[score]
     threshold = threshold_for(found, false_alarms)
     return Calibration(temperature, score, threshold, false_alarms, centres, checksum)
+
+
+def held_out_scores(
+    logits: np.ndarray, features: np.ndarray, labels: np.ndarray, temperature: float
+) -> dict[str, np.ndarray]:
+    """`scores` of each image with the centres of the other folds' images, of five.
+
+    Images lie closer to centres that they are part of than new images of the same sources do.
+    With one image of a source only, its centre is of that image.
+    """
+    sources = logits.shape[1]
+    places = np.empty(len(labels), int)  # of each image among those of its source
+    for i in range(sources):
+        places[labels == i] = np.arange((labels == i).sum())
+    folds = min(FOLDS, int(np.bincount(labels, minlength=sources).min()))
+    found = {name: np.empty(len(labels)) for name in SCORES}
+    for fold in range(folds):
+        part = places % folds == fold
+        rest = ~part if folds > 1 else part
+        centres = centres_of(features[rest], labels[rest], sources)
+        for name, values in scores(logits[part], features[part], temperature, centres).items():
+            found[name][part] = values
+    return found
 
 
 def risk_and_coverage(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from gan_fingerprints import attribution, commands, networks_io
+from gan_fingerprints import attribution, calibration, commands, findings, networks_io
 from gan_fingerprints.attribution import Attribution
+from gan_fingerprints.calibration import Calibration
 from gan_fingerprints.commands import UserError
 from gan_fingerprints.perturbations import Perturbation
 from gan_fingerprints.tfrecords import DataSet
@@ -38,6 +39,14 @@ def add_testing_flags(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
     group = parser.add_argument_group("test")
     add_model_flags(group)
     add_table_flags(group)
+    group.add_argument("--unknown", type=commands.switch, default=True, metavar="0|1",
+                       help="1: answer \"unknown\" for images that fit no source of the network; "
+                            "0: always name the most probable one")  # fmt: skip
+    group.add_argument(
+        "--out_scores",
+        metavar="FILE",
+        help="write a table of how well each image fits the known sources",
+    )
     return group
 
 
@@ -115,9 +124,42 @@ def accuracy(
     """
     from gan_fingerprints import pipeline  # imports TensorFlow, which takes seconds
 
-    assert data.labels is not None
     chosen = pipeline.epoch_order(data.count, seed, 0)[:most]
     right = 0
+    for pixels, labels in _batches(data, chosen, attack):
+        answers = predict(pixels).numpy()[: len(labels)]
+        right += int(np.sum(answers == labels))
+    return right / len(chosen)
+
+
+def calibrate(
+    answers: Callable[[np.ndarray], Sequence[Any]],
+    data: DataSet,
+    false_alarms: float,
+    attack: Perturbation | None = None,
+) -> Calibration:
+    """Temperature and threshold of a trained network, from all validation images.
+
+    answers: uint8 [64, R, R, 3] → logits [64, sources] and features [64, D].
+    Raises UserError when a source has no validation image.
+    """
+    parts = []
+    for pixels, true in _batches(data, np.arange(data.count), attack):
+        parts.append([*(found.numpy()[: len(true)] for found in answers(pixels)), true])
+    logits, features, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
+    try:
+        return calibration.calibrate(logits, features, labels, data.checksum, false_alarms)
+    except ValueError as error:
+        raise UserError(
+            f'{data.folder}: {error}, expected some of each to set the threshold of "unknown" on'
+        ) from None
+
+
+def _batches(
+    data: DataSet, chosen: np.ndarray, attack: Perturbation | None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Images uint8 [64, R, R, 3], the last ones repeating the first, and as many label numbers."""
+    assert data.labels is not None
     for start in range(0, len(chosen), ACCURACY_BATCH):
         indices = chosen[start : start + ACCURACY_BATCH]
         padded = np.pad(indices, (0, ACCURACY_BATCH - len(indices)))  # one shape, one graph
@@ -125,9 +167,7 @@ def accuracy(
         if attack:
             pairs = zip(pixels, padded, strict=True)
             pixels = np.stack([attack(image, int(index))[0] for image, index in pairs])
-        answers = predict(pixels).numpy()[: len(indices)]
-        right += int(np.sum(answers == np.argmax(data.labels[indices], axis=1)))
-    return right / len(chosen)
+        yield pixels, np.argmax(data.labels[indices], axis=1)
 
 
 def attack_by_name(attack: Perturbation, tested: str | Path) -> attribution.Change:
@@ -142,8 +182,8 @@ def attack_by_name(attack: Perturbation, tested: str | Path) -> attribution.Chan
 
 def check_tables(arguments: argparse.Namespace) -> None:
     """UserError unless what `add_table_flags` names can be written."""
-    for flag in ("out_csv", "out_json", "out_confusion"):
-        if getattr(arguments, flag):
+    for flag in ("out_csv", "out_json", "out_confusion", "out_scores"):
+        if getattr(arguments, flag, None):
             commands.check_writable(Path(getattr(arguments, flag)), f"--{flag}")
 
 
@@ -166,13 +206,24 @@ def load_network(
     return loaded
 
 
+def calibration_of(arguments: argparse.Namespace, loaded: networks_io.Loaded) -> Calibration | None:
+    """What --unknown leaves of the network's calibration; says so when there is none."""
+    if loaded.calibration is None:
+        print(f"{arguments.model_path}: has no threshold for unknown sources; every image is named")
+    found = loaded.calibration if arguments.unknown else None
+    if arguments.out_scores and found is None:
+        why = "--unknown 0" if loaded.calibration else f"{arguments.model_path} without scores"
+        raise UserError(f"--out_scores: found {why}, expected a threshold; leave the flag out")
+    return found
+
+
 def with_progress(rows: Iterator[Attribution], count: int) -> list[Attribution]:
     """All rows, each printed above a progress bar as it arrives."""
     done = []
     with tqdm(total=count, unit="image", dynamic_ncols=True) as bar:
         for i, row in enumerate(rows):
             done.append(row)
-            tqdm.write(attribution.line(i, count, row))
+            tqdm.write(findings.line(i, count, row))
             bar.update()
     return done
 
@@ -182,14 +233,18 @@ def write_results(
     rows: Sequence[Attribution],
     truth: Sequence[str] | None,
     names: Sequence[str],
+    scale: Calibration | None = None,
 ) -> None:
     """Prints the report, writes the files that were asked for and says where they are."""
-    print(attribution.report(rows, truth, names))
+    print(findings.report(rows, truth, names))
     if arguments.out_csv:
-        attribution.write_csv(arguments.out_csv, rows)
+        findings.write_csv(arguments.out_csv, rows)
         print(f"table: {arguments.out_csv}")
     if arguments.out_json:
-        attribution.write_json(arguments.out_json, rows)
+        findings.write_json(arguments.out_json, rows)
         print(f"JSON: {arguments.out_json}")
-    if truth and attribution.write_confusion_png(arguments.out_confusion, rows, truth, names):
+    if scale and arguments.out_scores:
+        findings.write_scores(arguments.out_scores, rows, scale.score, scale.threshold)
+        print(f"scores: {arguments.out_scores}")
+    if truth and findings.write_confusion_png(arguments.out_confusion, rows, truth, names):
         print(f"confusion matrix: {arguments.out_confusion}")

@@ -117,6 +117,15 @@ def non_negative(text: str) -> float:
     return _number(text, float, 0, "a number of 0 or more")
 
 
+def share(text: str) -> float:
+    """A flag's type: a number from 0 to below 1."""
+    expected = "a number from 0 to below 1"
+    value = _number(text, float, 0, expected)
+    if value >= 1:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected {expected}")
+    return value
+
+
 def percentage(text: str) -> float:
     """A flag's type: a number above 0 and up to 100."""
     expected = "a percentage above 0 and up to 100"

@@ -1,10 +1,10 @@
 """One network in one file: safetensors, with a header that says which network it is.
 
 The metadata holds one JSON text under `gan_fingerprints`: network name, constructor arguments,
-input range, source names in label order (classifiers), provenance, and the SHA-256 of all that
-and the weights. Loading builds the network from our own code by name and fills it; nothing in the
-file is executed. Files of the 2019 release load the same way, see `gan_fingerprints.legacy`; what
-a file holds decides, not its name.
+input range, source names in label order and calibration (classifiers), provenance, and the SHA-256
+of all that and the weights. Loading builds the network from our own code by name and fills it;
+nothing in the file is executed. Files of the 2019 release load the same way, see
+`gan_fingerprints.legacy`; what a file holds decides, not its name.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from gan_fingerprints.calibration import Calibration
 from gan_fingerprints.commands import UserError, existing_file, whole_file
 from gan_fingerprints.legacy import chainer_snapshot, published, source_names
 from gan_fingerprints.legacy.plausible import require_plausible
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import keras
 
 HEADER_KEY = "gan_fingerprints"
+CALIBRATION = "calibration/"  # arrays whose names start so are not the network's
 CHECKPOINT_KINDS = {"ipm_generator", "ipm_discriminator"}  # these may be in a folder
 MAX_FILE = 2**30  # bytes
 ZIP_START = b"PK"
@@ -42,6 +44,7 @@ class Loaded:
     Attributes:
         names_assumed: the line to print when the file carries no source names and they are the
             known order of the release; empty otherwise.
+        calibration: what the file holds of it, or None.
     """
 
     network: keras.Model
@@ -49,6 +52,7 @@ class Loaded:
     source_names: list[str] | None
     provenance: dict[str, Any]
     names_assumed: str = ""
+    calibration: Calibration | None = None
 
 
 def named_variables(network: keras.Model) -> dict[str, Any]:
@@ -66,10 +70,14 @@ def save(
     network: keras.Model,
     provenance: dict[str, Any],
     source_names: list[str] | None = None,
+    calibration: Calibration | None = None,
 ) -> None:
     """Writes a network whose class keeps its constructor arguments in `arguments`."""
-    arrays = arrays_of(network)
-    write(path, StoredNetwork(network.name, network.arguments, arrays, source_names, provenance))
+    stored = StoredNetwork(
+        network.name, network.arguments, arrays_of(network), source_names, provenance,
+        calibration=calibration,
+    )  # fmt: skip
+    write(path, stored)
 
 
 def write(path: str | Path, stored: StoredNetwork) -> None:
@@ -82,6 +90,9 @@ def write(path: str | Path, stored: StoredNetwork) -> None:
         "source_names": stored.source_names,
         "provenance": stored.provenance,
     }
+    if stored.calibration:
+        header["calibration"] = stored.calibration.header()
+        arrays |= {CALIBRATION + name: x for name, x in stored.calibration.arrays().items()}
     header["sha256"] = _checksum(header, arrays)
     with whole_file(path) as partial:
         partial.write_bytes(safetensors.numpy.save(arrays, {HEADER_KEY: json.dumps(header)}))
@@ -128,7 +139,7 @@ def load(
         outputs, file_name = stored.arguments["num_sources"], Path(path).name
         sources, _, assumed = source_names(outputs, names, file_name)
     arguments = getattr(network, "arguments", stored.arguments)
-    return Loaded(network, arguments, sources, stored.provenance, assumed)
+    return Loaded(network, arguments, sources, stored.provenance, assumed, stored.calibration)
 
 
 def fill(network: keras.Model, arrays: Mapping[str, Any], origin: str) -> None:
@@ -212,25 +223,40 @@ def _read_ours(path: Path, flag: str) -> StoredNetwork:
             header = json.loads((file.metadata() or {})[HEADER_KEY])
             found = header.pop("sha256", None)
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-            arrays = {name: _Shape(tuple(part.get_shape())) for name, part in slices.items()}
+            shapes = {name: _Shape(tuple(part.get_shape())) for name, part in slices.items()}
+            weights = {name: x for name, x in shapes.items() if not name.startswith(CALIBRATION)}
             stored = StoredNetwork(
-                str(header["network"]), dict(header["arguments"]), arrays,
+                str(header["network"]), dict(header["arguments"]), weights,
                 header["source_names"], dict(header["provenance"]),
             )  # fmt: skip
             require_plausible(stored)
-            stored = replace(stored, arrays={name: file.get_tensor(name) for name in arrays})
+            arrays = {name: file.get_tensor(name) for name in slices}
+            calibration = _calibration(header, arrays)
+            stored = replace(
+                stored, arrays={name: arrays[name] for name in weights}, calibration=calibration
+            )
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError, AttributeError,
             RecursionError, MemoryError, OSError) as error:  # fmt: skip
         raise UserError(
             f"{flag} {path}: not a network file of ours, or damaged ({str(error)[:400]}); "
             "expected a .safetensors file that a training run wrote"
         ) from None
-    if found != _checksum(header, stored.arrays):
+    if found != _checksum(header, arrays):
         raise UserError(
             f"{flag} {path}: damaged (its content does not have the SHA-256 that it states); "
             "get a fresh copy"
         )
     return stored
+
+
+def _calibration(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Calibration | None:
+    if "calibration" not in header:
+        return None
+    parts = {name.removeprefix(CALIBRATION): x for name, x in arrays.items()}
+    made = Calibration.of(header["calibration"], parts)
+    if len(made.centres.means) != len(header["source_names"]):
+        raise ValueError(f"a calibration of {len(made.centres.means)} sources")
+    return made
 
 
 @dataclass(frozen=True)

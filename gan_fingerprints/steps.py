@@ -61,17 +61,18 @@ def apply_if_finite(
     skipped.assign_add(tf.cond(share == 1.0, apply, lambda: tf.constant(1, tf.int64)))
 
 
-def in_halves(network: Callable[[tf.Tensor], tf.Tensor]) -> Callable[[tf.Tensor], tf.Tensor]:
+def in_halves(network: Callable[[tf.Tensor], Any]) -> Callable[[tf.Tensor], Any]:
     """The same function of images [N, ...], computed on a CPU as two halves of the images.
 
     Some operations, and most of their gradients, use one core: the halves run side by side and
-    keep the others busy. For functions that take each image by itself.
+    keep the others busy. For functions that take each image by itself, to one tensor or several.
     """
 
-    def halved(images: tf.Tensor) -> tf.Tensor:
+    def halved(images: tf.Tensor) -> Any:
         number = images.shape[0]
         if not number or number % 2 or tf.config.list_logical_devices("GPU"):
             return network(images)
-        return tf.concat([network(half) for half in tf.split(images, 2)], axis=0)
+        parts = [network(half) for half in tf.split(images, 2)]
+        return tf.nest.map_structure(lambda *halves: tf.concat(halves, axis=0), *parts)
 
     return halved

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from gan_fingerprints.calibration import Calibration
+
 NUMBERS = frozenset(
     {"f2", "f4", "f8", "b1", *(f"{kind}{n}" for kind in "iu" for n in (1, 2, 4, 8))}
 )
@@ -55,6 +57,7 @@ class StoredNetwork:
         source_names: in label order; None where there are none.
         provenance: where it comes from.
         published_as: how its file calls it, e.g. "Gs (G_paper)"; empty for files of ours.
+        calibration: of a classifier, where its training added one.
     """
 
     kind: str
@@ -63,6 +66,7 @@ class StoredNetwork:
     source_names: list[str] | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
     published_as: str = ""
+    calibration: Calibration | None = None
 
 
 def in_file(path: Path, offset: int, shape: tuple[int, ...], dtype: np.dtype,

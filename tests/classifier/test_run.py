@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gan_fingerprints import calibration
 from tests.classifier.conftest import training_arguments
 from tests.conftest import PROJECT
 from tests.marks import SOURCES
@@ -38,15 +39,49 @@ def test_folder_of_sources_gives_names_and_numbers(model, folders, tmp_path, run
                      done.stdout)  # fmt: skip
     rows = list(csv.DictReader((tmp_path / "out.csv").open()))
     assert list(rows[0]) == ["path", "predicted", "probability", *SOURCES, "error"]
-    right = sum(row["predicted"] in row["path"].split("/") for row in rows)
+    likely = [max(SOURCES, key=lambda name: float(row[name])) for row in rows]
+    right = sum(name in row["path"].split("/") for name, row in zip(likely, rows, strict=True))
     assert right / len(rows) >= 0.9
     assert f"Accuracy: {right}/180" in done.stdout
+    # These are the images that the threshold was set on: exactly 5 % of them fall below it.
+    answers = [row["predicted"] for row in rows]
+    assert answers.count("unknown") == 9
+    assert "images of known sources: 9/180 = 5.00%" in done.stdout
+    for answer, name in zip(answers, likely, strict=True):
+        assert answer in (name, "unknown")
     objects = json.loads((tmp_path / "out.json").read_text())
     for row, entry in zip(rows, objects, strict=True):
         assert set(entry) == {"path", "predicted", "probabilities", "error"}
         assert sum(entry["probabilities"].values()) == pytest.approx(1, abs=1e-5)
         assert float(row["real"]) == pytest.approx(entry["probabilities"]["real"], rel=1e-5)
     assert Image.open(tmp_path / "confusion.png").size[0] > 300
+
+
+def test_images_of_no_source_score_lower(model, folders, tmp_path, run_script):
+    """Images between two sources: each fits neither."""
+    (tmp_path / "set" / "between").mkdir(parents=True)
+    pairs = zip(*(sorted((folders / "test" / name).iterdir()) for name in SOURCES[:2]), strict=True)
+    for i, files in enumerate(pairs):
+        mixed = np.mean([np.asarray(Image.open(file), float) for file in files], axis=0)
+        Image.fromarray(np.uint8(mixed)).save(tmp_path / "set" / "between" / f"{i}.png")
+    shutil.copytree(folders / "test" / "real", tmp_path / "set" / "real")
+    command = (
+        "classifier/run.py", "--app", "test", "--model_path", model / "network-final.safetensors",
+        "--testing_data_path", tmp_path / "set", "--out_confusion", tmp_path / "confusion.png",
+    )  # fmt: skip
+    done = run_script(*command, "--out_scores", tmp_path / "scores.csv")
+    area = float(re.search(r"AUROC ([\d.]+)", done.stdout)[1])
+    table = list(csv.DictReader((tmp_path / "scores.csv").open()))
+    score = next(name for name in table[0] if name in calibration.SCORES)
+    values = {"between": [], "real": []}
+    for row in table:
+        values[row["path"].split("/")[-2]].append(float(row[score]))
+    pairs = [a > b for a in values["real"] for b in values["between"]]
+    assert area == pytest.approx(np.mean(pairs), abs=1e-4)
+    assert area > 0.8
+    below = [float(row[score]) < float(row["threshold"]) for row in table]
+    assert [row["predicted"] == "unknown" for row in table] == below
+    assert "unknown" not in run_script(*command, "--unknown", 0).stdout
 
 
 def test_one_image_of_another_size_and_mode(model, folders, tmp_path, run_script):
@@ -73,7 +108,7 @@ def test_what_is_no_image_becomes_a_row(model, folders, tmp_path, run_script):
     rows = {
         row["path"].rpartition("/")[2]: row for row in csv.DictReader((tmp_path / "out.csv").open())
     }
-    assert rows["good.png"]["predicted"] in SOURCES
+    assert rows["good.png"]["predicted"] in (*SOURCES, "unknown")
     for name in ("text.png", "cut.png"):
         assert rows[name]["error"]
         assert not rows[name]["predicted"]

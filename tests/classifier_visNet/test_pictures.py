@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from classifier_visNet import pictures
-from gan_fingerprints import attribution
+from gan_fingerprints import attribution, findings
 
 NAMES = ["CelebA_real_data", *(f"{gan}_generated_data" for gan in
          ("ProGAN", "SNGAN", "CramerGAN", "MMDGAN"))]  # fmt: skip
@@ -86,8 +86,8 @@ def test_printed_lines_are_the_published_ones(oracles):
         suffix = ".jpg" if stem == "img07" else ".png"
         logits = calls[f"call{i:02d}_EGs_out2"][0]
         rows.append(attribution.row_of(attribution.Path(stem + suffix), logits, NAMES))
-    lines = [attribution.line(i, len(rows), row) for i, row in enumerate(rows)]
-    printed = "\n".join([*lines, attribution.report(rows, None, NAMES)])
+    lines = [findings.line(i, len(rows), row) for i, row in enumerate(rows)]
+    printed = "\n".join([*lines, findings.report(rows, None, NAMES)])
     published = (oracles / "visnet" / "folder.stdout.txt").read_text().splitlines()
     assert printed.splitlines() == published[2:]  # after "Initializing…" and "Loading…"
 

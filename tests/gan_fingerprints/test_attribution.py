@@ -1,14 +1,14 @@
-import csv
 import itertools
-import json
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
-from gan_fingerprints import attribution, images
-from gan_fingerprints.attribution import Attribution, Attributor
+from gan_fingerprints import attribution, findings, images
+from gan_fingerprints.attribution import Attributor
+from gan_fingerprints.calibration import Calibration, Centres
 from gan_fingerprints.commands import UserError
 
 NAMES = ["CelebA_real_data", "ProGAN_generated_data", "SNGAN_generated_data"]
@@ -18,8 +18,6 @@ SHARPNESS = 4.0
 @pytest.fixture(scope="module")
 def network():
     """Logits are four times the mean of red, green and blue, in [-1, 1]."""
-    import keras
-
     inputs = keras.Input([16, 16, 3])
     means = keras.layers.GlobalAveragePooling2D()(inputs)
     dense = keras.layers.Dense(3, use_bias=False, kernel_initializer="identity")
@@ -178,112 +176,48 @@ def test_nothing_to_test_is_an_error(tmp_path):
         attribution.find_testing_images(tmp_path)
 
 
-def rows_of(*predicted: str | None) -> list[Attribution]:
-    """One row per name, sure to 0.8; an error where the name is None."""
-    rows = []
-    for i, name in enumerate(predicted):
-        path = Path(f"folder/img{i:02d}.png")
-        if name is None:
-            rows.append(Attribution(path, None, dict.fromkeys(NAMES), "truncated, alas"))
-        else:
-            rows.append(Attribution(path, name, {x: 0.8 if x == name else 0.1 for x in NAMES}))
-    return rows
-
-
-def test_lines_are_as_published(oracles):
-    published = (oracles / "classifier" / "test_folder_label5.stdout.txt").read_text().splitlines()
-    name = "MMDGAN_generated_data"
-    row = Attribution(Path("testfolder/img04_rgba.png"), name, {name: 1.0})
-    assert attribution.line(4, 8, row) == published[6]
-    names = [line.split()[6] for line in published[-5:]]
-    rows = [Attribution(Path("x.png"), name, dict.fromkeys(names, 0.2)) for _ in range(8)]
-    assert attribution.report(rows, None, names).splitlines() == published[-5:]
-
-
-def test_the_line_of_an_error_has_its_reason():
-    row = rows_of(None)[0]
-    assert attribution.line(3, 8, row) == (
-        "Classifying 3/8 images: img00.png: skipped: truncated, alas"
-    )
-
-
-def test_csv(tmp_path):
-    attribution.write_csv(tmp_path / "new" / "out.csv", rows_of(NAMES[1], None))
-    text = (tmp_path / "new" / "out.csv").read_text()
-    assert text.splitlines()[0] == f"path,predicted,probability,{','.join(NAMES)},error"
-    with open(tmp_path / "new" / "out.csv", newline="") as file:
-        good, bad = csv.DictReader(file)
-    assert good["path"] == "folder/img00.png"
-    assert good["predicted"] == NAMES[1]
-    assert float(good["probability"]) == float(good[NAMES[1]]) == 0.8
-    assert float(good[NAMES[0]]) == 0.1
-    assert good["error"] == ""
-    assert bad["error"] == "truncated, alas"
-    assert {bad[x] for x in ("predicted", "probability", *NAMES)} == {""}
-
-
-def test_json(tmp_path):
-    attribution.write_json(tmp_path / "out.json", rows_of(NAMES[1], None))
-    good, bad = json.loads((tmp_path / "out.json").read_text())
-    assert good == {
-        "path": "folder/img00.png",
-        "predicted": NAMES[1],
-        "probabilities": {NAMES[0]: 0.1, NAMES[1]: 0.8, NAMES[2]: 0.1},
-        "error": None,
-    }
-    assert bad["predicted"] is None
-    assert bad["error"] == "truncated, alas"
-
-
 def test_tables_agree_with_the_network(attributor, tmp_path):
     pixels = noise(6)
     paths = [tmp_path / f"{i}.png" for i in range(6)]
     for path, x in zip(paths, pixels, strict=True):
         images.write_png(path, x)
-    attribution.write_csv(tmp_path / "out.csv", list(attributor.attribute(paths)))
+    findings.write_csv(tmp_path / "out.csv", list(attributor.attribute(paths)))
     table = np.genfromtxt(tmp_path / "out.csv", delimiter=",", skip_header=1, usecols=(3, 4, 5))
     np.testing.assert_allclose(table, expected(pixels), atol=1e-6)
 
 
-def test_report_without_truth_counts_shares():
-    lines = attribution.report(rows_of(NAMES[0], NAMES[1], NAMES[1], None), None, NAMES).split("\n")
-    assert lines == [
-        "The percentage of images sampled from CelebA_real_data is 1/3 = 33.33%",
-        "The percentage of images sampled from ProGAN_generated_data is 2/3 = 66.67%",
-        "The percentage of images sampled from SNGAN_generated_data is 0/3 = 0.00%",
-        "Skipped: 1 of 4 images could not be used",
-    ]
-    assert "0/0 = 0.00%" in attribution.report(rows_of(None), None, NAMES)
+class Answers:
+    """Logits and features are four times the mean of red, green and blue, in [-1, 1]."""
+
+    def answers(self, pictures):
+        means = SHARPNESS * keras.ops.mean(pictures, axis=(1, 2))
+        return means, means
 
 
-def test_report_with_truth_has_the_scores():
-    real, progan, sngan = NAMES
-    rows = rows_of(real, real, progan, progan, real, sngan, progan, None)
-    truth = [real, real, progan, progan, progan, sngan, "StyleGAN", "StyleGAN"]
-    report = attribution.report(rows, truth, NAMES)
-    assert (
-        "Left out of the accuracy, as no source of this network: StyleGAN (1 of 8 images)" in report
+@pytest.fixture(scope="module")
+def calibrated():
+    means = SHARPNESS * (2 * np.eye(3, dtype=np.float32) - 1)
+    calibration = Calibration(
+        2.0, "feature_distance", -0.5, 0.05, Centres(means, np.ones(3, np.float32)), "sum"
     )
-    assert "Accuracy: 5/6 = 83.33% (95% interval 43.65% to 96.99%)" in report
-    assert "Expected calibration error: 0.0333" in report  # |5/6 - 0.8|
-    assert "Real (CelebA_real_data) or generated: AP 0.9167, AUC 0.8750" in report
-    matrix = [line.split()[2:5] for line in report.splitlines()[-4:-1]]
-    assert matrix == [["2", "0", "0"], ["1", "2", "0"], ["0", "0", "1"]]
-    assert "66.7 %" in report.splitlines()[-3]  # recall of ProGAN
+    return Attributor(Answers(), NAMES, resolution=16, batch=4, calibration=calibration)
 
 
-def test_report_without_any_known_truth():
-    report = attribution.report(rows_of(NAMES[0]), ["cats"], NAMES)
-    assert "cats (1 of 1 images)" in report
-    assert "No accuracy: no folder is named as one of CelebA_real_data" in report
-    assert "Accuracy" not in report
+def test_calibrated_answers_have_the_temperature(calibrated):
+    pixels = noise(5)
+    found = calibrated.attribute_arrays(pixels)
+    roots = np.sqrt(expected(pixels))
+    np.testing.assert_allclose(found, roots / roots.sum(axis=1, keepdims=True), atol=1e-6)
 
 
-def test_the_picture_needs_a_known_truth(tmp_path):
-    path = tmp_path / "confusion.png"
-    rows = rows_of(NAMES[0], NAMES[1], None)
-    assert not attribution.write_confusion_png(path, rows, ["cats", "dogs", NAMES[0]], NAMES)
-    assert not path.exists()
-    assert attribution.write_confusion_png(path, rows, ["cats", NAMES[1], NAMES[0]], NAMES)
-    with Image.open(path) as picture:
-        assert picture.format == "PNG"
+def test_images_far_from_every_source_are_unknown(calibrated, tmp_path):
+    paths = [flat(tmp_path / "red.png", RED), flat(tmp_path / "grey.png", (128, 128, 128)),
+             flat(tmp_path / "dark.png", (215, 20, 20))]  # fmt: skip
+    red, grey, dark = calibrated.attribute(paths)
+    assert red.predicted == NAMES[0]
+    assert red.score == pytest.approx(0, abs=1e-6)
+    assert grey.predicted == "unknown"
+    assert grey.score == pytest.approx(-SHARPNESS * np.sqrt(np.mean([1, 1, 1])), rel=0.01)
+    assert dark.predicted == "unknown"
+    assert dark.most_probable == NAMES[0]
+    assert sum(dark.probabilities.values()) == pytest.approx(1)

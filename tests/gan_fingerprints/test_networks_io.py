@@ -1,6 +1,7 @@
 """Network files: a round trip loses nothing, and damage is always noticed."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import tensorflow as tf
 
 from classifier.networks import Classifier
 from gan_fingerprints import networks_io
+from gan_fingerprints.calibration import calibrate
 from gan_fingerprints.commands import UserError
 from ProGAN.networks import Generator
 from tests.published import Network, pickled, published_variables
@@ -36,6 +38,46 @@ def test_round_trip(network, saved):
     assert loaded.arguments == network.arguments
     x = tf.random.normal([2, 16, 16, 3])
     np.testing.assert_array_equal(loaded.network(x), network(x))
+
+
+@pytest.fixture
+def calibration():
+    rng = np.random.default_rng(0)
+    logits, features = rng.normal(size=(60, 3)), rng.normal(size=(60, 32))
+    return calibrate(logits, features, np.arange(60) % 3, "checksum of the split")
+
+
+def test_a_calibration_is_kept(network, tmp_path, calibration):
+    path = tmp_path / "network.safetensors"
+    networks_io.save(path, network, PROVENANCE, ["real", "a", "b"], calibration)
+    loaded = networks_io.load(path, KINDS, "--model_path")
+    assert loaded.calibration.header() == calibration.header()
+    for found, expected in zip(loaded.calibration.centres, calibration.centres, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    x = tf.random.normal([2, 16, 16, 3])
+    np.testing.assert_array_equal(loaded.network(x), network(x))
+
+
+def test_a_network_without_calibration_loads(saved):
+    assert networks_io.load(saved, KINDS, "--model_path").calibration is None
+
+
+@pytest.mark.parametrize(
+    "change", [{"score": "mood"}, {"temperature": 0.0}, {"threshold": float("nan")}]
+)
+def test_a_calibration_that_means_nothing_is_refused(network, tmp_path, calibration, change):
+    path = tmp_path / "network.safetensors"
+    bad = replace(calibration, **change)
+    networks_io.save(path, network, PROVENANCE, ["real", "a", "b"], bad)
+    with pytest.raises(UserError, match="damaged"):
+        networks_io.load(path, KINDS, "--model_path")
+
+
+def test_a_calibration_of_other_sources_is_refused(network, tmp_path, calibration):
+    path = tmp_path / "network.safetensors"
+    networks_io.save(path, network, PROVENANCE, ["real", "a"], calibration)
+    with pytest.raises(UserError, match="a calibration of 3 sources"):
+        networks_io.load(path, KINDS, "--model_path")
 
 
 def test_the_file_is_as_readable_as_any(saved, tmp_path):
