@@ -1,0 +1,100 @@
+"""Reproduces the tables of the study, by the commands that a user would type."""
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
+
+import argparse
+import hashlib
+import os
+
+from experiments import scale, steps, study
+from experiments.plan import DATA, KINDS, Plan
+from gan_fingerprints import commands
+from gan_fingerprints.commands import UserError
+
+DESCRIPTION = """\
+Reproduces a table of the study, or all of them, by the commands that a user would type.
+
+  python3 experiments/run.py seeds --scale small --data faces/ --out study/
+  python3 experiments/run.py all --scale mini --out study/
+
+Every command is run once: those whose result is there and whose inputs are unchanged are skipped,
+also after an interruption, and a training that was stopped goes on where it was. --scale says how
+large: mini, on photographs that come with the dependencies, takes about half an hour on two CPU
+cores; small, 32 pixels, about two hours; paper, the publication's, weeks of a GPU. The numbers are
+in experiments/scales. OUT/report.html shows the results, OUT/TABLE has them as JSON, CSV, Markdown
+and figures, OUT/logs what the commands printed."""
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = commands.Parser(description=DESCRIPTION)
+    parser.add_argument("table", choices=[*study.TABLES, "all"], help="what to reproduce")
+    parser.add_argument("--scale", choices=scale.names(), required=True, help="how large")
+    parser.add_argument("--data", metavar="DIR",
+                        help="folder of photos, at least as many as the scale needs (default, at "
+                             "scale mini: crops of photographs that come with the "
+                             "dependencies)")  # fmt: skip
+    parser.add_argument("--data_kind", choices=KINDS, default="images",
+                        help="images: of any size, centre squares are used; celeba: the aligned "
+                             "photographs, cropped as published; lsun: its database")  # fmt: skip
+    parser.add_argument("--out", metavar="DIR", required=True, help="where everything goes")
+    parser.add_argument("--jobs", type=commands.positive_int, metavar="N",
+                        help="steps at the same time, each on its share of the cores (default: as "
+                             "the scale says)")  # fmt: skip
+    parser.add_argument("--inception_weights", metavar="FILE",
+                        help="of Keras's InceptionV3, .h5, for distances in its space")  # fmt: skip
+    parser.add_argument("--dry_run", action="store_true",
+                        help="print the commands that would be run, and run none")  # fmt: skip
+    return parser.parse_args()
+
+
+def checksum_of(folder: Path) -> str:
+    """SHA-256 of the names and contents of a folder's files."""
+    digest = hashlib.sha256()
+    for file in sorted(x for x in folder.rglob("*") if x.is_file()):
+        digest.update(f"{file.relative_to(folder)}\n".encode())
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def check_data(arguments: argparse.Namespace) -> tuple[str | None, str]:
+    """How the photos are read, and their checksum; UserError when there are none."""
+    if arguments.data is None:
+        if arguments.scale != "mini":
+            raise UserError(
+                f"--data is missing: --scale {arguments.scale} needs a folder of photos"
+            )
+        return None, ""
+    return arguments.data_kind, checksum_of(commands.existing_folder(arguments.data, "--data"))
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    kind, checksum = check_data(arguments)
+    if arguments.inception_weights:
+        commands.existing_file(arguments.inception_weights, "--inception_weights")
+    size = scale.read(arguments.scale)
+    wanted = study.TABLES if arguments.table == "all" else [arguments.table]
+    tables, planned = [], {}
+    for name in wanted:
+        table, made = study.plan(
+            name, lambda: Plan(size, kind, checksum, arguments.inception_weights)
+        )  # fmt: skip
+        tables.append(table)
+        planned |= made.steps
+    folder = steps.Folder(arguments.out, planned, {DATA: str(Path(arguments.data or "").resolve())})
+    if arguments.dry_run:
+        for name in folder.incomplete(planned):
+            print(planned[name].shown())
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with steps.locked(folder.path):
+        steps.run(folder, list(planned), arguments.jobs or size.jobs)
+
+
+if __name__ == "__main__":
+    commands.run(main)

@@ -1,0 +1,88 @@
+"""How large the study is: the numbers of `scales/*.yaml`."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+FOLDER = Path(__file__).resolve().parent / "scales"
+GANS = ("ProGAN", "SNGAN", "CramerGAN", "MMDGAN")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Every number that differs between scales.
+
+    Attributes:
+        name: of the file.
+        resolution: side of all images, in pixels.
+        jobs: steps at the same time unless the user says otherwise.
+        photos: real images that GANs are trained on (`training`), and that they never see
+            (`held_out`), which real validation and testing images are taken from.
+        images: of each source, per split.
+        seeds: of the ProGANs.
+        training_sets: size of each, and in how many images they differ from the first.
+        low_frequency, high_frequency, patches: the sides of the components.
+        artifact_free: images of each source to choose from, and the share to keep.
+        ProGAN, CramerGAN, MMDGAN, classifier, visnet, immunize, baselines: flags.
+        SNGAN: its configuration file.
+    """
+
+    name: str
+    resolution: int
+    jobs: int
+    photos: dict[str, int]
+    images: dict[str, int]
+    seeds: list[int]
+    training_sets: dict[str, Any]
+    low_frequency: list[int]
+    high_frequency: list[int]
+    patches: list[int]
+    artifact_free: dict[str, Any]
+    ProGAN: str
+    SNGAN: str
+    CramerGAN: str
+    MMDGAN: str
+    classifier: str
+    visnet: str
+    immunize: str
+    baselines: str
+
+    def flags(self, program: str) -> list[str]:
+        """The flags of a program, one by one."""
+        return shlex.split(getattr(self, program))
+
+    @property
+    def held_out_from(self) -> int:
+        """The place, in the order of photos, of the first that no GAN is trained on."""
+        sets = self.training_sets
+        return max(self.photos["training"], sets["photos"] + max(sets["differences"]))
+
+    @property
+    def photos_needed(self) -> int:
+        """All photos together."""
+        return self.held_out_from + self.photos["held_out"]
+
+    @property
+    def of_each_source(self) -> int:
+        """Images of a source in all splits."""
+        return sum(self.images.values())
+
+
+def names() -> list[str]:
+    """The scales there are."""
+    return sorted(file.stem for file in FOLDER.glob("*.yaml"))
+
+
+def read(name: str) -> Scale:
+    """The scale of a name in `names()`. ValueError when its file is not whole."""
+    values = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+    expected = {field.name for field in dataclasses.fields(Scale)} - {"name"}
+    if set(values) != expected:
+        raise ValueError(f"{name}.yaml: {sorted(expected ^ set(values))} missing or too many")
+    return Scale(name, **values)

@@ -1,0 +1,301 @@
+"""Steps of the study: commands that are run when their result is missing or out of date.
+
+A step is complete when its record says so, its command is the same, and neither its outputs nor
+those of the steps that it reads have been touched since. A training that was killed is continued,
+anything else that was cut short is made anew.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from gan_fingerprints import runs
+from gan_fingerprints.commands import UserError
+
+PROJECT = Path(__file__).resolve().parents[1]
+OUT = "$OUT"  # stands for the output folder in commands, so that it may be moved
+WAIT = 0.2  # seconds between looks at the running commands
+ERROR_LINES = 12
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command.
+
+    Attributes:
+        name: of its record and log; may hold slashes.
+        command: script below the project, or -m and a module, and its arguments; `$OUT` is the
+            output folder.
+        outputs: what it makes, below the output folder.
+        needs: names of the steps whose outputs it reads.
+        resumes: it takes --resume and goes on where it was.
+        inputs: checksums of what it reads that no step makes, by name.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    outputs: tuple[str, ...]
+    needs: tuple[str, ...] = ()
+    resumes: bool = False
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+    def shown(self) -> str:
+        """The command as a user would type it in the project's folder."""
+        return " ".join(["python3", *self.command])
+
+
+class Folder:
+    """The study's output folder, and what is complete in it.
+
+    Args:
+        path: of the folder.
+        steps: all steps by name.
+        places: what other words beside `$OUT` stand for in their commands.
+    """
+
+    def __init__(
+        self, path: str | Path, steps: Mapping[str, Step], places: Mapping[str, str]
+    ) -> None:
+        self.path = Path(path).resolve()
+        self.steps = steps
+        self.places = {**places, OUT: str(self.path)}
+        self._keys: dict[str, str] = {}
+
+    def key(self, name: str) -> str:
+        """SHA-256 of what decides the result: the command, and the keys of what it needs."""
+        if name not in self._keys:
+            step = self.steps[name]
+            parts = [step.command, step.outputs, dict(step.inputs), [*map(self.key, step.needs)]]
+            text = json.dumps(parts, sort_keys=True)
+            self._keys[name] = hashlib.sha256(text.encode()).hexdigest()
+        return self._keys[name]
+
+    def record_file(self, name: str) -> Path:
+        return self.path / "steps" / f"{name}.json"
+
+    def log_file(self, name: str) -> Path:
+        return self.path / "logs" / f"{name}.log"
+
+    def record(self, name: str) -> dict[str, Any]:
+        """What was written when the step began or ended; empty where there is nothing."""
+        try:
+            return json.loads(self.record_file(name).read_text())
+        except (OSError, ValueError):
+            return {}
+
+    def incomplete(self, names: Iterable[str]) -> list[str]:
+        """Those whose result is missing or out of date; names: in order, with all they need."""
+        found: list[str] = []
+        for name in names:
+            record, needs = self.record(name), self.steps[name].needs
+            complete = (
+                record.get("key") == self.key(name)
+                and not set(needs).intersection(found)
+                and record.get("inputs") == self.inputs(name)
+                and record.get("outputs") == self.outputs(name)
+            )
+            if not complete:
+                found.append(name)
+        return found
+
+    def inputs(self, name: str) -> dict[str, Any]:
+        """What the records say of the outputs of each step that it needs."""
+        return {needed: self.record(needed).get("outputs") for needed in self.steps[name].needs}
+
+    def outputs(self, name: str) -> dict[str, str]:
+        """A digest of names, sizes and times of each output."""
+        return {output: _state(self.path / output) for output in self.steps[name].outputs}
+
+    def command(self, step: Step, resume: bool) -> list[str]:
+        """What is run."""
+        arguments = list(step.command)
+        for word, place in self.places.items():
+            arguments = [argument.replace(word, place) for argument in arguments]
+        return [sys.executable, *arguments, *(["--resume"] if resume else [])]
+
+    def begin(self, name: str) -> bool:
+        """Makes way for the outputs, unless a training goes on: whether it does."""
+        step, record = self.steps[name], self.record(name)
+        same = record.get("key") == self.key(name) and record.get("inputs") == self.inputs(name)
+        resume = step.resumes and same and "outputs" not in record
+        for output in step.outputs:
+            if not resume:
+                _remove(self.path / output)
+            (self.path / output).parent.mkdir(parents=True, exist_ok=True)
+        self._write(name, {"seconds": record.get("seconds", 0.0) if resume else 0.0})
+        return resume
+
+    def end(self, name: str, seconds: float, commit: str | None) -> None:
+        """Records that a step is complete."""
+        missing = [x for x in self.steps[name].outputs if not (self.path / x).exists()]
+        if missing:
+            raise UserError(f"step {name}: ended without making {', '.join(missing)}")
+        seconds += self.record(name).get("seconds", 0.0)
+        self._write(name, {"seconds": seconds, "commit": commit, "outputs": self.outputs(name)})
+
+    def stopped(self, name: str, seconds: float) -> None:
+        """Adds to the time that a step took which was stopped."""
+        self._write(name, {"seconds": seconds + self.record(name).get("seconds", 0.0)})
+
+    def _write(self, name: str, facts: dict[str, Any]) -> None:
+        step = self.steps[name]
+        runs.write_json(
+            self.record_file(name),
+            {"command": step.shown(), "key": self.key(name), "inputs": self.inputs(name), **facts},
+        )
+
+
+def _state(path: Path) -> str:
+    digest = hashlib.sha256()
+    files = [path] if not path.is_dir() else sorted(path.rglob("*"))
+    for file in files:
+        if file.is_symlink():
+            digest.update(f"{file.relative_to(path)} {os.readlink(file)}\n".encode())
+        elif file.is_file():
+            facts = file.stat()
+            name = file.relative_to(path)
+            digest.update(f"{name} {facts.st_size} {facts.st_mtime_ns}\n".encode())
+    return digest.hexdigest() if path.exists() else "missing"
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keeps a second runner out of an output folder."""
+    path.mkdir(parents=True, exist_ok=True)
+    with (path / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(
+                f"--out {path}: another run of the study is at work there; wait for it, stop it, "
+                "or name another folder"
+            ) from None
+        yield
+
+
+def run(folder: Folder, names: Sequence[str], jobs: int) -> set[str]:
+    """Runs what is not complete, `jobs` at a time on its share of the cores; returns what it ran.
+
+    names: in order, with all that they need.
+
+    Raises:
+        UserError: a command failed, with the end of its log. Others that are running are stopped.
+    """
+    waiting = folder.incomplete(names)
+    done = set(names).difference(waiting)
+    ran = set(waiting)
+    slots = dict.fromkeys(_shares(jobs))
+    commit = _commit()
+    with tqdm(total=len(names), initial=len(done), unit="step", dynamic_ncols=True) as bar:
+        try:
+            while waiting or any(slots.values()):
+                for cores, running in slots.items():
+                    if running is None:
+                        slots[cores] = _start(folder, waiting, done, cores)
+                    elif (status := running.process.poll()) is not None:
+                        slots[cores] = None
+                        _ended(folder, running, status, commit)
+                        done.add(running.name)
+                        bar.update()
+                        tqdm.write(f"{running.seconds:7.0f} s  {running.name}")
+                bar.set_postfix_str(", ".join(x.name for x in slots.values() if x))
+                time.sleep(WAIT)
+        finally:
+            for running in filter(None, slots.values()):
+                _stop(folder, running)
+    return ran
+
+
+@dataclass
+class _Running:
+    name: str
+    process: subprocess.Popen[bytes]
+    started: float
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+
+def _shares(jobs: int) -> list[tuple[int, ...]]:
+    cores = sorted(os.sched_getaffinity(0))
+    jobs = min(jobs, len(cores))
+    return [tuple(cores[i::jobs]) for i in range(jobs)]
+
+
+def _start(
+    folder: Folder, waiting: list[str], done: set[str], cores: tuple[int, ...]
+) -> _Running | None:
+    """Starts the first step that needs nothing more."""
+    for name in waiting:
+        step = folder.steps[name]
+        if not done.issuperset(step.needs):
+            continue
+        waiting.remove(name)
+        resume = folder.begin(name)
+        log = folder.log_file(name)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab" if resume else "wb") as file:
+            process = subprocess.Popen(
+                folder.command(step, resume), cwd=PROJECT, stdin=subprocess.DEVNULL,
+                stdout=file, stderr=file, env={**os.environ, "PYTHONPATH": str(PROJECT)},
+                preexec_fn=lambda: os.sched_setaffinity(0, cores),
+            )  # fmt: skip
+        return _Running(name, process, time.monotonic())
+    return None
+
+
+def _ended(folder: Folder, running: _Running, status: int, commit: str | None) -> None:
+    if status == 0:
+        folder.end(running.name, running.seconds, commit)
+        return
+    folder.stopped(running.name, running.seconds)
+    log = folder.log_file(running.name)
+    lines = log.read_text(errors="replace").replace("\r", "\n").splitlines()
+    tail = "\n".join(f"  {line}" for line in lines[-ERROR_LINES:])
+    raise UserError(
+        f"step {running.name}: ended with status {status}; its log, {log}, ends:\n{tail}\n"
+        "mend the reason and run the same command again: what is complete is kept"
+    )
+
+
+def _stop(folder: Folder, running: _Running) -> None:
+    running.process.terminate()  # trainings write a checkpoint, then end
+    try:
+        running.process.wait(timeout=60)
+    except subprocess.TimeoutExpired:
+        running.process.kill()
+        running.process.wait()
+    folder.stopped(running.name, running.seconds)
+
+
+def _commit() -> str | None:
+    """The project's revision, where it is under version control and git is there."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty"], cwd=PROJECT, capture_output=True, text=True
+        )
+    except OSError:
+        return None
+    return done.stdout.strip() or None

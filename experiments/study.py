@@ -1,0 +1,201 @@
+"""The tables of the study: which steps each needs, and what its results are when they are done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from experiments.plan import BASELINES, Plan, attacks
+from experiments.scale import GANS, Scale
+
+FOLDER = Path(__file__).resolve().parent / "tables"
+TABLES = (
+    "architectures", "training_sets", "seeds", "frequency", "patches", "artifact_free", "attacks",
+    "open_set",
+)  # fmt: skip
+NOTHING = "none"  # attack
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A line of a table, of which a step will have written the answers.
+
+    Attributes:
+        method, variant: names of the line; see `results.md`.
+        place: of the table of answers, below `$OUT`.
+        unknown: name of the source that the network was not trained on, if there is one.
+    """
+
+    method: str
+    variant: str
+    place: str
+    unknown: str | None = None
+
+
+@dataclass
+class Table:
+    """A planned table.
+
+    Attributes:
+        name, title, claim: of the table.
+        published: the publication's figures by line, in percent, and FD ratios.
+        expected: what should come out; see `results.expectations`.
+        chance: accuracy of guessing.
+        lines: in order.
+        spaces: space of features → (place of distances, place of the map).
+        steps: names of all steps that it needs, each after what it needs.
+        notes: what a reader should know.
+    """
+
+    name: str
+    title: str
+    claim: str
+    published: dict[str, dict[str, float]]
+    expected: dict[str, Any]
+    chance: float = 0.0
+    lines: list[Answers] = field(default_factory=list)
+    spaces: dict[str, tuple[str, str]] = field(default_factory=dict)
+    steps: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def plan(name: str, fresh: Callable[[], Plan]) -> tuple[Table, Plan]:
+    """Plans one table on its own, so that its steps are only those it needs."""
+    values = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+    table = Table(
+        name, values["title"], values["claim"], values["published"], values["expected"]
+    )  # fmt: skip
+    made = fresh()
+    group = sources(values["sources"], made.scale)
+    table.chance = 1 / len(group)
+    {
+        "methods": _methods,
+        "components": _components,
+        "artifact_free": _artifact_free,
+        "attacks": _attacks,
+        "open_set": _open_set,
+    }[values["kind"]](table, made, values, group)
+    table.steps = list(made.steps)
+    return table, made
+
+
+def sources(group: str, scale: Scale) -> list[str]:
+    """The sources of a group: real images and the GANs that are told apart."""
+    return [
+        "real",
+        *{
+            "architectures": ["ProGAN_seed_v0", *GANS[1:]],
+            "seeds": [f"ProGAN_seed_v{seed}" for seed in scale.seeds],
+            "training_sets": [
+                f"ProGAN_differing_{number}" for number in scale.training_sets["differences"]
+            ],
+        }[group],
+    ]
+
+
+def _methods(table: Table, plan: Plan, values: dict[str, Any], group: list[str]) -> None:
+    name = values["sources"]
+    data, images = plan.data_sets(name, group), f"{plan.split(name, group)}/testing"
+    model = plan.classifier(name, data)
+    for method in values["methods"]:
+        line = f"{name}/{method}"
+        if method in BASELINES:
+            place = plan.baseline(line, method, data, images)
+        elif method == "visnet":
+            program = "classifier_visNet"
+            visnet = plan.classifier(f"{name}_visnet", data, program=program)
+            place = plan.test(line, visnet, images, program=program)
+        else:
+            place = plan.test(line, model, images)
+        table.lines.append(Answers(method, "", place))
+    for space in ("fingerprint", "inception"):
+        if space == "fingerprint" or plan.inception:
+            table.spaces[space] = plan.distances(name, space, images, model)
+    if not plan.inception:
+        table.notes.append(
+            "The FD ratio in Inception space needs InceptionV3's weights (--inception_weights), "
+            "which were not given."
+        )
+
+
+def _components(table: Table, plan: Plan, values: dict[str, Any], group: list[str]) -> None:
+    name = values["sources"]
+    data, images = plan.data_sets(name, group), f"{plan.split(name, group)}/testing"
+    whole = plan.test(f"{name}/classifier", plan.classifier(name, data), images)
+    full = plan.scale.resolution
+    for component in values["components"]:
+        word = component.partition("_")[0]
+        sides = getattr(plan.scale, "patches" if component == "patch" else component)
+        if word != "high":  # the whole image is the low band of its own size, and the largest patch
+            table.lines.append(Answers("classifier", f"{word} {full}", whole))
+        for side in sides:
+            line = f"{name}_{component}_{side}"
+            model = plan.classifier(line, data, "--component", component, "--component_res", side)
+            seen = min(patch_side(full // side), full) if component == "patch" else side
+            place = plan.test(f"{name}/{component}_{side}", model, images)
+            table.lines.append(Answers("classifier", f"{word} {seen}", place))
+
+
+def patch_side(factor: int) -> int:
+    """Side of what one logit sees when the trunk has shrunk the image by a power of two.
+
+    3×3 convolutions, two before each halving and one after the last.
+    """
+    side = 3
+    while factor > 1:
+        side, factor = 2 * side + 4, factor // 2
+    return side
+
+
+def _artifact_free(table: Table, plan: Plan, values: dict[str, Any], group: list[str]) -> None:
+    name = values["sources"]
+    data = plan.data_sets(name, group)
+    model = plan.classifier(name, data)
+    known, images = f"{plan.split(name, group)}/testing", plan.artifact_free(group[1:])
+    for method in values["methods"]:
+        line, fitted = f"artifact_free/{method}", f"{name}/{method}"
+        if method in BASELINES:
+            plan.baseline(fitted, method, data, known)
+            place = plan.baseline_again(line, fitted, images)
+        else:
+            place = plan.test(line, model, images)
+        table.lines.append(Answers(method, "", place))
+    chosen = plan.scale.artifact_free
+    space = "InceptionV3's features" if plan.inception else "colours (CIELAB) pixel by pixel"
+    table.notes += [
+        f"Of {chosen['images']:,} new images of each GAN, the {chosen['share']:.0%} nearest to a "
+        f"real one by {space}.",
+        "Trained on all images, tested on generated ones only; the publication also trained on "
+        "such images.",
+    ]
+
+
+def _attacks(table: Table, plan: Plan, values: dict[str, Any], group: list[str]) -> None:
+    name = values["sources"]
+    data, images = plan.data_sets(name, group), f"{plan.split(name, group)}/testing"
+    model = plan.classifier(name, data)
+    table.lines.append(
+        Answers("classifier", NOTHING, plan.test(f"{name}/classifier", model, images))
+    )
+    for attack in attacks():
+        flags = ["--attack", attack]
+        given = [*flags, "--init_from", model, *plan.scale.flags("immunize")]
+        immune = plan.classifier(f"{name}_immune_{attack}", data, *given)
+        for when, network in (("before", model), ("after", immune)):
+            place = plan.test(f"{name}/{attack}_{when}", network, images, *flags)
+            table.lines.append(Answers("classifier", f"{attack} {when}", place))
+
+
+def _open_set(table: Table, plan: Plan, values: dict[str, Any], group: list[str]) -> None:
+    images = f"{plan.split(values['sources'], group)}/testing"
+    for left_out in group[1:]:
+        name = f"without_{left_out}"
+        kept = [source for source in group if source != left_out]
+        model = plan.classifier(name, plan.data_sets(name, kept))
+        place = plan.test(f"open_set/{name}", model, images)
+        table.lines.append(Answers("classifier", f"without {left_out}", place, left_out))
+    table.chance = 1 / (len(group) - 1)
