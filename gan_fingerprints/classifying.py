@@ -39,7 +39,7 @@ def add_testing_flags(parser: argparse.ArgumentParser) -> argparse._ArgumentGrou
     group = parser.add_argument_group("test")
     add_model_flags(group)
     add_table_flags(group)
-    group.add_argument("--unknown", type=commands.switch, default=True, metavar="0|1",
+    group.add_argument("--unknown", type=commands.switch, default="1", metavar="0|1",
                        help="1: answer \"unknown\" for images that fit no source of the network; "
                             "0: always name the most probable one")  # fmt: skip
     group.add_argument(

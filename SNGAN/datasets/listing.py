@@ -164,8 +164,10 @@ def main(image_list: str, what: str) -> None:
     """The command line of a data set's program: writes its image list."""
     parser = commands.Parser(description=f"Writes the list of the images of {what} for train.py.")
     parser.add_argument("DIR", help="folder of square PNG images")
-    parser.add_argument("--image_list", metavar="FILE", type=Path, default=LISTS / image_list,
-                        help="list to write; train.py looks at the default place")  # fmt: skip
+    parser.add_argument("--image_list", metavar="FILE", type=Path,
+                        help="list to write (default: where train.py looks, "
+                             f"SNGAN/datasets/{image_list})")  # fmt: skip
     arguments = parser.parse_args()
-    count = write_list(arguments.DIR, arguments.image_list)
-    print(f"wrote {arguments.image_list}: {count} images")
+    path = arguments.image_list or LISTS / image_list
+    count = write_list(arguments.DIR, path)
+    print(f"wrote {path}: {count} images")

@@ -1,0 +1,337 @@
+"""Every command of the README is run, as it is written there, on small images and networks.
+
+WAYS says of each command what is appended to it and what must come out. The programs run in a
+copy of the project, in the folders that the README names.
+"""
+
+import importlib.metadata
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from classifier.networks import Classifier
+from classifier_visNet.networks import AutoEncoder
+from gan_fingerprints import networks_io
+from gan_fingerprints.ipm.networks import Generator as BatchGenerator
+from gan_fingerprints.legacy.source_names import KNOWN_ORDERS
+from ProGAN.networks import Generator
+from SNGAN import snapshots
+from SNGAN.gen_models.resnet import ResNetGenerator
+from tests.conftest import PROJECT
+from tests.help_pages import bash_lines
+from tests.published import Network, pickled, published_variables
+
+CELEBA = "celeba_align_png_cropped"
+SOURCES = KNOWN_ORDERS[5]
+PER_SOURCE = 4
+SMALL = {"resolution": 16, "fmap_base": 64, "fmap_max": 16}
+DRY = "dry run: everything fits; nothing was written"
+NARROW = "--gf_dim 2 --df_dim 2"
+COPIED = ("*/**/*.py", "*/**/*.yml", "*/**/*.csv", "*.sh", ".ci/*", "requirements*.txt")
+LEFT_OUT = ("tests", "site-packages")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of the README: the folder that it is run in, and its text."""
+
+    folder: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a command is run, and what must come of it.
+
+    Attributes:
+        folder, begins: which command.
+        check: of its folder and what it printed.
+        more: flags that are appended; the last of two equal flags counts.
+        before: what else must be in the folder.
+        runs: whether it is run at all; only checked otherwise.
+    """
+
+    folder: str
+    begins: str
+    check: Callable[[Path, str], None]
+    more: str = ""
+    before: Callable[[Path], None] | None = None
+    runs: bool = True
+
+
+def dry(seed: int) -> Callable[[Path, str], None]:
+    def check(folder: Path, printed: str) -> None:
+        assert printed.rstrip().endswith(DRY)
+        assert re.search(rf'"(training_)?seed": {seed}\b', printed)
+        assert not list(folder.rglob("settings.json"))
+
+    return check
+
+
+def pictures(out: str, prefix: str, side: int, count: int = 3) -> Callable[[Path, str], None]:
+    def check(folder: Path, printed: str) -> None:
+        assert f"wrote {count} images of {side}x{side} pixels to {out}" in printed
+        paths = sorted((folder / out).iterdir())
+        assert [path.name for path in paths] == [f"{prefix}_{i:08d}.png" for i in range(count)]
+        arrays = [np.asarray(Image.open(path)) for path in paths]
+        assert {array.shape for array in arrays} == {(side, side, 3)}
+        assert all((arrays[0] != array).any() for array in arrays[1:])
+
+    return check
+
+
+def listed(file: str, count: int) -> Callable[[Path, str], None]:
+    def check(folder: Path, printed: str) -> None:
+        lines = (folder / file).read_text().splitlines()
+        assert lines == [f"{i:06d}.png 0" for i in range(count)]
+        assert f"{count} images" in printed
+
+    return check
+
+
+def printed(*parts: str) -> Callable[[Path, str], None]:
+    def check(folder: Path, text: str) -> None:
+        for part in parts:
+            assert part in text
+
+    return check
+
+
+def script(name: str, about: str) -> Callable[[Path, str], None]:
+    def check(folder: Path, text: str) -> None:
+        subprocess.run(["bash", "-n", folder / name], check=True)
+        assert text.startswith(about)
+
+    return check
+
+
+def check_requirements(folder: Path, text: str) -> None:
+    """Every requirement is one exact version, that of the package here."""
+    text = (folder / "requirements.txt").read_text()
+    for name, version in re.findall(r"(?m)^([\w-]+)==([\w.]+)", text):
+        try:
+            found = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found = importlib.metadata.version(f"{name}-cpu")  # TensorFlow's smaller distribution
+        assert found == version
+    assert len(re.findall(r"(?m)^[^#\s].*", text)) == len(re.findall(r"(?m)^[\w-]+==", text)) > 10
+
+
+def check_records(folder: Path, text: str) -> None:
+    assert "wrote 12 images, 4x4 to 16x16" in text
+    names = sorted(path.name for path in (folder / "datasets" / CELEBA).glob("*.tfrecords"))
+    assert names == [f"{CELEBA}-r0{level}.tfrecords" for level in (2, 3, 4)]
+
+
+def check_labels(folder: Path, text: str) -> None:
+    labels = np.load(folder / "datasets/train/train-rxx.labels")
+    np.testing.assert_array_equal(labels.sum(axis=0), [PER_SOURCE] * 5)
+    assert "audit" in text.lower()
+
+
+def copy_splits(folder: Path) -> None:
+    """The README leaves preparing the two splits to the reader."""
+    for split in ("training", "validation"):
+        shutil.copytree(folder / "datasets/train", folder / "datasets" / split)
+
+
+def check_answers(folder: Path, text: str) -> None:
+    """A line for each image, shares that add up, and the accuracy of just these answers."""
+    answers = re.findall(r"Classifying \d+/20 images: .*: predicted .* from (\w+)", text)
+    assert len(answers) == 5 * PER_SOURCE
+    for name in SOURCES:
+        assert f"sampled from {name} is {answers.count(name)}/20 = " in text
+    right = sum(answer == sorted(SOURCES)[i // PER_SOURCE] for i, answer in enumerate(answers))
+    assert f"Accuracy: {right}/20 = {5 * right:.2f}%" in text
+
+
+def check_fingerprints(folder: Path, text: str) -> None:
+    check_answers(folder, text)
+    with np.load(folder / "fingerprints/GAN_classifier_visNet/fingerprints.npz") as numbers:
+        assert numbers["image_fingerprints"].shape == (20, 16, 16, 3)
+        assert list(numbers["source_names"]) == SOURCES
+
+
+def check_attacked(folder: Path, text: str) -> None:
+    assert "20 images, attack combination" in text
+    out = folder.parent / "GAN_classifier_datasets/test_attacked"
+    changed = 0
+    for path in sorted((folder.parent / "GAN_classifier_datasets/test").rglob("*.png")):
+        attacked = np.asarray(Image.open(out / path.parent.name / path.name))
+        changed += (attacked != np.asarray(Image.open(path))).any()
+    assert changed >= 10  # each of five attacks half of the time
+
+
+def check_film(folder: Path, text: str) -> None:
+    with Image.open(folder / "demo.gif") as film:
+        assert film.n_frames == 2
+        assert film.info["duration"] == 5000
+
+
+def small_configuration(folder: Path) -> None:
+    """The published configuration, with narrow networks of 32 pixels."""
+    path = folder / "configs/sn_projection_celeba.yml"
+    tree = yaml.safe_load(path.read_text())
+    for model in tree["models"].values():
+        model["args"].update(size=32, ch=2)
+    path.write_text(yaml.safe_dump(tree))
+
+
+GENERATED = f"gen/{CELEBA}"
+WAYS = [
+    Way("", "bash quickstart.sh", script("quickstart.sh", "The whole pipeline, small"), "--help"),
+    Way("", "bash run_tests.sh", script("run_tests.sh", "Checks style, types"), "--help"),
+    Way("", "pip3 install -r requirements.txt", check_requirements, runs=False),
+    Way("ProGAN", "python3 dataset_tool.py create_from_images", check_records),
+    Way("ProGAN", "python3 run.py --app train", dry(0), "--dry_run"),
+    Way("ProGAN", "python3 run.py --app gen", pictures(GENERATED, "ProGAN", 16), "--num_pngs 3"),
+    Way("SNGAN/datasets", "python3 celeba.py", listed(f"{CELEBA}_image_list.txt", 12)),
+    Way("SNGAN/datasets", "python3 lsun_bedroom_200k.py",
+        listed("lsun_bedroom_200k_png_image_list.txt", 5)),
+    Way("SNGAN", "python3 train.py", dry(0), "--dry_run", small_configuration),
+    Way("SNGAN", "python3 evaluations/gen_images.py", pictures(GENERATED, "SNGAN", 32),
+        "--num_pngs 3"),
+    Way("CramerGAN", "python3 gan/main.py --is_train True", dry(0), f"--dry_run {NARROW}"),
+    Way("CramerGAN", "python3 gan/main.py --dataset", pictures(GENERATED, "CRAMER", 128),
+        "--no_of_samples 3 --batch_size 4"),
+    Way("MMDGAN", "python3 gan/main.py --is_train True", dry(0), f"--dry_run {NARROW}"),
+    Way("MMDGAN", "python3 gan/main.py --dataset", pictures(GENERATED, "MMD", 128),
+        "--no_of_samples 3 --batch_size 4"),
+    Way("classifier", "python3 data_preparation.py", check_labels),
+    Way("classifier", "python3 run.py --app train", dry(0), "--dry_run", copy_splits),
+    Way("classifier", "python3 run.py --app test", check_answers),
+    Way("classifier", "python3 perturb.py", check_attacked),
+    Way("classifier_visNet", "python3 data_preparation.py", check_labels),
+    Way("classifier_visNet", "python3 run.py --app train", dry(0), "--dry_run", copy_splits),
+    Way("classifier_visNet", "python3 run.py --app test", check_fingerprints),
+    Way("classifier_visNet", "python3 demo.py", check_film, "--out demo.gif --num_cases 2"),
+    Way("", "python3 -m gan_fingerprints.pretrained list", printed("ProGAN/models", "visNet")),
+    Way("", "python3 -m gan_fingerprints.convert --show",
+        printed("12,946 parameters", "resolution = 16", "4x4_Conv/weight [3, 3, 16, 16]")),
+]  # fmt: skip
+COMMANDS = [Command(*found) for found in bash_lines((PROJECT / "README.md").read_text("utf-8"))]
+
+
+def ways_of(command: Command) -> list[Way]:
+    """Those of WAYS that are meant for a command."""
+    text = " ".join(command.text.split())
+    return [w for w in WAYS if w.folder == command.folder and text.startswith(w.begins)]
+
+
+def write_images(folder: Path, count: int, random: np.random.RandomState, side: int = 16) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for i in range(count):
+        pixels = random.randint(0, 256, (side, side, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i:06d}.png")
+
+
+def write_networks(root: Path) -> None:
+    """A tiny network wherever the README takes it for granted that there is one."""
+    G, narrow = Generator(**SMALL), BatchGenerator(gf_dim=2)
+    classifier = Classifier(**SMALL, num_sources=5)
+    visnet = AutoEncoder(**SMALL, num_sources=5)
+    for folder, network, names in (
+        (f"ProGAN/models/{CELEBA}_seed_v0", G, None),
+        ("CramerGAN/models/cramer_gan/some_run", narrow, None),
+        ("MMDGAN/models/mmd/some_run", narrow, None),
+        ("classifier_visNet/models/GAN_classifier", visnet, SOURCES),
+    ):
+        networks_io.save(made(root / folder / "network-final.safetensors"), network, {}, names)
+    sngan = ResNetGenerator(32, ch=2, n_classes=1)
+    snapshots.write(made(root / f"SNGAN/models/{CELEBA}.npz"), sngan)
+    given = {"num_channels": 3, **SMALL}
+    name = "models/CelebA_ProGAN_SNGAN_CramerGAN_MMDGAN_128.pkl"
+    for path, function, more, network in (
+        (f"{CELEBA}.pkl", "G_paper", {"label_size": 0}, G),
+        (f"classifier/{name}", "C_patch", {"label_size": 5, "latent_res": -1}, classifier),
+        (f"classifier_visNet/{name}", "EG", {"label_size": 5, "latent_res": 4}, visnet),
+    ):
+        content = Network(function, {**given, **more}, published_variables(network))
+        made(root / path).write_bytes(pickled(content))
+
+
+def made(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> Path:
+    """A copy of the programs, with images and networks beside them."""
+    root = tmp_path_factory.mktemp("readme")
+    for pattern in COPIED:
+        for path in PROJECT.glob(pattern):
+            parts = path.relative_to(PROJECT).parts
+            if not any(part in LEFT_OUT or re.match(r"\.(?!ci$)", part) for part in parts):
+                shutil.copy(path, made(root.joinpath(*parts)))
+    python = root / "bin/python3"
+    made(python).write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    random = np.random.RandomState(0)
+    write_images(root / CELEBA, 12, random)
+    write_images(root / "lsun_bedroom_train_200k_png", 5, random)
+    for split in ("train", "test"):
+        for source in SOURCES:
+            write_images(root / "GAN_classifier_datasets" / split / source, PER_SOURCE, random)
+    write_networks(root)
+    return root
+
+
+def run(root: Path, command: Command, way: Way) -> subprocess.CompletedProcess[str]:
+    """Runs a command of the README with what its Way appends."""
+    if way.before:
+        way.before(root / command.folder)
+    text = command.text.partition("  #")[0]
+    return subprocess.run(
+        ["bash", "-c", f"{text} {way.more}" if way.runs else "true"],
+        cwd=root / command.folder,
+        env={**os.environ, "PATH": f"{root / 'bin'}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.fixture(scope="module")
+def results(project):
+    """What came of each command. Those of a subproject run in the README's order."""
+    rooms: dict[str, list[Command]] = {}
+    for command in COMMANDS:
+        rooms.setdefault(command.folder.partition("/")[0], []).append(command)
+
+    def run_room(room: list[Command]) -> list[tuple[Command, subprocess.CompletedProcess[str]]]:
+        return [(command, run(project, command, way)) for command in room
+                for way in ways_of(command)]  # fmt: skip
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(pair for room in pool.map(run_room, rooms.values()) for pair in room)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.text[:50])
+def test_command_of_the_readme(command, results, project):
+    ways = ways_of(command)
+    assert len(ways) == 1, f"WAYS says {len(ways)} times how to run this new command"
+    done = results[command]
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    ways[0].check(project / command.folder, done.stdout)
+
+
+def test_every_way_is_of_one_command():
+    assert [len(ways_of(command)) for command in COMMANDS] == [1] * len(WAYS)
+    assert {way for command in COMMANDS for way in ways_of(command)} == set(WAYS)
+
+
+def test_a_new_command_has_no_way_yet():
+    assert not ways_of(Command("ProGAN", "python3 new.py"))
+    assert not ways_of(Command("SNGAN", "python3 run.py --app train"))
