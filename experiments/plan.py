@@ -47,7 +47,7 @@ class Plan:
     ) -> str:
         """Plans a step, once; it needs whatever its command mentions of earlier outputs."""
         words = tuple(map(str, command))
-        needs = []
+        needs: list[str] = []
         for word in words:
             path = word.removeprefix(f"{OUT}/")
             if path == word:
@@ -76,14 +76,14 @@ class Plan:
                  self.scale.photos_needed, "--size", side],
                 "data/photos",
             )  # fmt: skip
-        create = {
+        create: dict[str, list[object]] = {
             "images": ["create_from_images", "--resolution", side, "--shuffle", 0],
             "celeba": ["create_celeba"],
             "lsun": ["create_lsun", "--max_images", self.scale.photos_needed],
-        }[self.kind]
+        }
         tool = "ProGAN/dataset_tool.py"
         records = self.step(
-            "data/records", [tool, *create, f"{OUT}/data/records", DATA], "data/records"
+            "data/records", [tool, *create[self.kind], f"{OUT}/data/records", DATA], "data/records"
         )
         out = f"{OUT}/data/photos"
         extract = [tool, "extract", "--resolution", side, records, out]
@@ -191,7 +191,8 @@ class Plan:
 
     def data_sets(self, name: str, sources: Sequence[str]) -> list[object]:
         """Prepared training and validation sets, as flags of the programs that read them."""
-        images, flags = self.split(name, sources), []
+        images = self.split(name, sources)
+        flags: list[object] = []
         against: list[object] = []
         for split in ("validation", "training"):
             place = f"datasets/{name}/{split}"

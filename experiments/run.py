@@ -10,7 +10,7 @@ import argparse
 import hashlib
 import os
 
-from experiments import scale, steps, study
+from experiments import report, results, scale, steps, study
 from experiments.plan import DATA, KINDS, Plan
 from gan_fingerprints import commands
 from gan_fingerprints.commands import UserError
@@ -32,11 +32,13 @@ and figures, OUT/logs what the commands printed."""
 def parse_arguments() -> argparse.Namespace:
     parser = commands.Parser(description=DESCRIPTION)
     parser.add_argument("table", choices=[*study.TABLES, "all"], help="what to reproduce")
-    parser.add_argument("--scale", choices=scale.names(), required=True, help="how large")
+    parser.add_argument("--scale", metavar="SCALE", required=True,
+                        help=f"how large: {', '.join(scale.names())}, or a file like those in "
+                             "experiments/scales")  # fmt: skip
     parser.add_argument("--data", metavar="DIR",
-                        help="folder of photos, at least as many as the scale needs (default, at "
-                             "scale mini: crops of photographs that come with the "
-                             "dependencies)")  # fmt: skip
+                        help="folder of photos, at least as many as the scale needs (default: "
+                             "crops of photographs that come with the dependencies, which are "
+                             "too few for small and paper)")  # fmt: skip
     parser.add_argument("--data_kind", choices=KINDS, default="images",
                         help="images: of any size, centre squares are used; celeba: the aligned "
                              "photographs, cropped as published; lsun: its database")  # fmt: skip
@@ -64,7 +66,7 @@ def checksum_of(folder: Path) -> str:
 def check_data(arguments: argparse.Namespace) -> tuple[str | None, str]:
     """How the photos are read, and their checksum; UserError when there are none."""
     if arguments.data is None:
-        if arguments.scale != "mini":
+        if arguments.scale in ("small", "paper"):
             raise UserError(
                 f"--data is missing: --scale {arguments.scale} needs a folder of photos"
             )
@@ -74,26 +76,41 @@ def check_data(arguments: argparse.Namespace) -> tuple[str | None, str]:
 
 def main() -> None:
     arguments = parse_arguments()
+    size = scale.read(arguments.scale)
     kind, checksum = check_data(arguments)
     if arguments.inception_weights:
         commands.existing_file(arguments.inception_weights, "--inception_weights")
-    size = scale.read(arguments.scale)
     wanted = study.TABLES if arguments.table == "all" else [arguments.table]
-    tables, planned = [], {}
+    tables = []
+    planned: dict[str, steps.Step] = {}
     for name in wanted:
-        table, made = study.plan(
+        table, plan = study.plan(
             name, lambda: Plan(size, kind, checksum, arguments.inception_weights)
         )  # fmt: skip
         tables.append(table)
-        planned |= made.steps
+        planned |= plan.steps
     folder = steps.Folder(arguments.out, planned, {DATA: str(Path(arguments.data or "").resolve())})
     if arguments.dry_run:
         for name in folder.incomplete(planned):
             print(planned[name].shown())
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    facts = {
+        "folder": Path(arguments.data).name if arguments.data else "photographs of the packages",
+        "images": size.photos_needed,
+        "checksum": checksum or None,
+    }
+    made: dict[str, dict] = {}
     with steps.locked(folder.path):
-        steps.run(folder, list(planned), arguments.jobs or size.jobs)
+        before = set(planned).difference(folder.incomplete(planned))
+        for done in steps.run(folder, list(planned), arguments.jobs or size.jobs):
+            for table in tables:
+                if table.name not in made and done.issuperset(table.steps):
+                    made[table.name] = results.of(table, folder, facts, size.name, before)
+                    report.write(made[table.name], folder.path / table.name)
+                    print(f"{table.title}: {folder.path / table.name / 'results.md'}")
+        report.write_study(list(made.values()), folder.path)
+    print(f"report: {folder.path / 'report.html'}")
 
 
 if __name__ == "__main__":

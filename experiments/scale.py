@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from gan_fingerprints.commands import UserError, existing_file
+
 FOLDER = Path(__file__).resolve().parent / "scales"
 GANS = ("ProGAN", "SNGAN", "CramerGAN", "MMDGAN")
 
@@ -80,9 +82,21 @@ def names() -> list[str]:
 
 
 def read(name: str) -> Scale:
-    """The scale of a name in `names()`. ValueError when its file is not whole."""
-    values = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+    """The scale of a name in `names()`, or of another file. UserError when it is not whole."""
+    file = FOLDER / f"{name}.yaml"
+    if name not in names():
+        file = existing_file(name, "--scale")
+    try:
+        values = yaml.safe_load(file.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"--scale {file}: not a YAML file ({reason}); see {FOLDER}") from None
     expected = {field.name for field in dataclasses.fields(Scale)} - {"name"}
-    if set(values) != expected:
-        raise ValueError(f"{name}.yaml: {sorted(expected ^ set(values))} missing or too many")
-    return Scale(name, **values)
+    found = set(values) if isinstance(values, dict) else set()
+    if found != expected:
+        missing, other = sorted(expected - found), sorted(map(str, found - expected))
+        raise UserError(
+            f"--scale {file}: missing are {', '.join(missing) or 'none'}, unknown are "
+            f"{', '.join(other) or 'none'}; expected the entries of {FOLDER / 'mini.yaml'}"
+        )
+    return Scale(file.stem, **values)

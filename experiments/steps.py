@@ -28,7 +28,7 @@ from gan_fingerprints.commands import UserError
 
 PROJECT = Path(__file__).resolve().parents[1]
 OUT = "$OUT"  # stands for the output folder in commands, so that it may be moved
-WAIT = 0.2  # seconds between looks at the running commands
+WAIT = 0.5  # seconds between looks at the running commands
 ERROR_LINES = 12
 
 
@@ -194,20 +194,21 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def run(folder: Folder, names: Sequence[str], jobs: int) -> set[str]:
-    """Runs what is not complete, `jobs` at a time on its share of the cores; returns what it ran.
+def run(folder: Folder, names: Sequence[str], jobs: int) -> Iterator[set[str]]:
+    """Runs what is not complete, `jobs` at a time, each on its share of the cores.
 
-    names: in order, with all that they need.
+    names: in order, with all that they need. Yields the names of all complete steps at the start
+    and whenever there is one more.
 
     Raises:
         UserError: a command failed, with the end of its log. Others that are running are stopped.
     """
     waiting = folder.incomplete(names)
     done = set(names).difference(waiting)
-    ran = set(waiting)
     slots = dict.fromkeys(_shares(jobs))
     commit = _commit()
     with tqdm(total=len(names), initial=len(done), unit="step", dynamic_ncols=True) as bar:
+        yield done
         try:
             while waiting or any(slots.values()):
                 for cores, running in slots.items():
@@ -219,12 +220,13 @@ def run(folder: Folder, names: Sequence[str], jobs: int) -> set[str]:
                         done.add(running.name)
                         bar.update()
                         tqdm.write(f"{running.seconds:7.0f} s  {running.name}")
-                bar.set_postfix_str(", ".join(x.name for x in slots.values() if x))
+                        yield done
+                bar.set_postfix_str(", ".join(x.name for x in slots.values() if x), refresh=False)
+                bar.refresh()
                 time.sleep(WAIT)
         finally:
             for running in filter(None, slots.values()):
                 _stop(folder, running)
-    return ran
 
 
 @dataclass

@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import NormalDist
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from gan_fingerprints import commands
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Labels = Sequence[int] | np.ndarray
 
@@ -160,12 +164,19 @@ def _percent(part: float, unit: str = " %") -> str:
 
 def confusion_png(path: str | Path, matrix: np.ndarray, names: Sequence[str]) -> None:
     """Writes the confusion matrix [n, n] as a picture: counts, and percent of each row."""
+    with commands.whole_file(path) as partial:
+        confusion_figure(matrix, names).savefig(partial, format="png")
+
+
+def confusion_figure(matrix: np.ndarray, names: Sequence[str]) -> Figure:
+    """The figure that `confusion_png` writes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     n, side = len(names), 1.5 + 0.85 * len(names)
     figure = Figure(figsize=(side + 2.6, side + 1.6), layout="constrained", dpi=120)
+    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     short = [shorten(name, 30) for name in names]
@@ -176,5 +187,4 @@ def confusion_png(path: str | Path, matrix: np.ndarray, names: Sequence[str]) ->
         text = f"{matrix[row, column]}\n{100 * part:.1f} %"
         colour = "white" if part > 0.5 else "black"
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=9)
-    with commands.whole_file(path) as partial:
-        FigureCanvasAgg(figure).print_png(str(partial))
+    return figure

@@ -1,0 +1,283 @@
+"""Figures of one table of the study, drawn from its results alone: PNG, and PDF for print."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from gan_fingerprints import commands, metrics
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Row = Mapping[str, Any]
+Grid = Literal["both", "x", "y"]
+
+METHODS = {
+    "knn": "Nearest neighbours",
+    "eigenface": "Eigenfaces",
+    "prnu": "PRNU",
+    "classifier": "Classifier",
+    "visnet": "visNet",
+}
+_KINDS = {"low": "low frequencies", "high": "high frequencies", "patch": "patch"}
+_SHORT_NOTE = "† as readers remember the figures, not checked; other data, other size"
+_OURS, _CHANCE = "#1f5fa8", "#777777"
+_LINES = (_OURS, "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444", "#8a6fb0")
+_MARKS = "Ds^vP"  # of the publication's data sets, hollow
+
+
+class Drawing(NamedTuple):
+    """A figure, the name of its files, and the sentence below it."""
+
+    name: str
+    caption: str
+    figure: Figure
+
+
+def write(
+    results: Mapping[str, Any], folder: str | Path, formats: Sequence[str] = ("png", "pdf")
+) -> list[tuple[Path, str]]:
+    """Writes FOLDER/NAME.png and .pdf; returns the paths in the first format, with captions.
+
+    What figures there are follows from what the results hold. The same results, the same bytes.
+    """
+    from matplotlib import rc_context
+
+    folder, written = Path(folder), []
+    with rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}):
+        for drawing in drawings(results):
+            for kind in formats:
+                with commands.whole_file(folder / f"{drawing.name}.{kind}") as partial:
+                    # Without the date, or the same figure would give another file every time.
+                    metadata = {"CreationDate": None} if kind == "pdf" else None
+                    drawing.figure.savefig(partial, format=kind, metadata=metadata)
+            written.append((folder / f"{drawing.name}.{formats[0]}", drawing.caption))
+    return written
+
+
+def drawings(results: Mapping[str, Any]) -> Iterator[Drawing]:
+    """Every figure that these results allow."""
+    rows = [row for row in results.get("rows") or [] if row.get("accuracy") is not None]
+    sides, attacks = list(filter(side_of, rows)), list(filter(attack_of, rows))
+    whole = [row for row in rows if row not in sides and row not in attacks]
+    interval = "the bars are 95 % intervals."
+    if sides:
+        text = f"Accuracy from a part of the image, by its side; {interval}"
+        yield Drawing("sides", text, by_side(sides, whole))
+    if attacks:
+        text = f"Accuracy on attacked images before and after immunization; {interval}"
+        yield Drawing("attacks", text, before_after(attacks, whole))
+    if whole and not sides and not attacks:
+        text = f"Accuracy of each method; {interval}"
+        yield Drawing("accuracy", text, accuracy(whole))
+    if row := first_with(results, "confusion"):
+        matrix = np.array(row["confusion"]["counts"])
+        figure = metrics.confusion_figure(matrix, row["confusion"]["names"])
+        yield Drawing("confusion", f"{label(row)}: who was taken for whom.", figure)
+    if row := first_with(results, "reliability"):
+        text = f"{label(row)}: how far its confidence can be trusted. Below the line: too sure."
+        yield Drawing("reliability", text, reliability(row["reliability"]))
+    for number, curve in enumerate(results.get("curves") or [], 1):
+        name = re.sub(r"[^a-z0-9]+", "_", curve["name"].lower()).strip("_")
+        text = f"{curve['name'][:1].upper()}{curve['name'][1:]}."
+        yield Drawing(f"curve_{number}_{name}", text, curve_of(curve))
+
+
+def label(row: Row) -> str:
+    """What a row is called: its method and variant."""
+    name = METHODS.get(row["method"], str(row["method"]))
+    return f"{name}, {row['variant']}" if row.get("variant") else name
+
+
+def side_of(row: Row) -> tuple[str, int] | None:
+    """("low", 16) of a row with the variant "low 16"."""
+    found = re.fullmatch(r"(low|high|patch) (\d+)", row.get("variant") or "")
+    return (found[1], int(found[2])) if found else None
+
+
+def attack_of(row: Row) -> tuple[str, str] | None:
+    """("noise", "before") of a row with the variant "noise before"."""
+    found = re.fullmatch(r"(.+) (before|after)", row.get("variant") or "")
+    return (found[1], found[2]) if found else None
+
+
+def first_with(results: Mapping[str, Any], key: str) -> Row | None:
+    """The first row that has `key`, the classifier's if it can be."""
+    rows = [row for row in results.get("rows") or [] if row.get(key)]
+    return min(rows, key=lambda row: row["method"] != "classifier", default=None)
+
+
+def accuracy(rows: Sequence[Row]) -> Figure:
+    """One line per row: accuracy and interval, chance, the publication's figures."""
+    figure, axes = _axes(7.2, 1.4 + 0.42 * len(rows))
+    places = np.arange(len(rows))
+    _points(axes, places, rows, sideways=True, color=_OURS, marker="o", label="this run")
+    chance = [row.get("chance") for row in rows]
+    axes.vlines(
+        _percent(chance), places - 0.5, places + 0.5, _CHANCE, "dashed", label="chance here"
+    )
+    _publications(axes, places, rows, sideways=True)
+    for place, row in enumerate(rows):
+        axes.text(1.02, place, f"{100 * row['accuracy']:.2f} %", va="center",
+                  transform=axes.get_yaxis_transform())  # fmt: skip
+    axes.set(xlabel="accuracy (%)", xlim=(-2, 102), ylim=(len(rows) - 0.5, -0.5))
+    axes.set_yticks(places, [metrics.shorten(label(row), 34) for row in rows])
+    return _finished(figure, axes, "x", rows)
+
+
+def by_side(rows: Sequence[Row], whole: Sequence[Row]) -> Figure:
+    """A line per kind of part (low and high frequencies, patches) over its side in pixels."""
+    figure, axes = _axes(7.2, 4.4)
+    several = len({row["method"] for row in rows}) > 1
+    series: dict[str, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: _side(row)):
+        kind = _KINDS[(side_of(row) or ("", 0))[0]]
+        name = f"{METHODS.get(row['method'], row['method'])}, {kind}" if several else kind
+        series.setdefault(name, []).append(row)
+    for colour, (name, part) in zip(_cycle(len(series)), series.items(), strict=True):
+        places = [_side(row) for row in part]
+        _points(axes, places, part, color=colour, marker="o", label=name, linestyle="-")
+        _publications(axes, places, part, name if len(series) > 1 else "", colour, ":")
+    chance = {row["chance"] for row in rows if row.get("chance") is not None}
+    for level in sorted(chance):
+        axes.axhline(100 * level, color=_CHANCE, linestyle="--", label="chance here")
+    for row in whole[:1]:
+        axes.axhline(100 * row["accuracy"], color=_CHANCE, linestyle="-.", label="whole image")
+    ticks = sorted({_side(row) for row in rows})
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(ticks, [str(side) for side in ticks], fontsize=8)
+    axes.minorticks_off()
+    axes.set(xlabel="side (pixels)", ylabel="accuracy (%)", ylim=(-2, 102))
+    return _finished(figure, axes, "y", rows)
+
+
+def before_after(rows: Sequence[Row], whole: Sequence[Row]) -> Figure:
+    """Two points per attack, before and after immunization; whole: on images not attacked."""
+    pairs = [attack_of(row) or ("", "") for row in rows]
+    names = list(dict.fromkeys(name for name, _ in pairs))
+    figure, axes = _axes(7.2, 4.4)
+    for colour, shift, moment in (("#d55e00", -0.12, "before"), (_OURS, 0.12, "after")):
+        part = [row for row, pair in zip(rows, pairs, strict=True) if pair[1] == moment]
+        places = [names.index((attack_of(row) or ("", ""))[0]) + shift for row in part]
+        marker = "o" if moment == "after" else "s"
+        _points(axes, places, part, color=colour, marker=marker, label=moment, markersize=7)
+        shifted = [place + 1.2 * shift for place in places]
+        _publications(axes, shifted, part, moment, colour)
+    chance = {row["chance"] for row in rows if row.get("chance") is not None}
+    for level in sorted(chance):
+        axes.axhline(100 * level, color=_CHANCE, linestyle="--", label="chance here")
+    for row in whole[:1]:
+        axes.axhline(100 * row["accuracy"], color=_CHANCE, linestyle="-.", label="no attack")
+    axes.set_xticks(range(len(names)), names)
+    axes.set(ylabel="accuracy (%)", ylim=(-2, 102), xlim=(-0.5, len(names) - 0.5))
+    return _finished(figure, axes, "y", rows)
+
+
+def reliability(bins: Mapping[str, Sequence[float | None]]) -> Figure:
+    """Accuracy over confidence in equal-width bins, and how many images each bin holds."""
+    figure, (upper, lower) = _axes(5.4, 5.6, rows=2, height_ratios=(3, 1), sharex=True)
+    width = 1 / len(bins["number"])
+    centres = (np.arange(len(bins["number"])) + 0.5) * width
+    upper.bar(centres, _numbers(bins["accuracy"]), 0.92 * width, color=_OURS, label="accuracy")
+    upper.plot(_numbers(bins["confidence"]), _numbers(bins["accuracy"]), "o", color="#d55e00",
+               markersize=4, label="mean confidence of the bin")  # fmt: skip
+    upper.plot([0, 1], [0, 1], "--", color=_CHANCE, label="as sure as right")
+    upper.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.02))
+    upper.legend(loc="upper left", frameon=False, fontsize=9)
+    lower.bar(centres, _numbers(bins["number"]), 0.92 * width, color=_CHANCE)
+    lower.set(xlabel="confidence", ylabel="images", yscale="symlog")
+    return figure
+
+
+def curve_of(curve: Mapping[str, Any]) -> Figure:
+    """The lines of one curve."""
+    figure, axes = _axes(7.2, 4.4)
+    for colour, line in zip(_cycle(len(curve["lines"])), curve["lines"], strict=True):
+        axes.plot(_numbers(line["x"]), _numbers(line["y"]), color=colour, label=line["name"])
+    axes.set(xlabel=curve.get("x_label", ""), ylabel=curve.get("y_label", ""))
+    axes.margins(x=0.01)
+    return _finished(figure, axes, "both", ())
+
+
+def _axes(width: float, height: float, rows: int = 1, **layout: Any) -> tuple[Figure, Any]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, 1, **layout)
+
+
+def _points(
+    axes: Axes, places: Iterable[float], rows: Sequence[Row], sideways: bool = False, **look: Any
+) -> None:
+    """Accuracies with their intervals, along y or, sideways, along x."""
+    centre = _percent([row["accuracy"] for row in rows])
+    low, high = (_percent([row.get(end) for row in rows]) for end in ("low", "high"))
+    ends = np.nan_to_num(np.clip([centre - low, high - centre], 0, None))
+    look = {"linestyle": "none", "capsize": 3, **look}
+    along = np.asarray(list(places), float)
+    if sideways:
+        axes.errorbar(centre, along, xerr=ends, **look)
+    else:
+        axes.errorbar(along, centre, yerr=ends, **look)
+
+
+def _publications(
+    axes: Axes, places: Iterable[float], rows: Sequence[Row], name: str = "",
+    colour: str = "#444444", style: str = "none", sideways: bool = False,
+) -> None:  # fmt: skip
+    """What the publication gives for these rows, a hollow mark for each of its data sets."""
+    places = np.asarray(list(places), float)
+    for mark, data in zip(_MARKS, data_sets(rows), strict=False):
+        values = _numbers([(row.get("published") or {}).get(data) for row in rows])
+        there = np.isfinite(values)
+        if not there.any():
+            continue
+        x, y = (values, places) if sideways else (places, values)
+        text = f"publication †, {data}" + (f", {name}" if name else "")
+        axes.plot(x[there], y[there], mark, color=colour, fillstyle="none", linestyle=style,
+                  linewidth=1, label=text)  # fmt: skip
+
+
+def data_sets(rows: Iterable[Row]) -> list[str]:
+    """The publication's data sets that these rows or measures name, in their order."""
+    return list(dict.fromkeys(name for row in rows for name in row.get("published") or {}))
+
+
+def _finished(figure: Figure, axes: Axes, grid: Grid, rows: Sequence[Row]) -> Figure:
+    axes.grid(axis=grid, alpha=0.3)
+    axes.set_axisbelow(True)
+    handles, names = axes.get_legend_handles_labels()
+    once = dict(zip(names, handles, strict=True))
+    once = {
+        x: once[x] for x in sorted(once, key=lambda x: (x.startswith("publ"), x == "chance here"))
+    }
+    if len(once) > 1:
+        figure.legend(once.values(), once.keys(), loc="outside lower center", frameon=False,
+                      ncols=2 if len(once) > 3 else 3, fontsize=9)  # fmt: skip
+    if data_sets(rows):
+        figure.suptitle(_SHORT_NOTE, fontsize=8, color="#444444", x=0.99, ha="right")
+    return figure
+
+
+def _side(row: Row) -> int:
+    return (side_of(row) or ("", 0))[1]
+
+
+def _cycle(number: int) -> list[str]:
+    return [_LINES[i % len(_LINES)] for i in range(number)]
+
+
+def _numbers(values: Sequence[float | None]) -> np.ndarray:
+    return np.array([np.nan if value is None else value for value in values], np.float64)
+
+
+def _percent(values: Sequence[float | None]) -> np.ndarray:
+    return 100 * _numbers(values)

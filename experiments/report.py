@@ -1,0 +1,214 @@
+"""What the study found, as files for programs and for readers.
+
+Per table: results.json, results.csv, results.md and figures. For the study: report.html, which is
+complete in itself, and report.md. The same results give the same bytes.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments import figures
+from experiments import report_tables as tables
+from experiments.markdown import Markdown
+from gan_fingerprints import commands
+from gan_fingerprints.report import Page
+
+Results = Mapping[str, Any]
+
+PUBLISHED_NOTE = (
+    "† The publication's figures as readers remember them, not checked against the paper; they "
+    "were measured on other data, at another size and with more images, and are no target here."
+)
+_TITLE = "GAN fingerprints: the study"
+_LEAD = (
+    "Whether networks leave fingerprints in the images they make, whether these are unique, what "
+    "of an image they survive in, and how well they withstand attacks. All numbers but those "
+    "marked † were measured by the commands that are listed with each table."
+)
+_SCORES = (
+    "AP and AUC: finding the generated among real and generated images. ECE (expected calibration "
+    "error) and Brier score: of the probabilities, better when smaller."
+)
+_TIME = "Time: a step that several tables share counts in each, and once in the total above."
+
+
+def write(results: Results, out: str | Path) -> None:
+    """Writes OUT/results.json, .csv and .md, and OUT/figures/NAME.png and .pdf, of one table."""
+    out, results = Path(out), _plain(results)
+    stored = dict(results)
+    if _has_published(results):
+        stored["published_note"] = PUBLISHED_NOTE
+    with commands.whole_file(out / "results.json") as partial:
+        partial.write_text(json.dumps(stored, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    lines = tables.csv_lines(results["table"], results.get("rows") or [])
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(lines)
+    with commands.whole_file(out / "results.csv") as partial:
+        partial.write_text(text.getvalue(), "utf-8")
+    drawn = figures.write(results, out / "figures")
+    document = Markdown(tables.title(results), results.get("claim") or "", out)
+    _add_table(document, results, drawn, [out])
+    document.section("Data and machine")
+    _add_origins(document, [results])
+    document.write(out / "results.md")
+
+
+def write_study(results: Sequence[Results], out: str | Path) -> None:
+    """Writes OUT/report.html and OUT/report.md of all tables, and their figures' PNGs.
+
+    OUT/TABLE is the folder of each table, as given to `write`: figures are there, and pictures
+    named in results are looked for there, then in OUT.
+    """
+    out = Path(out)
+    ordered = tables.in_order([_plain(x) for x in results])
+    folders = [out / x["table"] for x in ordered]
+    drawn = [
+        figures.write(x, folder / "figures", formats=("png",))
+        for x, folder in zip(ordered, folders, strict=True)
+    ]
+    page, markdown = Page(_TITLE, _LEAD), Markdown(_TITLE, _LEAD, out)
+    for document in (page, markdown):
+        _add_summary(document, ordered)
+        for x, folder, pictures in zip(ordered, folders, drawn, strict=True):
+            document.section(tables.title(x))
+            if x.get("claim"):
+                document.text(x["claim"])
+            _add_table(document, x, pictures, [folder, out])
+        document.section("Data and machine")
+        _add_origins(document, ordered)
+    page.write(out / "report.html")
+    markdown.write(out / "report.md")
+
+
+def _add_summary(document: Page | Markdown, results: Sequence[Results]) -> None:
+    document.section("Summary")
+    expected = [
+        (bool(x["met"]), f"{tables.title(table)}: {x['statement']}", str(x.get("found", "–")))
+        for table in results
+        for x in table.get("expected") or []
+    ]
+    unmet = [x for x in expected if not x[0]]
+    facts: dict[str, object] = {"Tables": len(results)}
+    if expected:
+        facts["Expectations met"] = f"{len(expected) - len(unmet)} of {len(expected)}"
+    facts["Time of all steps"] = tables.duration(tables.seconds(results))
+    for name in ("scale", "seed"):
+        values = dict.fromkeys(str(x[name]) for x in results if x.get(name) is not None)
+        facts.update({name.capitalize(): ", ".join(values)} if values else {})
+    document.facts(facts)
+    if unmet:
+        document.text("Not everything came out as expected:")
+        document.checks(unmet)
+    elif expected:
+        document.text("All that was expected was found.")
+    document.table(*tables.summary(results), caption=_TIME)
+
+
+def _add_table(
+    document: Page | Markdown, results: Results, drawn: Sequence[tuple[Path, str]],
+    folders: Sequence[Path],
+) -> None:  # fmt: skip
+    """Everything about one table but its title and claim."""
+    for note in results.get("notes") or []:
+        document.text(note)
+    _add_numbers(document, results)
+    if results.get("expected"):
+        document.heading("Expected, and found")
+        document.checks(
+            (bool(x["met"]), x["statement"], str(x.get("found", "–"))) for x in results["expected"]
+        )
+    if drawn or results.get("pictures"):
+        document.heading("Figures")
+    for path, caption in drawn:
+        document.picture(path, caption)
+    for picture in results.get("pictures") or []:
+        _add_picture(document, picture, folders)
+    if results.get("steps"):
+        _add_steps(document, results)
+
+
+def _add_numbers(document: Page | Markdown, results: Results) -> None:
+    rows, measures = results.get("rows") or [], results.get("measures") or []
+    if rows or measures:
+        document.heading("Numbers")
+    if rows:
+        document.table(*tables.accuracies(rows))
+    if measures:
+        document.table(*tables.measures(measures))
+    if _has_published(results):
+        document.text(PUBLISHED_NOTE)
+    scores = tables.scores(rows)
+    if scores:
+        known = any(name in scores.header for name in tables.SCORES.values())
+        document.table(*scores, caption=_SCORES if known else "")
+    sources = tables.per_source(rows)
+    if sources:
+        with document.details("Precision and recall of each source"):
+            document.table(*sources)
+
+
+def _has_published(results: Results) -> bool:
+    return any(x.get("published") for key in ("rows", "measures") for x in results.get(key) or [])
+
+
+def _add_picture(
+    document: Page | Markdown, picture: Mapping[str, str], folders: Sequence[Path]
+) -> None:
+    found = [folder / picture["path"] for folder in folders if (folder / picture["path"]).is_file()]
+    if found:
+        document.picture(found[0], picture.get("caption", ""))
+    else:
+        document.text(f"(The picture {picture['path']} is no longer there.)")
+
+
+def _add_steps(document: Page | Markdown, results: Results) -> None:
+    steps = results["steps"]
+    time = tables.duration(tables.seconds([results]))
+    with document.details(f"Commands: {len(steps)} steps, {time}"):
+        document.code("\n\n".join(map(_step, steps)))
+
+
+def _step(step: Mapping[str, Any]) -> str:
+    time = [tables.duration(step["seconds"])] if step.get("seconds") is not None else []
+    time += ["reused"] if step.get("reused") else []
+    return f"# {step['name']}: {', '.join(time) or 'time unknown'}\n{step.get('command', '')}"
+
+
+def _add_origins(document: Page | Markdown, results: Sequence[Results]) -> None:
+    """Data, settings and machine; tables that share them share a line."""
+    origins: dict[tuple[Any, ...], list[str]] = {}
+    for x in results:
+        data = x.get("data") or {}
+        key = (data.get("folder"), data.get("images"), (data.get("checksum") or "–")[:12],
+               x.get("scale"), x.get("seed"), x.get("commit"),
+               _machine(x.get("machine") or {}))  # fmt: skip
+        origins.setdefault(key, []).append(tables.title(x))
+    header = ["tables", "real images from", "images", "checksum", "scale", "seed", "commit",
+              "machine"]  # fmt: skip
+    lines = [[", ".join(names), *key] for key, names in origins.items()]
+    document.table(header, lines, numbers=[2, 5])
+
+
+def _machine(machine: Mapping[str, Any]) -> str:
+    forms = {"cores": "{} cores", "python": "Python {}", "tensorflow": "TensorFlow {}"}
+    return ", ".join(forms.get(key, "{}").format(x) for key, x in machine.items() if x) or "–"
+
+
+def _plain(value: Any) -> Any:
+    """Only what JSON knows: arrays as lists, and what is no number as null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(x) for key, x in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(x) for x in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, Path):
+        return str(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
