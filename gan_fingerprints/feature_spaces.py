@@ -1,15 +1,45 @@
-"""How well sources are separated in a space of features: Fréchet distances, and a map of it."""
+"""Spaces of features: of image files, how well sources are separated in them, and a map."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from gan_fingerprints import commands
+from gan_fingerprints import attribution, commands, images
+
+Extractor = Callable[[np.ndarray], Any]
+"""Images float32 [N, R, R, 3] in [-1, 1] → features [N, D], a NumPy array or a tensor."""
+
+
+def extract(
+    extractor: Extractor, paths: Iterable[Path], side: int, batch: int
+) -> Iterator[tuple[Path, np.ndarray | str]]:
+    """Yields each image file, in order, with its features float32 [D] or why it has none.
+
+    The whole image is resized to `side` pixels. The extractor always gets `batch` images, so that
+    what it says of an image depends neither on its neighbours nor on their number.
+    """
+    for chunk in attribution.read_batches(paths, side, batch):
+        usable = [found for _, found in chunk if isinstance(found, np.ndarray)]
+        answers: Iterator[np.ndarray] = iter(())
+        if usable:
+            pixels = images.from_uint8(attribution.padded(usable, batch))
+            features = np.asarray(extractor(pixels), np.float32)[: len(usable)]
+            attribution.require_finite(features)
+            answers = iter(features)
+        for path, found in chunk:
+            yield path, found if isinstance(found, str) else next(answers)
+
+
+class _Gaussian(NamedTuple):
+    """Its mean [D], and R [min(N, D), D] with RᵀR its covariance."""
+
+    mean: np.ndarray
+    root: np.ndarray
 
 
 def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
@@ -22,26 +52,36 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
     """
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
         raise ValueError(f"got features {a.shape} and {b.shape}, expected [N, D], [M, D], N, M > 1")
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    roots = [_root_of_covariance(x) for x in (a, b)]
-    shift = ((a.mean(axis=0) - b.mean(axis=0)) ** 2).sum()
-    shared = np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False).sum()
-    return float(shift + sum((root**2).sum() for root in roots) - 2 * shared)
+    return _distance(_gaussian(a), _gaussian(b))
 
 
-def _root_of_covariance(x: np.ndarray) -> np.ndarray:
-    """R with RᵀR = Σ of features [N, D]."""
-    centred = (x - x.mean(axis=0)) / np.sqrt(len(x) - 1)
-    return np.asarray(np.linalg.qr(centred, mode="r"))
+def _gaussian(x: np.ndarray) -> _Gaussian:
+    """That of features [N, D]."""
+    x = np.asarray(x, np.float64)
+    mean = x.mean(axis=0)
+    root = np.linalg.qr((x - mean) / np.sqrt(len(x) - 1), mode="r")
+    return _Gaussian(mean, np.asarray(root))
+
+
+def _distance(a: _Gaussian, b: _Gaussian) -> float:
+    shared = np.linalg.svd(a.root @ b.root.T, compute_uv=False).sum()
+    spread = (a.root**2).sum() + (b.root**2).sum()
+    return float(((a.mean - b.mean) ** 2).sum() + spread - 2 * shared)
 
 
 class FdRatio(NamedTuple):
-    """The ratio, the two means it is made of, and the number of images in each set."""
+    """The ratio, the two means it is made of, and what those are means of.
+
+    Attributes:
+        images: the number in each set.
+        distances: two sources → their Fréchet distance; a source twice → that of its halves.
+    """
 
     ratio: float
     between: float
     within: float
     images: int
+    distances: dict[tuple[str, str], float]
 
 
 def fd_ratio(features: Mapping[str, np.ndarray], seed: int = 0) -> FdRatio:
@@ -61,13 +101,16 @@ def fd_ratio(features: Mapping[str, np.ndarray], seed: int = 0) -> FdRatio:
     halves = {}
     for name, x in features.items():
         order = rng.permutation(len(x))
-        halves[name] = x[order[:number]], x[order[number : 2 * number]]
-    within = np.mean([frechet_distance(*pair) for pair in halves.values()])
-    between = np.mean([
-        frechet_distance(halves[one][0], halves[other][0])
+        halves[name] = [_gaussian(x[order[i * number : (i + 1) * number]]) for i in range(2)]
+    distances = {(name, name): _distance(*pair) for name, pair in halves.items()}
+    within = np.mean(list(distances.values()))
+    apart = {
+        (one, other): _distance(halves[one][0], halves[other][0])
         for one, other in itertools.combinations(halves, 2)
-    ])  # fmt: skip
-    return FdRatio(float(between / within), float(between), float(within), number)
+    }
+    between = np.mean(list(apart.values()))
+    means = float(between / within), float(between), float(within)
+    return FdRatio(*means, number, distances | apart)
 
 
 def map_of(features: np.ndarray, seed: int = 0) -> np.ndarray:

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from gan_fingerprints import commands, networks_io
+from gan_fingerprints import inception, networks_io
 from gan_fingerprints.commands import UserError
 from gan_fingerprints.layers import (
     EqualizedConv2D,
@@ -25,8 +24,6 @@ from gan_fingerprints.layers import (
 from gan_fingerprints.trunk import Trunk
 
 Extractor = Callable[[tf.Tensor], tf.Tensor]
-
-INCEPTION_SIDE = 299
 
 
 class ClassifierFeatures(keras.Model):
@@ -89,37 +86,5 @@ def of_inception(path: str | Path) -> Extractor:
     Raises:
         UserError: no such file, or not weights of InceptionV3, with or without its last layer.
     """
-    path = commands.existing_file(path, "--features_weights")
-    if not path.name.endswith((".h5", ".hdf5")):
-        raise UserError(
-            f"--features_weights {path}: found another ending, expected .weights.h5 or .h5, as "
-            "Keras's save_weights writes them"
-        )
-    network = _filled_inception(path)
-    pooled = keras.Model(network.input, network.get_layer("mixed10").output)
-
-    def extract(images: tf.Tensor) -> tf.Tensor:
-        x = tf.image.resize(images, [INCEPTION_SIDE] * 2) * 2 - 1
-        return tf.reduce_mean(pooled(x, training=False), axis=[1, 2])
-
-    return tf.function(extract)
-
-
-def _filled_inception(path: Path) -> keras.Model:
-    reasons = []
-    for top in (False, True):
-        network = keras.applications.InceptionV3(
-            include_top=top, weights=None, classifier_activation=None
-        )
-        before = network.get_layer("mixed10").name, [np.asarray(w) for w in network.weights[:4]]
-        try:
-            network.load_weights(str(path))
-        except (ValueError, OSError, KeyError) as error:
-            reasons.append(str(error).splitlines()[0])
-            continue
-        if any(not np.array_equal(a, b) for a, b in zip(before[1], network.weights, strict=False)):
-            return network
-        reasons.append("it changes no weight")
-    raise UserError(
-        f"--features_weights {path}: not weights of Keras's InceptionV3 ({reasons[0][:200]})"
-    )
+    extract = inception.extractor(path, "--features_weights")
+    return tf.function(lambda x: extract(x * 2 - 1))

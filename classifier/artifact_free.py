@@ -1,0 +1,261 @@
+"""Chooses the generated images that look most like real ones: those nearest to a real image."""
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
+
+import argparse
+import csv
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+from tqdm import tqdm
+
+from gan_fingerprints import attribution, commands, feature_spaces, images
+from gan_fingerprints.commands import UserError
+
+DESCRIPTION = """\
+Chooses the generated images that look most like real ones: those nearest to a real image.
+
+  python3 artifact_free.py --in_dir ../GAN_classifier_datasets/test/ --real_dir photos/ \\
+      --share 0.1 --out_dir ../GAN_classifier_datasets/test_artifact_free/
+
+Of each subfolder of --in_dir the share with the shortest distances is copied; of a subfolder with
+"real" in its name as large a share, drawn at random. distances.csv in --out_dir lists all images
+with the name of the real one nearest to them.
+
+--space pixels compares colours (CIELAB) pixel by pixel in small copies of the images. That is no
+perceptual network: it sees colours and coarse shapes, not textures. --space inception compares
+features of Keras's InceptionV3."""
+
+TABLE = "distances.csv"
+CHUNK = 256  # images whose neighbours are searched together
+BATCH = 16
+
+
+@dataclass
+class Row:
+    """An image of a source: the real one nearest to it, how far that is, whether it is chosen.
+
+    Attributes:
+        real: of a real source, whose images are drawn at random.
+    """
+
+    path: Path
+    source: str
+    real: bool
+    nearest: Path | None = None
+    distance: float | None = None
+    kept: bool = False
+
+
+class RealImages:
+    """Real images, to find the nearest one of; no image is its own neighbour."""
+
+    def __init__(self, paths: Sequence[Path], features: np.ndarray) -> None:
+        """paths: [N]; features: float32 [N, D]."""
+        from sklearn.neighbors import NearestNeighbors
+
+        self.paths, self.features = paths, features
+        self.files = [file_of(path) for path in paths]
+        self.search = NearestNeighbors(n_neighbors=min(2, len(paths)), algorithm="brute")
+        self.search.fit(features)
+
+    def nearest(self, paths: Sequence[Path], features: np.ndarray) -> Iterator[tuple[Path, float]]:
+        """Yields each image's nearest other one, and the Euclidean distance."""
+        found = self.search.kneighbors(features, return_distance=False)
+        for path, x, candidates in zip(paths, features, found, strict=True):
+            others = [i for i in candidates if self.files[i] != file_of(path)]
+            if not others:
+                raise UserError(f"--real_dir: found no other image than {path}, expected more")
+            yield self.paths[others[0]], float(np.linalg.norm(x - self.features[others[0]]))
+
+
+def file_of(path: Path) -> tuple[int, int]:
+    """What two names of one file, links say, have in common."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+def share(text: str) -> float:
+    """A flag's type: a number above 0 and up to 1."""
+    value = commands.non_negative(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected a number above 0 and up to 1")
+    return value
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = commands.Parser(description=DESCRIPTION)
+    parser.add_argument("--in_dir", metavar="DIR", required=True,
+                        help="one subfolder of images per source, or images of one")  # fmt: skip
+    parser.add_argument("--real_dir", metavar="DIR", required=True,
+                        help="real ones, of which 4,000 take 100 MB of memory at 32 "
+                             "pixels")  # fmt: skip
+    parser.add_argument("--out_dir", metavar="DIR", required=True,
+                        help="new folder of copies, with subfolders as in --in_dir")  # fmt: skip
+    parser.add_argument("--share", type=share, default=0.1, metavar="X",
+                        help="of each source's images")  # fmt: skip
+    parser.add_argument("--space", choices=("pixels", "inception"), default="pixels",
+                        help="what is compared")  # fmt: skip
+    parser.add_argument("--side", type=commands.positive_int, metavar="PIXELS",
+                        help="of the small copies that --space pixels compares "
+                             "(default: 32)")  # fmt: skip
+    parser.add_argument("--inception_weights", metavar="FILE",
+                        help="weights of Keras's InceptionV3, .h5; Keras fetches them if there is "
+                             "none")  # fmt: skip
+    parser.add_argument("--seed", type=commands.seed, default=0, metavar="SEED",
+                        help="of what is drawn at random")  # fmt: skip
+    return parser.parse_args()
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """UserError where a flag belongs to the other space, or weights are not there."""
+    other = {"pixels": "inception_weights", "inception": "side"}[arguments.space]
+    if getattr(arguments, other) is not None:
+        raise UserError(f"--{other}: not used with --space {arguments.space}; leave it out")
+    if arguments.inception_weights is not None:
+        commands.existing_file(arguments.inception_weights, "--inception_weights")
+
+
+def number_of(arguments: argparse.Namespace, source: str, total: int) -> int:
+    """How many of a source's images are chosen."""
+    number = round(arguments.share * total)
+    if not number:
+        raise UserError(
+            f"--share {arguments.share:g}: found {total} images of {source} that can be used, of "
+            "which that is none; use a larger share or more images"
+        )
+    return number
+
+
+def find_sources(arguments: argparse.Namespace) -> list[Row]:
+    """A row for each image, in the order of sources and names."""
+    folder = commands.existing_folder(arguments.in_dir, "--in_dir")
+    paths, truth = attribution.find_testing_images(folder, "--in_dir")
+    names = truth or [folder.resolve().name] * len(paths)
+    for name, total in Counter(names).items():
+        number_of(arguments, name, total)
+    return [
+        Row(path, name, truth is not None and "real" in name.lower())
+        for path, name in zip(paths, names, strict=True)
+    ]
+
+
+def lab(pixels: np.ndarray) -> np.ndarray:
+    """Images float32 [N, R, R, 3] in [-1, 1] → their CIELAB colours float32 [N, R·R·3]."""
+    from skimage.color import rgb2lab
+
+    return rgb2lab(pixels / 2 + 0.5).reshape(len(pixels), -1)
+
+
+def open_space(arguments: argparse.Namespace) -> tuple[feature_spaces.Extractor, int]:
+    """Features of images, and the side that those must have."""
+    if arguments.space == "pixels":
+        return lab, arguments.side or 32
+    commands.load_tensorflow()
+    from gan_fingerprints import inception
+
+    return inception.extractor(arguments.inception_weights, "--inception_weights"), inception.SIDE
+
+
+def extracted(
+    extractor: feature_spaces.Extractor, side: int, paths: Sequence[Path], what: str
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields the number of each image that can be read, and its features; prints the others."""
+    found = feature_spaces.extract(extractor, paths, side, BATCH)
+    bar = tqdm(found, what, total=len(paths), unit="image", dynamic_ncols=True)
+    for i, (path, features) in enumerate(bar):
+        if isinstance(features, str):
+            tqdm.write(f"skipped: {path}: {features}")
+        else:
+            yield i, features
+
+
+def real_images(
+    arguments: argparse.Namespace, extractor: feature_spaces.Extractor, side: int
+) -> RealImages:
+    """Those of --real_dir, each file once."""
+    listed = images.list_images(arguments.real_dir, "--real_dir")
+    paths = list({file_of(path): path for path in reversed(listed)}.values())[::-1]
+    found = list(extracted(extractor, side, paths, "real images"))
+    if not found:
+        raise UserError(f"--real_dir {arguments.real_dir}: found no image that can be read")
+    return RealImages([paths[i] for i, _ in found], np.stack([x for _, x in found]))
+
+
+def measure(
+    rows: Sequence[Row], real: RealImages, extractor: feature_spaces.Extractor, side: int
+) -> list[Row]:
+    """The rows of images that can be read, those of generated ones with their distances."""
+    readable = extracted(extractor, side, [row.path for row in rows], "images")
+    usable = []
+    while chunk := list(islice(readable, CHUNK)):
+        usable += [rows[i] for i, _ in chunk]
+        generated = [(rows[i], x) for i, x in chunk if not rows[i].real]
+        if generated:
+            some, features = zip(*generated, strict=True)
+            found = real.nearest([row.path for row in some], np.stack(features))
+            for row, (nearest, distance) in zip(some, found, strict=True):
+                row.nearest, row.distance = nearest, distance
+    return usable
+
+
+def choose(arguments: argparse.Namespace, rows: Sequence[Row]) -> dict[str, tuple[int, int]]:
+    """Marks what is kept; returns source → number kept, and of how many."""
+    rng = np.random.default_rng(arguments.seed)
+    numbers = {}
+    for source in dict.fromkeys(row.source for row in rows):
+        own = [row for row in rows if row.source == source]
+        number = number_of(arguments, source, len(own))
+        keys = [row.distance for row in own] if not own[0].real else rng.random(len(own))
+        for i in np.argsort(keys, kind="stable")[:number]:
+            own[i].kept = True
+        numbers[source] = number, len(own)
+    return numbers
+
+
+def write(out_dir: Path, in_dir: Path, rows: Sequence[Row]) -> None:
+    """Copies what is kept, and writes the table of all images."""
+    with commands.whole_folder(out_dir) as folder:
+        with open(folder / TABLE, "w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file)
+            table.writerow(["path", "source", "nearest", "distance", "kept"])
+            for row in rows:
+                distance = "" if row.distance is None else f"{row.distance:.8g}"
+                nearest = row.nearest and row.nearest.name
+                name = row.path.relative_to(in_dir)
+                table.writerow([name, row.source, nearest, distance, int(row.kept)])
+        for row in rows:
+            if row.kept:
+                copy = folder / row.path.relative_to(in_dir)
+                copy.parent.mkdir(exist_ok=True)
+                shutil.copyfile(row.path, copy)
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    check(arguments)
+    rows = find_sources(arguments)
+    images.list_images(arguments.real_dir, "--real_dir")
+    out_dir = commands.new_output(arguments.out_dir, "--out_dir")
+    extractor, side = open_space(arguments)
+    real = real_images(arguments, extractor, side)
+    rows = measure(rows, real, extractor, side)
+    numbers = choose(arguments, rows)
+    write(out_dir, Path(arguments.in_dir), rows)
+    for source, (number, total) in numbers.items():
+        own = [row.distance for row in rows if row.source == source and row.kept]
+        far = "drawn at random" if own[0] is None else f"at most {max(own):.4g} from a real image"
+        print(f"{source}: {number} of {total} images, {far}")
+    print(f"copies and {TABLE}: {out_dir}")
+
+
+if __name__ == "__main__":
+    commands.run(main)
