@@ -281,3 +281,31 @@ def _numbers(values: Sequence[float | None]) -> np.ndarray:
 
 def _percent(values: Sequence[float | None]) -> np.ndarray:
     return 100 * _numbers(values)
+
+
+def training_curves(
+    curves: Mapping[str, Mapping[str, Sequence[tuple[float, float]]]], path: Path
+) -> None:
+    """Writes a PNG with a plot per network: its losses, or its accuracies where it has any.
+
+    curves: network → name → (progress, value).
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = min(3, len(curves))
+    rows = -(-len(curves) // columns)
+    figure = Figure(figsize=(3.4 * columns, 2.6 * rows), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    places = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in places[len(curves) :]:
+        axes.set_axis_off()
+    for axes, (network, lines) in zip(places, curves.items(), strict=False):
+        for colour, (name, points) in zip(_cycle(len(lines)), lines.items(), strict=True):
+            axes.plot(*zip(*points, strict=True), color=colour, label=name, linewidth=1)
+        percent = any(name.endswith("accuracy") for name in lines)
+        axes.set(title=network, xlabel="progress (kimg or iterations)",
+                 ylabel="accuracy (%)" if percent else "loss")  # fmt: skip
+        axes.legend(frameon=False, fontsize=8)
+    with commands.whole_file(path) as partial:
+        figure.savefig(partial, format="png")

@@ -9,7 +9,6 @@ import yaml
 
 from experiments.scale import Scale
 from experiments.steps import OUT, PROJECT, Step
-from gan_fingerprints import perturbations
 
 DATA = "$DATA"  # stands for the folder of photos in commands
 NETWORK = "network-final.safetensors"
@@ -273,8 +272,3 @@ class Plan:
 
 def _iterations(config: str) -> int:
     return int(yaml.safe_load((PROJECT / Path(config)).read_text())["iteration"])
-
-
-def attacks() -> list[str]:
-    """All attacks, in the order of the publication's tables."""
-    return list(perturbations.NAMES)

@@ -60,7 +60,9 @@ def write(results: Results, out: str | Path) -> None:
     document.write(out / "results.md")
 
 
-def write_study(results: Sequence[Results], out: str | Path) -> None:
+def write_study(
+    results: Sequence[Results], out: str | Path, title: str = _TITLE, lead: str = _LEAD
+) -> None:
     """Writes OUT/report.html and OUT/report.md of all tables, and their figures' PNGs.
 
     OUT/TABLE is the folder of each table, as given to `write`: figures are there, and pictures
@@ -73,7 +75,7 @@ def write_study(results: Sequence[Results], out: str | Path) -> None:
         figures.write(x, folder / "figures", formats=("png",))
         for x, folder in zip(ordered, folders, strict=True)
     ]
-    page, markdown = Page(_TITLE, _LEAD), Markdown(_TITLE, _LEAD, out)
+    page, markdown = Page(title, lead), Markdown(title, lead, out)
     for document in (page, markdown):
         _add_summary(document, ordered)
         for x, folder, pictures in zip(ordered, folders, drawn, strict=True):

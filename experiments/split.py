@@ -29,8 +29,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("folders", metavar="DIR", nargs="+", help="images of one source")
     parser.add_argument("--out_dir", metavar="DIR", required=True, help="new folder")
     for name in SPLITS:
-        parser.add_argument(f"--{name}", type=commands.positive_int, metavar="N", required=True,
+        parser.add_argument(f"--{name}", type=commands.count, metavar="N", default=0,
                             help="images of each source")  # fmt: skip
+    parser.add_argument("--first", type=commands.count, metavar="N", default=0,
+                        help="how many of each source to leave out before")  # fmt: skip
     return parser.parse_args()
 
 
@@ -40,14 +42,20 @@ def main() -> None:
     sources = {}
     for folder in map(Path, arguments.folders):
         files = images.list_images(commands.existing_folder(folder, "DIR"), "DIR")
-        if len(files) < sum(numbers):
-            raise UserError(f"DIR {folder}: found {len(files)} images, expected {sum(numbers)}")
+        needed = arguments.first + sum(numbers)
+        if len(files) < needed or not sum(numbers):
+            raise UserError(
+                f"DIR {folder}: found {len(files)} images, expected {needed} for all splits and "
+                "--first; at least one split must have images"
+            )
         sources[folder.name] = files
     out = commands.new_output(arguments.out_dir, "--out_dir")
     with commands.whole_folder(out) as partial:
         for source, files in sources.items():
-            first = 0
+            first = arguments.first
             for split, number in zip(SPLITS, numbers, strict=True):
+                if not number:
+                    continue
                 (partial / split / source).mkdir(parents=True)
                 link(files[first : first + number], partial / split / source, out / split / source)
                 first += number

@@ -181,14 +181,16 @@ def _remove(path: Path) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Keeps a second runner out of an output folder."""
+    """Keeps a second runner out of an output folder; UserError if it holds something else."""
+    if path.exists() and any(path.iterdir()) and not (path / ".lock").exists():
+        raise UserError(f"OUT {path}: holds files that are not of a study; name a new folder")
     path.mkdir(parents=True, exist_ok=True)
     with (path / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise UserError(
-                f"--out {path}: another run of the study is at work there; wait for it, stop it, "
+                f"OUT {path}: another run of the study is at work there; wait for it, stop it, "
                 "or name another folder"
             ) from None
         yield

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from experiments.plan import BASELINES, Plan, attacks
+from experiments.plan import BASELINES, Plan
 from experiments.scale import GANS, Scale
 
 FOLDER = Path(__file__).resolve().parent / "tables"
@@ -63,9 +63,12 @@ class Table:
     notes: list[str] = field(default_factory=list)
 
 
-def plan(name: str, fresh: Callable[[], Plan]) -> tuple[Table, Plan]:
-    """Plans one table on its own, so that its steps are only those it needs."""
-    values = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+def plan(name: str, fresh: Callable[[], Plan], **changes: Any) -> tuple[Table, Plan]:
+    """Plans one table on its own, so that its steps are only those it needs.
+
+    changes: replace entries of its file.
+    """
+    values = yaml.safe_load((FOLDER / f"{name}.yaml").read_text()) | changes
     table = Table(
         name, values["title"], values["claim"], values["published"], values["expected"]
     )  # fmt: skip
@@ -181,7 +184,7 @@ def _attacks(table: Table, plan: Plan, values: dict[str, Any], group: list[str])
     table.lines.append(
         Answers("classifier", NOTHING, plan.test(f"{name}/classifier", model, images))
     )
-    for attack in attacks():
+    for attack in values["attacks"]:
         flags = ["--attack", attack]
         given = [*flags, "--init_from", model, *plan.scale.flags("immunize")]
         immune = plan.classifier(f"{name}_immune_{attack}", data, *given)
@@ -192,7 +195,7 @@ def _attacks(table: Table, plan: Plan, values: dict[str, Any], group: list[str])
 
 def _open_set(table: Table, plan: Plan, values: dict[str, Any], group: list[str]) -> None:
     images = f"{plan.split(values['sources'], group)}/testing"
-    for left_out in group[1:]:
+    for left_out in values.get("left_out", group[1:]):
         name = f"without_{left_out}"
         kept = [source for source in group if source != left_out]
         model = plan.classifier(name, plan.data_sets(name, kept))

@@ -1,0 +1,175 @@
+"""The whole pipeline, small: four GANs, two classifiers, an attack, an unknown source, a page."""
+
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
+
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from experiments import figures, report, results, scale, steps, study
+from experiments.plan import DATA, Plan
+from experiments.steps import OUT, Folder, Step
+from experiments.study import Table
+from gan_fingerprints import commands, metrics
+
+DESCRIPTION = """\
+The whole pipeline, small, on crops of photographs that come with the dependencies: trains four
+GANs and generates images with them, trains both classifiers, attacks the images, trains a
+classifier that has never seen one of the GANs, and writes it all into one page.
+
+  python3 experiments/quickstart.py quickstart_output
+
+What is complete is kept: after an interruption the same command goes on where it was."""
+
+SOURCES = "architectures"
+ATTACK = "combination"
+LEFT_OUT = "MMDGAN"
+TITLE = "GAN fingerprints: what the quickstart made"
+LEAD = (
+    "Four GANs, trained for minutes on crops of a few photographs, and two classifiers that tell "
+    "their images apart. The crops overlap, so this shows that everything works, not how well "
+    "fingerprints can be told apart."
+)
+
+
+def parse_arguments() -> Any:
+    parser = commands.Parser(description=DESCRIPTION)
+    parser.add_argument("out", metavar="OUT", help="where everything goes")
+    parser.add_argument(
+        "--fast",
+        action="store_true",
+        help="train a third as long or less: rough images, lower accuracies",
+    )
+    return parser.parse_args()
+
+
+def planned(fast: bool) -> tuple[list[Table], dict[str, Step]]:
+    """The tables of the quickstart, and all steps by name."""
+    size = scale.read("fast" if fast else "quickstart")
+
+    def fresh() -> Plan:
+        return Plan(size, None, "")
+
+    parts = [
+        study.plan(SOURCES, fresh, methods=["classifier", "visnet"], expected={}, published={}),
+        study.plan("attacks", fresh, sources=SOURCES, attacks=[ATTACK], expected={}, published={}),
+        study.plan("open_set", fresh, left_out=[LEFT_OUT]),
+    ]
+    table, plan = parts[0]
+    folders = [plan.source(name) for name in study.sources(SOURCES, size)]
+    sheet = f"{OUT}/pictures/samples.png"
+    plan.step(
+        "pictures/samples",
+        ["-m", "gan_fingerprints.contact_sheet", f"{OUT}/sets/{SOURCES}/testing", sheet],
+        "pictures/samples.png",
+    )
+    seen = size.images["training"] + size.images["validation"]
+    examples = ["experiments/split.py", "--out_dir", f"{OUT}/sets/examples", "--first", seen,
+                "--testing", 2, *folders]  # fmt: skip
+    plan.step("sets/examples", examples, "sets/examples")
+    plan.step(
+        "fingerprints",
+        ["classifier_visNet/run.py", "--app", "test", "--model_path",
+         f"{OUT}/models/{SOURCES}_visnet/network-final.safetensors", "--testing_data_path",
+         f"{OUT}/sets/examples/testing", "--out_fingerprint_dir", f"{OUT}/fingerprints",
+         "--out_confusion", f"{OUT}/pictures/examples.png"],
+        "fingerprints", "pictures/examples.png",
+    )  # fmt: skip
+    table.steps = list(plan.steps)
+    every: dict[str, Step] = {}
+    for _, made in parts:
+        every |= made.steps
+    return [table for table, _ in parts], every
+
+
+def curves(folder: Path) -> dict[str, dict[str, list[tuple[float, float]]]]:
+    """Training curves of every network, from the logs: network → name → (progress, value)."""
+    logs = {path.relative_to(folder).parts[1]: path for path in folder.glob("gans/**/log.txt")}
+    logs |= {
+        name: folder / "models" / place / "log.txt"
+        for name, place in (("classifier", SOURCES), ("visNet", f"{SOURCES}_visnet"))
+    }
+    return {name: _curves_of(path.read_text()) for name, path in logs.items()}
+
+
+def _curves_of(log: str) -> dict[str, list[tuple[float, float]]]:
+    found: dict[str, list[tuple[float, float]]] = {}
+    for line in log.splitlines():
+        if where := re.search(r"\b(?:kimg|iteration) ([\d.]+)", line):
+            for name, value in re.findall(r"(\w+ accuracy|\w*loss\w*) (-?[\d.]+)", line):
+                found.setdefault(name, []).append((float(where[1]), float(value)))
+    accuracy = {name: x for name, x in found.items() if name.endswith("accuracy")}
+    return accuracy or found
+
+
+def pictures(folder: Path) -> list[dict[str, str]]:
+    """What the report shows beside the tables."""
+    figures.training_curves(curves(folder), folder / "pictures" / "curves.png")
+    return [
+        {"path": "pictures/samples.png", "caption": "Test images of each source."},
+        {"path": "pictures/curves.png", "caption": "How the networks were trained."},
+        {"path": "fingerprints/fingerprint_confusion_matrix.png",
+         "caption": "The visNet's view: an image of each source, its fingerprint, and how that "
+                    "responds to each source's fingerprint."},
+    ]  # fmt: skip
+
+
+def write(tables: list[Table], folder: Folder, reused: set[str], sources: int) -> dict[str, Any]:
+    """All results and the page; returns those of the first table."""
+    facts = {"folder": "photographs of the packages", "images": sources, "checksum": None}
+    made = [results.of(table, folder, facts, "quickstart", reused) for table in tables]
+    made[0]["pictures"] = pictures(folder.path) + made[0]["pictures"]
+    for found in made:
+        report.write(found, folder.path / found["table"])
+    report.write_study(made, folder.path, TITLE, LEAD)
+    return made[0]
+
+
+def lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """What is printed at the end: accuracies, and who was taken for whom."""
+    for row in found["rows"]:
+        yield (
+            f"{row['method']}: accuracy {row['correct']}/{row['images']} = {row['accuracy']:.2%} "
+            f"(95% interval {row['low']:.2%} to {row['high']:.2%}; chance {row['chance']:.0%})"
+        )
+    confusion = found["rows"][0]["confusion"]
+    yield ""
+    yield metrics.confusion_text(np.array(confusion["counts"]), confusion["names"])
+
+
+def main() -> None:
+    started = time.monotonic()
+    arguments = parse_arguments()
+    tables, every = planned(arguments.fast)
+    size = scale.read("fast" if arguments.fast else "quickstart")
+    commands.check_writable(Path(arguments.out), "OUT")
+    folder = Folder(arguments.out, every, {DATA: ""})
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with steps.locked(folder.path):
+        reused = set(every).difference(folder.incomplete(every))
+        for _ in steps.run(folder, list(every), size.jobs):
+            pass
+        found = write(tables, folder, reused, size.photos_needed)
+    print("", *lines(found), sep="\n")
+    minutes, seconds = divmod(round(time.monotonic() - started), 60)
+    model = folder.path / "models" / SOURCES / "network-final.safetensors"
+    print(f"""
+Finished in {minutes} min {seconds} s. Look at
+  {folder.path / "report.html"}    everything on one page: open it in a browser
+  {folder.path / SOURCES}    results as JSON, CSV, Markdown and figures
+  {folder.path / "models"}    networks and logs; tensorboard --logdir shows the curves
+Attribute images of yours:
+  {sys.executable} {steps.PROJECT}/classifier/run.py --app test \\
+      --model_path {model} --testing_data_path IMAGES""")
+
+
+if __name__ == "__main__":
+    commands.run(main)
