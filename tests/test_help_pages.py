@@ -105,6 +105,14 @@ def test_flags_that_a_page_mentions_exist(page, written):
     assert not unknown, f"{page}: no program has {', '.join(sorted(unknown))}"
 
 
+def test_every_command_of_the_2019_release_is_in_the_readme_word_for_word():
+    published = (PROJECT / "tests/data/published_commands.txt").read_text().splitlines()
+    found = help_pages.bash_lines((PROJECT / "README.md").read_text(encoding="utf-8"))
+    ours = {f"cd {folder}/ && {' '.join(text.split())}" for folder, text in found}
+    assert len(published) == 17
+    assert [line for line in published if line not in ours] == []
+
+
 def test_a_wrong_flag_would_be_found(written):
     (found,) = commands_of(
         "```bash\ncd ProGAN/\npython3 run.py \\\n  --app gen --png 3\n```", "x.md"

@@ -38,7 +38,15 @@ PER_SOURCE = 4
 SMALL = {"resolution": 16, "fmap_base": 64, "fmap_max": 16}
 DRY = "dry run: everything fits; nothing was written"
 NARROW = "--gf_dim 2 --df_dim 2"
-COPIED = ("*/**/*.py", "*/**/*.yml", "*/**/*.csv", "*.sh", ".ci/*", "requirements*.txt")
+COPIED = (
+    "*/**/*.py",
+    "*/**/*.yml",
+    "*/**/*.yaml",
+    "*/**/*.csv",
+    "*.sh",
+    ".ci/*",
+    "requirements*.txt",
+)
 LEFT_OUT = ("tests", "site-packages")
 
 
@@ -216,6 +224,8 @@ WAYS = [
     Way("classifier_visNet", "python3 run.py --app train", dry(0), "--dry_run", copy_splits),
     Way("classifier_visNet", "python3 run.py --app test", check_fingerprints),
     Way("classifier_visNet", "python3 demo.py", check_film, "--out demo.gif --num_cases 2"),
+    Way("", "python3 experiments/run.py all --scale mini",
+        printed("experiments/choose.py", "classifier_visNet/run.py --app train"), "--dry_run"),
     Way("", "python3 -m gan_fingerprints.pretrained list", printed("ProGAN/models", "visNet")),
     Way("", "python3 -m gan_fingerprints.convert --show",
         printed("12,946 parameters", "resolution = 16", "4x4_Conv/weight [3, 3, 16, 16]")),
@@ -242,7 +252,6 @@ def write_networks(root: Path) -> None:
     classifier = Classifier(**SMALL, num_sources=5)
     visnet = AutoEncoder(**SMALL, num_sources=5)
     for folder, network, names in (
-        (f"ProGAN/models/{CELEBA}_seed_v0", G, None),
         ("CramerGAN/models/cramer_gan/some_run", narrow, None),
         ("MMDGAN/models/mmd/some_run", narrow, None),
         ("classifier_visNet/models/GAN_classifier", visnet, SOURCES),
@@ -254,6 +263,7 @@ def write_networks(root: Path) -> None:
     name = "models/CelebA_ProGAN_SNGAN_CramerGAN_MMDGAN_128.pkl"
     for path, function, more, network in (
         (f"{CELEBA}.pkl", "G_paper", {"label_size": 0}, G),
+        (f"ProGAN/models/{CELEBA}.pkl", "G_paper", {"label_size": 0}, G),
         (f"classifier/{name}", "C_patch", {"label_size": 5, "latent_res": -1}, classifier),
         (f"classifier_visNet/{name}", "EG", {"label_size": 5, "latent_res": 4}, visnet),
     ):

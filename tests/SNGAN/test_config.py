@@ -26,7 +26,9 @@ def load(tmp_path):
     return load_tree
 
 
-@pytest.mark.parametrize("name", ["sn_projection_celeba", "sn_projection_lsun_bedroom_200k"])
+@pytest.mark.parametrize(
+    "name", ["sn_projection_celeba", "sn_projection_lsun_bedroom_200k", "sn_projection_128"]
+)
 def test_published_numbers(name):
     config = configuration.load(CONFIGS / f"{name}.yml")
     assert (config.batchsize, config.n_dis, config.loss_type) == (32, 5, "hinge")
@@ -39,10 +41,10 @@ def test_published_numbers(name):
     assert not config.conditional
 
 
-@pytest.mark.parametrize("size", [32, 64])
-def test_small_configurations(size):
-    config = configuration.load(CONFIGS / f"small_{size}.yml")
-    assert config.size == size
+@pytest.mark.parametrize("name", ["small_32", "small_64", "mini_32", "fast_32"])
+def test_small_configurations(name):
+    config = configuration.load(CONFIGS / f"{name}.yml")
+    assert config.size == int(name[-2:])
     assert config.dataset == "FolderDataset"
 
 

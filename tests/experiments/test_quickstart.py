@@ -1,0 +1,71 @@
+"""The quickstart: what it plans, and what it reads out of logs and results."""
+
+import pytest
+from PIL import Image
+
+from experiments import figures, quickstart
+
+
+@pytest.mark.parametrize("fast", [False, True])
+def test_four_gans_both_classifiers_an_attack_and_an_unknown_source(fast):
+    tables, steps = quickstart.planned(fast)
+    assert [table.name for table in tables] == ["architectures", "attacks", "open_set"]
+    trained = {name for name, step in steps.items() if "train" in step.command or step.resumes}
+    assert trained == {
+        "gans/ProGAN_seed_v0", "gans/SNGAN", "gans/CramerGAN", "gans/MMDGAN",
+        "models/architectures", "models/architectures_visnet",
+        "models/architectures_immune_combination", "models/without_MMDGAN",
+    }  # fmt: skip
+    seen = set()
+    for step in steps.values():
+        assert seen.issuperset(step.needs)
+        seen.add(step.name)
+    for table in tables:
+        assert set(table.steps) <= seen
+    assert "fingerprints" in tables[0].steps
+
+
+LOG = """tick 1 kimg 1.02 minibatch 32 sec/kimg 1.3 loss 1.5000 skipped_steps 0
+kimg 2.00 training accuracy 50.50% validation accuracy 40.25%
+kimg 4.00 training accuracy 90.00% validation accuracy 80.00%
+calibrated: temperature 1.2, unknown below energy 3.4
+"""
+
+
+def test_accuracies_are_shown_where_there_are_any():
+    assert quickstart._curves_of(LOG) == {
+        "training accuracy": [(2.0, 50.5), (4.0, 90.0)],
+        "validation accuracy": [(2.0, 40.25), (4.0, 80.0)],
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("tick 151 kimg 75.52 lod 0.00 G_loss 0.9747 D_loss -0.6698 skipped_steps 0",
+         {"G_loss": [(75.52, 0.9747)], "D_loss": [(75.52, -0.6698)]}),
+        ("iteration 850 loss_gen 0.2663 loss_dis 1.7252 alpha 0.0004 sec/iteration 0.549",
+         {"loss_gen": [(850.0, 0.2663)], "loss_dis": [(850.0, 1.7252)]}),
+        ("iteration 4000 g_loss 0.6457 d_loss -0.4705 lr 5.18e-05",
+         {"g_loss": [(4000.0, 0.6457)], "d_loss": [(4000.0, -0.4705)]}),
+    ],
+)  # fmt: skip
+def test_losses_of_each_gan(line, names):
+    assert quickstart._curves_of(line) == names
+
+
+def test_training_curves_are_drawn(tmp_path):
+    curves = {f"network {i}": quickstart._curves_of(LOG) for i in range(5)}
+    figures.training_curves(curves, tmp_path / "curves.png")
+    with Image.open(tmp_path / "curves.png") as picture:
+        assert picture.width > picture.height > 300
+        assert len(picture.convert("RGB").getcolors(1 << 20)) > 20
+
+
+def test_what_is_printed_at_the_end():
+    row = {"method": "classifier", "correct": 3, "images": 4, "accuracy": 0.75, "low": 0.3,
+           "high": 0.95, "chance": 0.2,
+           "confusion": {"names": ["real", "gan"], "counts": [[2, 0], [1, 1]]}}  # fmt: skip
+    text = "\n".join(quickstart.lines({"rows": [row]}))
+    assert "classifier: accuracy 3/4 = 75.00% (95% interval 30.00% to 95.00%; chance 20%)" in text
+    assert "50.0 %" in text  # recall of the second source
