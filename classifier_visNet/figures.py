@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from classifier_visNet import pictures
-from gan_fingerprints import commands, metrics
+from gan_fingerprints import commands, fingerprint_pictures, metrics
 
 if TYPE_CHECKING:
     from classifier_visNet.testing import Examined, Examiner
@@ -50,7 +49,7 @@ def confusion(
         axes.set(xticks=[], yticks=[])
     for axes in grid[0, :2]:
         axes.axis("off")
-    models = pictures.model_fingerprints(examiner.model_fingerprints)
+    models = fingerprint_pictures.of_models(examiner.model_fingerprints)
     for axes, name, model in zip(grid[0, 2:], names, models, strict=True):
         axes.imshow(model)
         axes.set_title(wrapped(name), fontsize=8)
@@ -74,11 +73,11 @@ def _ordered(examples: Mapping[str, Sequence[Examined]], names: Sequence[str]) -
 def _row(line, name: str, found: Examined, examiner: Examiner) -> None:
     line[0].imshow(found.pixels)
     line[0].set_ylabel(wrapped(name), fontsize=8, rotation=0, ha="right", va="center")
-    line[1].imshow(pictures.image_fingerprint(found.fingerprint))
+    line[1].imshow(fingerprint_pictures.of_image(found.fingerprint))
     best = int(found.logits.argmax())
     for k, axes in enumerate(line[2:]):
         model = examiner.model_fingerprints[..., k]
-        axes.imshow(pictures.response(found.fingerprint, model))
+        axes.imshow(fingerprint_pictures.response(found.fingerprint, model))
         axes.set_xlabel(f"{found.logits[k]:.2f}", fontsize=8, labelpad=2)
         if k == best:
             colour = GREEN if examiner.source_names[k] == name else RED

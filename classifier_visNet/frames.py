@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from classifier_visNet import pictures
 from classifier_visNet.figures import GREEN, PLAIN, RED, wrapped
-from gan_fingerprints import metrics
+from gan_fingerprints import fingerprint_pictures, metrics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -100,7 +99,7 @@ class Display:
         grid = right.subgridspec(3, columns, wspace=0.15, hspace=0.12, height_ratios=(1, 1, 0.9))
         rows = [[self.figure.add_subplot(grid[r, c]) for c in range(columns)] for r in range(3)]
         models, self._responses, self._bars = rows
-        shown = pictures.model_fingerprints(self.model_fingerprints)
+        shown = fingerprint_pictures.of_models(self.model_fingerprints)
         for axes, name, model in zip(models, self.names, shown, strict=True):
             _picture(axes).imshow(model)
             axes.set_title(wrapped(name), fontsize=9)
@@ -123,11 +122,11 @@ class Display:
         assert found.logits is not None
         assert row.predicted is not None
         _replace(self._image, found.pixels)
-        _replace(self._fingerprint, pictures.image_fingerprint(found.fingerprint))
+        _replace(self._fingerprint, fingerprint_pictures.of_image(found.fingerprint))
         colours = bar_colours(self.names, row.predicted, case.truth)
         for k, name in enumerate(self.names):
             model = self.model_fingerprints[..., k]
-            _replace(self._responses[k], pictures.response(found.fingerprint, model))
+            _replace(self._responses[k], fingerprint_pictures.response(found.fingerprint, model))
             self._titles[k].set_color(GREEN if name == case.truth else "black")
             self._titles[k].set_fontweight("bold" if name == case.truth else "normal")
             self._bar(self._bars[k], float(found.logits[k]), colours.get(name))

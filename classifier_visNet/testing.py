@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from classifier_visNet import figures, pictures
+from classifier_visNet import figures
 from classifier_visNet.networks import AutoEncoder, Outputs
-from gan_fingerprints import attribution, commands, images
+from gan_fingerprints import attribution, commands, fingerprint_pictures, images
 from gan_fingerprints.attribution import Attribution
 from gan_fingerprints.calibration import Calibration, softmax
 
@@ -175,7 +175,7 @@ class FingerprintFolder:
         self._examples: dict[str, list[Examined]] = {}
         self._added = 0
         names, models = examiner.source_names, examiner.model_fingerprints
-        for name, picture in zip(names, pictures.model_fingerprints(models), strict=True):
+        for name, picture in zip(names, fingerprint_pictures.of_models(models), strict=True):
             images.write_png(folder / f"model_fingerprint_{name}.png", picture)
         # On disk, as the fingerprints of a large folder do not fit in memory.
         self._numbers = np.lib.format.open_memmap(
@@ -202,11 +202,11 @@ class FingerprintFolder:
 
     def _pictures(self, stem: Path, found: Examined) -> Iterator[tuple[Path, np.ndarray]]:
         name = f"{stem.name}_image_fingerprint"
-        yield stem.with_name(f"{name}.png"), pictures.image_fingerprint(found.fingerprint)
+        yield stem.with_name(f"{name}.png"), fingerprint_pictures.of_image(found.fingerprint)
         for k, source in enumerate(self.examiner.source_names):
             model = self.examiner.model_fingerprints[..., k]
             file = f"{name}_responding_to_model_fingerprint_{source}.png"
-            yield stem.with_name(file), pictures.response(found.fingerprint, model)
+            yield stem.with_name(file), fingerprint_pictures.response(found.fingerprint, model)
 
     def finish(self) -> None:
         """Writes what is about all images."""

@@ -8,11 +8,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from classifier_visNet import pictures
 from classifier_visNet.config import Config
 from classifier_visNet.losses import Parts, autoencoder_losses, critic_loss
 from classifier_visNet.networks import AutoEncoder, Critic
-from gan_fingerprints import classifying, images, networks_io, pipeline
+from gan_fingerprints import classifying, fingerprint_pictures, images, networks_io, pipeline
 from gan_fingerprints.calibration import Calibration
 from gan_fingerprints.runs import Run
 from gan_fingerprints.steps import adam, apply_if_finite
@@ -204,9 +203,9 @@ def train(
     def picture(moment: str) -> None:
         found = examine(grid_pixels)
         run.picture(f"reconstructions{moment}", images.to_uint8(found.reconstructions.numpy()))
-        run.picture(f"fingerprints{moment}", pictures.image_fingerprint(found.fingerprints))
+        run.picture(f"fingerprints{moment}", fingerprint_pictures.of_image(found.fingerprints))
         models = EGs.model_fingerprints.weight
-        run.picture(f"model_fingerprints{moment}", pictures.model_fingerprints(models))
+        run.picture(f"model_fingerprints{moment}", fingerprint_pictures.of_models(models))
 
     grid_pixels = data.images(pipeline.epoch_order(data.count, seed, 0)[:GRID_IMAGES])
     tick_images = max(1, round(config.tick_kimg * 1000))

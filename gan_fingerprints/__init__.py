@@ -1,3 +1,24 @@
-"""What the subprojects of GAN Fingerprints share."""
+"""What the subprojects of GAN Fingerprints share, and the way in from Python:
+
+>>> from gan_fingerprints import Attributor
+>>> attributor = Attributor.load("network-final.safetensors")
+>>> for row in attributor.attribute(["a.png"]):
+...     print(row.predicted, row.probabilities)
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gan_fingerprints.attribution import Attribution, Attributor
 
 __version__ = "0.1.0"
+__all__ = ["Attribution", "Attributor", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports NumPy, Pillow and what else attribution needs only for those who ask for it."""
+    if name in ("Attribution", "Attributor"):
+        from gan_fingerprints import attribution
+
+        return getattr(attribution, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

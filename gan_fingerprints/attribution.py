@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from gan_fingerprints import commands, images
 from gan_fingerprints.calibration import UNKNOWN, Calibration, softmax
 
+if TYPE_CHECKING:
+    from gan_fingerprints.networks_io import Loaded
+
 READ_AHEAD = 3  # batches
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 Change = Callable[[np.ndarray, Path], np.ndarray]
 """What may happen to an image after reading: uint8 [H, W, 3] and its file → uint8 [H, W, 3]."""
@@ -50,6 +58,22 @@ class Attribution:
         return max(self.probabilities, key=lambda name: self.probabilities[name] or 0.0)
 
 
+class Answers(NamedTuple):
+    """What a network says of N images.
+
+    Attributes:
+        probabilities: float32 [N, sources].
+        scores: N of them, see `Attribution`; None each where the network is not calibrated.
+        logits: float32 [N, sources].
+        fingerprints: float32 [N, R, R, 3] in [-2, 2] where they were asked for, else None.
+    """
+
+    probabilities: np.ndarray
+    scores: Sequence[float] | Sequence[None]
+    logits: np.ndarray
+    fingerprints: np.ndarray | None
+
+
 class Attributor:
     """Attributes images to the sources that a network was trained on.
 
@@ -62,11 +86,13 @@ class Attributor:
             depends neither on its neighbours nor on their number.
         calibration: of this network: sets the temperature of the probabilities and which images
             are answered "unknown". None for plain softmax and always a name.
+        fingerprints: have `answers` give image fingerprints too. The network's method `outputs`
+            makes them, beside logits that are also its features, as visNet's auto-encoder does.
 
     Raises ValueError when the network's outputs are not one per source.
 
     Example:
-        >>> attributor = Attributor(network, ["real", "gan"], resolution=128)
+        >>> attributor = Attributor.load("network-final.safetensors")
         >>> [row.predicted for row in attributor.attribute(["a.png", "b.jpg"])]
         ['gan', 'real']
     """
@@ -78,6 +104,7 @@ class Attributor:
         resolution: int,
         batch: int = 64,
         calibration: Calibration | None = None,
+        fingerprints: bool = False,
     ) -> None:
         import tensorflow as tf  # takes seconds; the functions below do without
 
@@ -87,19 +114,53 @@ class Attributor:
         self.resolution = resolution
         self.batch = batch
         self.calibration = calibration
+        self.fingerprints = fingerprints
+
+        def with_fingerprints(x: tf.Tensor) -> list[tf.Tensor]:
+            found = network.outputs(x)
+            return [found.logits, found.logits, found.fingerprints]
 
         one = network.answers if calibration else lambda x: [network(x, training=False)]
-        answers_to = in_halves(one)
+        answers_to = in_halves(with_fingerprints if fingerprints else one)
 
         @tf.function(input_signature=[tf.TensorSpec([batch, resolution, resolution, 3], tf.uint8)])
-        def answers(pixels: tf.Tensor) -> list[tf.Tensor]:
+        def outputs(pixels: tf.Tensor) -> list[tf.Tensor]:
             found = answers_to(tf.cast(pixels, tf.float32) / 127.5 - 1)
             return [tf.cast(x, tf.float32) for x in found]
 
-        self._answers = answers.get_concrete_function()
-        outputs = self._answers.structured_outputs[0].shape
-        if outputs != (batch, len(self.source_names)):
-            raise ValueError(f"outputs {outputs} for {len(self.source_names)} source names")
+        self._outputs = outputs.get_concrete_function()
+        shape = self._outputs.structured_outputs[0].shape
+        if shape != (batch, len(self.source_names)):
+            raise ValueError(f"outputs {shape} for {len(self.source_names)} source names")
+
+    @classmethod
+    def load(cls, path: str | Path, batch: int = 64, names: str | None = None) -> Attributor:
+        """An Attributor with the network of a file: a classifier or visNet, ours or published.
+
+        names: "a,b,c", the sources of a published network, whose file does not name them.
+
+        Raises:
+            UserError: another file, or damaged.
+        """
+        commands.load_tensorflow()
+        from gan_fingerprints import kinds, networks_io
+
+        loaded = networks_io.load(path, kinds.constructors(), "network", names)
+        if loaded.names_assumed:
+            warnings.warn(loaded.names_assumed, stacklevel=2)
+        return cls.of(loaded, batch)
+
+    @classmethod
+    def of(cls, loaded: Loaded, batch: int = 64, fingerprints: bool = False) -> Attributor:
+        """An Attributor with a network that was loaded, and with its calibration."""
+        return cls(
+            loaded.network,
+            loaded.source_names or [],
+            loaded.arguments["resolution"],
+            batch,
+            loaded.calibration,
+            fingerprints,
+        )
 
     def attribute_arrays(self, pixels: np.ndarray) -> np.ndarray:
         """Probabilities float32 [N, sources] of images uint8 [N, H, W, 3] of any size.
@@ -111,7 +172,7 @@ class Attributor:
         parts = [np.zeros([0, len(self.source_names)], np.float32)]
         for start in range(0, len(pixels), self.batch):
             batch = pixels[start : start + self.batch]
-            parts.append(self._infer([images.resize(x, self.resolution) for x in batch])[0])
+            parts.append(self.answers([images.resize(x, self.resolution) for x in batch])[0])
         return np.concatenate(parts)
 
     def attribute(
@@ -125,29 +186,32 @@ class Attributor:
         """
         for chunk in read_batches(paths, self.resolution, self.batch, change):
             usable = [found for _, found in chunk if isinstance(found, np.ndarray)]
-            answers = zip(*self._infer(usable), strict=True) if usable else iter(())
+            answers = zip(*self.answers(usable)[:2], strict=True) if usable else iter(())
             for path, found in chunk:
                 if isinstance(found, str):
                     yield row_of(path, found, self.source_names)
                 else:
-                    yield self._row(path, *next(answers))
+                    yield self.row(path, *next(answers))
 
-    def _row(self, path: Path, probabilities: np.ndarray, score: float | None) -> Attribution:
+    def row(self, path: Path, probabilities: np.ndarray, score: float | None) -> Attribution:
+        """The row of one image: probabilities [sources] and score as `answers` gave them."""
         row = row_of(path, probabilities, self.source_names)
         if self.calibration is None or score is None:
             return row
         return judged(row, score, self.calibration)
 
-    def _infer(
-        self, pixels: Sequence[np.ndarray]
-    ) -> tuple[np.ndarray, Sequence[float] | Sequence[None]]:
-        """Probabilities float32 [N, sources], and a score each or None."""
-        found = [x.numpy()[: len(pixels)] for x in self._answers(padded(pixels, self.batch))]
-        require_finite(found[0])
+    def answers(self, pixels: Sequence[np.ndarray]) -> Answers:
+        """What the network says of images uint8 [R, R, 3], one to `batch` of them."""
+        outputs = [x.numpy()[: len(pixels)] for x in self._outputs(padded(pixels, self.batch))]
+        logits = outputs[0]
+        require_finite(logits)
+        fingerprints = outputs[2] if self.fingerprints else None
         if self.calibration is None:
-            return softmax(found[0]).astype(np.float32), [None] * len(pixels)
-        probabilities = self.calibration.probabilities(found[0]).astype(np.float32)
-        return probabilities, self.calibration.scores(*found).tolist()
+            none = [None] * len(pixels)
+            return Answers(softmax(logits).astype(np.float32), none, logits, fingerprints)
+        probabilities = self.calibration.probabilities(logits).astype(np.float32)
+        scores = self.calibration.scores(*outputs[:2]).tolist()
+        return Answers(probabilities, scores, logits, fingerprints)
 
 
 def judged(row: Attribution, score: float, calibration: Calibration) -> Attribution:
@@ -165,21 +229,28 @@ def read_batches(
     a whole. Threads read ahead by a bounded number of images.
     """
     one = partial(_read, resolution, change)
-    read = _read_ahead(one, map(Path, paths), READ_AHEAD * batch)
-    while chunk := list(islice(read, batch)):
-        yield chunk
+    yield from chunks_ahead(one, map(Path, paths), batch)
 
 
-def _read_ahead(
-    read: Callable[[Path], tuple[Path, np.ndarray | str]], paths: Iterable[Path], most: int
-) -> Iterator[tuple[Path, np.ndarray | str]]:
+def chunks_ahead(
+    read: Callable[[Item], Result], items: Iterable[Item], batch: int
+) -> Generator[list[Result], None, None]:
+    """Yields `read` of up to `batch` items at a time, in order; threads are three batches ahead."""
+    with closing(_ahead(read, items, READ_AHEAD * batch)) as found:
+        while chunk := list(islice(found, batch)):
+            yield chunk
+
+
+def _ahead(
+    read: Callable[[Item], Result], items: Iterable[Item], most: int
+) -> Generator[Result, None, None]:
     pool = ThreadPoolExecutor(min(8, images.cores()))
-    pending: deque[Future[tuple[Path, np.ndarray | str]]] = deque()
+    pending: deque[Future[Result]] = deque()
     try:
-        for path in paths:
+        for item in items:
             if len(pending) >= most:
                 yield pending.popleft().result()
-            pending.append(pool.submit(read, path))
+            pending.append(pool.submit(read, item))
         while pending:
             yield pending.popleft().result()
     finally:

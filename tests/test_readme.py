@@ -38,15 +38,8 @@ PER_SOURCE = 4
 SMALL = {"resolution": 16, "fmap_base": 64, "fmap_max": 16}
 DRY = "dry run: everything fits; nothing was written"
 NARROW = "--gf_dim 2 --df_dim 2"
-COPIED = (
-    "*/**/*.py",
-    "*/**/*.yml",
-    "*/**/*.yaml",
-    "*/**/*.csv",
-    "*.sh",
-    ".ci/*",
-    "requirements*.txt",
-)
+SUFFIXES = ("py", "yml", "yaml", "csv")
+COPIED = (*(f"*/**/*.{x}" for x in SUFFIXES), "*.sh", ".ci/*", "requirements*.txt")
 LEFT_OUT = ("tests", "site-packages")
 
 
@@ -181,6 +174,13 @@ def check_attacked(folder: Path, text: str) -> None:
     assert changed >= 10  # each of five attacks half of the time
 
 
+def check_report(folder: Path, text: str) -> None:
+    lines = (folder / "results.jsonl").read_text("utf-8").splitlines()
+    assert len(lines) == 5 * PER_SOURCE
+    assert f"{5 * PER_SOURCE} files: " in text
+    assert "The sources of 20 images" in (folder / "report.html").read_text("utf-8")
+
+
 def check_film(folder: Path, text: str) -> None:
     with Image.open(folder / "demo.gif") as film:
         assert film.n_frames == 2
@@ -224,6 +224,7 @@ WAYS = [
     Way("classifier_visNet", "python3 run.py --app train", dry(0), "--dry_run", copy_splits),
     Way("classifier_visNet", "python3 run.py --app test", check_fingerprints),
     Way("classifier_visNet", "python3 demo.py", check_film, "--out demo.gif --num_cases 2"),
+    Way("", "python3 -m gan_fingerprints.command attribute", check_report),
     Way("", "python3 experiments/run.py all --scale mini",
         printed("experiments/choose.py", "classifier_visNet/run.py --app train"), "--dry_run"),
     Way("", "python3 -m gan_fingerprints.pretrained list", printed("ProGAN/models", "visNet")),

@@ -13,9 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from classifier_visNet import pictures
 from classifier_visNet.networks import AutoEncoder
-from gan_fingerprints import networks_io
+from gan_fingerprints import fingerprint_pictures, networks_io
 from tests.conftest import PROJECT
 
 SOURCES = ["marked_a", "marked_b", "real"]
@@ -89,7 +88,7 @@ def test_folder_of_sources_gives_names_tables_and_a_report(tested):
     assert Image.open(out / "confusion.png").size[0] > 300
 
 
-def test_responses_add_up_to_the_logits_and_the_probabilities(tested):
+def test_responses_add_up_to_the_logits_and_the_probabilities(tested, visnet_model):
     out, _ = tested
     numbers = np.load(out / "fingerprints" / "fingerprints.npz", allow_pickle=False)
     images, models = numbers["image_fingerprints"], numbers["model_fingerprints"]
@@ -101,6 +100,9 @@ def test_responses_add_up_to_the_logits_and_the_probabilities(tested):
     logits = responses.sum(axis=(2, 3, 4)) * numbers["scale"]
     largest = np.abs(numbers["logits"]).max()
     assert np.abs(logits - numbers["logits"]).max() / largest < 1e-4
+    path = visnet_model / "network-final.safetensors"
+    calibration = networks_io.load(path, {"visnet_autoencoder": AutoEncoder}, "--m").calibration
+    logits /= calibration.temperature
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     rows = list(csv.DictReader((out / "out.csv").open()))
     found = np.array([[float(row[name]) for name in SOURCES] for row in rows])
@@ -112,7 +114,7 @@ def test_pictures_are_those_of_the_raw_numbers(tested):
     folder = tested[0] / "fingerprints"
     numbers = np.load(folder / "fingerprints.npz")
     for name, picture in zip(
-        SOURCES, pictures.model_fingerprints(np.moveaxis(numbers["model_fingerprints"], 0, 3)),
+        SOURCES, fingerprint_pictures.of_models(np.moveaxis(numbers["model_fingerprints"], 0, 3)),
         strict=True,
     ):  # fmt: skip
         found = np.asarray(Image.open(folder / f"model_fingerprint_{name}.png"))
@@ -121,10 +123,10 @@ def test_pictures_are_those_of_the_raw_numbers(tested):
     source, stem = path.split("/")[-2], path.split("/")[-1].removesuffix(".png")
     fingerprint = numbers["image_fingerprints"][100]
     found = np.asarray(Image.open(folder / source / f"{stem}_image_fingerprint.png"))
-    np.testing.assert_array_equal(found, pictures.image_fingerprint(fingerprint))
+    np.testing.assert_array_equal(found, fingerprint_pictures.of_image(fingerprint))
     file = f"{stem}_image_fingerprint_responding_to_model_fingerprint_marked_b.png"
     found = np.asarray(Image.open(folder / source / file))
-    expected = pictures.response(fingerprint, numbers["model_fingerprints"][1])
+    expected = fingerprint_pictures.response(fingerprint, numbers["model_fingerprints"][1])
     np.testing.assert_array_equal(found, expected)
 
 

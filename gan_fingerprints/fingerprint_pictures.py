@@ -9,7 +9,7 @@ from gan_fingerprints import images
 RESPONSE_SCALE = 0.2  # of the published pictures: a response of 5 is the brightest
 
 
-def image_fingerprint(fingerprints: np.ndarray) -> np.ndarray:
+def of_image(fingerprints: np.ndarray) -> np.ndarray:
     """float in [-2, 2] → uint8 of the same shape; what is beyond ±1 is saturated.
 
     (The published program lets such values wrap around, from white to black.)
@@ -17,7 +17,7 @@ def image_fingerprint(fingerprints: np.ndarray) -> np.ndarray:
     return images.to_uint8(np.asarray(fingerprints))
 
 
-def model_fingerprints(weight: np.ndarray) -> np.ndarray:
+def of_models(weight: np.ndarray) -> np.ndarray:
     """float [R, R, 3, sources] → uint8 [sources, R, R, 3], from the least value of all to the
     greatest."""
     weight = np.moveaxis(np.asarray(weight), 3, 0)

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from classifier_visNet import pictures
-from gan_fingerprints import attribution, findings
+from gan_fingerprints import attribution, findings, fingerprint_pictures
 
 NAMES = ["CelebA_real_data", *(f"{gan}_generated_data" for gan in
          ("ProGAN", "SNGAN", "CramerGAN", "MMDGAN"))]  # fmt: skip
@@ -40,7 +39,7 @@ def regained(folder, stem):
 
 
 def test_model_fingerprints_span_the_range_together(folder, models):
-    ours = pictures.model_fingerprints(models).astype(int)
+    ours = fingerprint_pictures.of_models(models).astype(int)
     published = np.stack([read(folder / f"model_fingerprint_{n}.png") for n in NAMES])
     assert np.abs(ours - published).max() <= 1
     assert (ours.min(), ours.max()) == (0, 255)
@@ -49,12 +48,12 @@ def test_model_fingerprints_span_the_range_together(folder, models):
 
 def test_image_fingerprint_has_the_published_range(folder):
     published = read(folder / "img03_gray_image_fingerprint.png")
-    ours = pictures.image_fingerprint(regained(folder, "img03_gray")).astype(int)
+    ours = fingerprint_pictures.of_image(regained(folder, "img03_gray")).astype(int)
     assert np.abs(ours - published).max() <= 1
 
 
 def test_what_is_beyond_the_range_is_saturated_not_wrapped():
-    found = pictures.image_fingerprint(np.array([-2, -1, 0, 1, 2.0]))
+    found = fingerprint_pictures.of_image(np.array([-2, -1, 0, 1, 2.0]))
     np.testing.assert_array_equal(found, [0, 0, 128, 255, 255])
 
 
@@ -62,7 +61,7 @@ def test_what_is_beyond_the_range_is_saturated_not_wrapped():
 def test_responses_match(folder, models, k):
     published = read(folder / response_name("img03_gray", NAMES[k]))
     fingerprint = regained(folder, "img03_gray")
-    ours = pictures.response(fingerprint, models[..., k]).astype(int)
+    ours = fingerprint_pictures.response(fingerprint, models[..., k]).astype(int)
     # Where a channel's product is nearly 0, the rounding of the pictures decides its sign.
     clear = (np.abs(fingerprint * models[..., k]) > 0.05).all(axis=-1)
     assert clear.mean() > 0.2
