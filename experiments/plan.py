@@ -255,6 +255,13 @@ class Plan:
                    "--out_map", f"{OUT}/{place}.png"]  # fmt: skip
         return self.step(place, command, f"{place}.json", f"{place}.png"), f"{OUT}/{place}.png"
 
+    def samples(self, name: str, images: str, without: Sequence[str]) -> str:
+        """A picture of some images of each source but those left out."""
+        place = f"pictures/{name}.png"
+        command = ["-m", "gan_fingerprints.contact_sheet", images, f"{OUT}/{place}",
+                   *(["--without", *without] if without else [])]  # fmt: skip
+        return self.step(f"pictures/{name}", command, place)
+
     def artifact_free(self, sources: Sequence[str]) -> str:
         """The share of new images of each source that look most like real ones."""
         number, share = self.scale.artifact_free["images"], self.scale.artifact_free["share"]

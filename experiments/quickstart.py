@@ -59,18 +59,19 @@ def planned(fast: bool) -> tuple[list[Table], dict[str, Step]]:
         return Plan(size, None, "")
 
     parts = [
-        study.plan(SOURCES, fresh, methods=["classifier", "visnet"], expected={}, published={}),
+        study.plan(
+            SOURCES,
+            fresh,
+            methods=["classifier", "visnet"],
+            without_samples_of=[],
+            expected={},
+            published={},
+        ),
         study.plan("attacks", fresh, sources=SOURCES, attacks=[ATTACK], expected={}, published={}),
         study.plan("open_set", fresh, left_out=[LEFT_OUT]),
     ]
     table, plan = parts[0]
     folders = [plan.source(name) for name in study.sources(SOURCES, size)]
-    sheet = f"{OUT}/pictures/samples.png"
-    plan.step(
-        "pictures/samples",
-        ["-m", "gan_fingerprints.contact_sheet", f"{OUT}/sets/{SOURCES}/testing", sheet],
-        "pictures/samples.png",
-    )
     seen = size.images["training"] + size.images["validation"]
     examples = ["experiments/split.py", "--out_dir", f"{OUT}/sets/examples", "--first", seen,
                 "--testing", 2, *folders]  # fmt: skip
@@ -114,7 +115,6 @@ def pictures(folder: Path) -> list[dict[str, str]]:
     """What the report shows beside the tables."""
     figures.training_curves(curves(folder), folder / "pictures" / "curves.png")
     return [
-        {"path": "pictures/samples.png", "caption": "Test images of each source."},
         {"path": "pictures/curves.png", "caption": "How the networks were trained."},
         {"path": "fingerprints/fingerprint_confusion_matrix.png",
          "caption": "The visNet's view: an image of each source, its fingerprint, and how that "
@@ -126,7 +126,8 @@ def write(tables: list[Table], folder: Folder, reused: set[str], sources: int) -
     """All results and the page; returns those of the first table."""
     facts = {"folder": "photographs of the packages", "images": sources, "checksum": None}
     made = [results.of(table, folder, facts, "quickstart", reused) for table in tables]
-    made[0]["pictures"] = pictures(folder.path) + made[0]["pictures"]
+    samples, *maps = made[0]["pictures"]
+    made[0]["pictures"] = [samples, *pictures(folder.path), *maps]
     for found in made:
         report.write(found, folder.path / found["table"])
     report.write_study(made, folder.path, TITLE, LEAD)

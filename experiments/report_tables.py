@@ -123,13 +123,20 @@ def _summary_of(results: Mapping[str, Any]) -> list[Any]:
     expected = results.get("expected") or []
     return [
         title(results),
-        _range(ours) or None,
+        _headline(ours, results.get("measures") or []),
         interval(ours[0]) if len(ours) == 1 else None,
         ", ".join(sorted({f"{100 * x['chance']:.2f}" for x in ours if x.get("chance")})) or None,
         f"{percent(best['accuracy'])} ({label(best)})" if best else None,
         f"{sum(bool(x['met']) for x in expected)} of {len(expected)}" if expected else None,
         duration(seconds([results])),
     ]
+
+
+def _headline(rows: Sequence[Row], found: Sequence[Mapping[str, Any]]) -> str | None:
+    areas = sorted(x["value"] for x in found if x["name"].startswith("AUROC"))
+    ends = dict.fromkeys(f"{x:.3f}" for x in areas[:1] + areas[-1:])
+    unknown = f"AUROC of unknown ones {' to '.join(ends)}" if areas else ""
+    return "; ".join(filter(None, [_range(rows), unknown])) or None
 
 
 def _range(rows: Sequence[Row]) -> str:

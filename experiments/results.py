@@ -104,11 +104,7 @@ def of(table: Table, folder: Folder, data: Mapping[str, Any], scale: str,
         "rows": rows,
         "measures": _measures(table, folder, answers),
         "curves": _curves(table, answers),
-        "pictures": [
-            {"path": place.removeprefix(f"{OUT}/"),
-             "caption": f"A map of the test images in {space} space (t-SNE)."}
-            for space, (_, place) in table.spaces.items()
-        ],
+        "pictures": _pictures(table),
         "expected": expectations(table, rows),
         "steps": [
             {"name": name, "command": folder.steps[name].shown(), "reused": name in reused,
@@ -116,6 +112,16 @@ def of(table: Table, folder: Folder, data: Mapping[str, Any], scale: str,
             for name, record in records.items()
         ],
     }  # fmt: skip
+
+
+def _pictures(table: Table) -> list[dict[str, str]]:
+    """Paths below the study's folder, and captions."""
+    pictures = {table.samples: "Test images."} if table.samples else {}
+    for space, (_, place) in table.spaces.items():
+        pictures[place] = f"A map of the test images in {space} space (t-SNE)."
+    return [
+        {"path": place.removeprefix(f"{OUT}/"), "caption": text} for place, text in pictures.items()
+    ]
 
 
 def _row(line: Answers, found: Answered, table: Table) -> dict[str, Any]:

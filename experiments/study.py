@@ -47,6 +47,7 @@ class Table:
         chance: accuracy of guessing.
         lines: in order.
         spaces: space of features → (place of distances, place of the map).
+        samples: place of the picture of images of each source, if there is one.
         steps: names of all steps that it needs, each after what it needs.
         notes: what a reader should know.
     """
@@ -59,6 +60,7 @@ class Table:
     chance: float = 0.0
     lines: list[Answers] = field(default_factory=list)
     spaces: dict[str, tuple[str, str]] = field(default_factory=dict)
+    samples: str | None = None
     steps: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -104,6 +106,7 @@ def _methods(table: Table, plan: Plan, values: dict[str, Any], group: list[str])
     name = values["sources"]
     data, images = plan.data_sets(name, group), f"{plan.split(name, group)}/testing"
     model = plan.classifier(name, data)
+    table.samples = plan.samples(name, images, values["without_samples_of"])
     for method in values["methods"]:
         line = f"{name}/{method}"
         if method in BASELINES:

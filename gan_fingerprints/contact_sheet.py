@@ -5,12 +5,13 @@ python3 -m gan_fingerprints.contact_sheet sources/ sheet.png --num 12
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from gan_fingerprints import commands, images
+from gan_fingerprints.commands import UserError
 
 
 def contact_sheet(path: str | Path, samples: Mapping[str, np.ndarray]) -> None:
@@ -36,11 +37,17 @@ def contact_sheet(path: str | Path, samples: Mapping[str, np.ndarray]) -> None:
         FigureCanvasAgg(figure).print_png(str(partial))
 
 
-def samples_of(folder: Path, num: int, size: int) -> dict[str, np.ndarray]:
-    """Evenly spread images of each subfolder, resized to a common size."""
+def samples_of(
+    folder: Path, num: int, size: int, without: Container[str] = ()
+) -> dict[str, np.ndarray]:
+    """Evenly spread images of each subfolder but those of some names, resized to a common size."""
+    sources = images.list_sources(folder, "FOLDER")
+    shown = {name: paths for name, paths in sources.items() if name not in without}
+    if not shown:
+        raise UserError(f"--without leaves none of {folder}'s sources: {', '.join(sources)}")
     return {
         name: np.stack([images.resize(images.read_image(p), size) for p in _spread(paths, num)])
-        for name, paths in images.list_sources(folder, "FOLDER").items()
+        for name, paths in shown.items()
     }
 
 
@@ -59,9 +66,12 @@ def main() -> None:
                         help="samples per source")  # fmt: skip
     parser.add_argument("--size", type=commands.positive_int, default=64, metavar="PIXELS",
                         help="side of each sample")  # fmt: skip
+    parser.add_argument("--without", nargs="+", default=[], metavar="NAME",
+                        help="sources to leave out, as photos not to be passed on")  # fmt: skip
     arguments = parser.parse_args()
     commands.check_writable(Path(arguments.out), "OUT.png")
-    contact_sheet(arguments.out, samples_of(Path(arguments.folder), arguments.num, arguments.size))
+    folder, without = Path(arguments.folder), arguments.without
+    contact_sheet(arguments.out, samples_of(folder, arguments.num, arguments.size, without))
     print(f"wrote {arguments.out}")
 
 

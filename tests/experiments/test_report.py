@@ -144,6 +144,7 @@ def test_summary_puts_the_classifier_beside_chance_and_baselines(study):
     ]  # fmt: skip
     assert found["Patches"][:2] == ["27.00 (patch 3) to 99.00 (patch 128)", "–"]
     assert found["Attacks"][0] == "worst: 12.00 before, 81.00 after"
+    assert found["Open set"][0].endswith("; AUROC of unknown ones 0.843")
     facts = dict(zip(*(sections["Summary"].text_of(tag) for tag in ("dt", "dd")), strict=True))
     assert facts["Expectations met"] == "2 of 4"
     assert facts["Time of all steps"] == "24 min 46 s"  # 8 × 184.2 s, and 12.3 s that all share
