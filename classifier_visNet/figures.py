@@ -11,6 +11,7 @@ from gan_fingerprints import commands, fingerprint_pictures, metrics
 if TYPE_CHECKING:
     from classifier_visNet.testing import Examined, Examiner
 
+LEGEND = "red pixels speak for a source,\nblue ones against it;\nframed: the strongest"
 GREEN, RED, PLAIN = "#1a7f37", "#c9252d", "#444444"
 
 
@@ -33,8 +34,8 @@ def confusion(
     """Writes the fingerprints' confusion matrix as PATH.png and PATH.pdf.
 
     Rows: example images, by true source, with their fingerprints. Columns: model fingerprints.
-    Cells: where and how strongly the image responds, and its logit; the highest is framed, green
-    when it is the true source's and red when not.
+    Cells: what each pixel says for or against the source, and the logit; the highest is framed,
+    green when it is the true source's and red when not.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -49,6 +50,7 @@ def confusion(
         axes.set(xticks=[], yticks=[])
     for axes in grid[0, :2]:
         axes.axis("off")
+    grid[0, 0].text(0, 0.5, LEGEND, fontsize=8, va="center").set_in_layout(False)
     models = fingerprint_pictures.of_models(examiner.model_fingerprints)
     for axes, name, model in zip(grid[0, 2:], names, models, strict=True):
         axes.imshow(model)
@@ -75,9 +77,10 @@ def _row(line, name: str, found: Examined, examiner: Examiner) -> None:
     line[0].set_ylabel(wrapped(name), fontsize=8, rotation=0, ha="right", va="center")
     line[1].imshow(fingerprint_pictures.of_image(found.fingerprint))
     best = int(found.logits.argmax())
-    for k, axes in enumerate(line[2:]):
-        model = examiner.model_fingerprints[..., k]
-        axes.imshow(fingerprint_pictures.response(found.fingerprint, model))
+    models = examiner.model_fingerprints
+    responses = fingerprint_pictures.contributions(found.fingerprint, models)
+    for k, (axes, response) in enumerate(zip(line[2:], responses, strict=True)):
+        axes.imshow(response)
         axes.set_xlabel(f"{found.logits[k]:.2f}", fontsize=8, labelpad=2)
         if k == best:
             colour = GREEN if examiner.source_names[k] == name else RED

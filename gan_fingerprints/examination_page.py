@@ -43,9 +43,8 @@ LIMITS = (
 FINGERPRINTS = (
     "The fingerprint of an image is what is left of it when the model has rebuilt it as well as it "
     "can. Multiplied point by point with the fingerprint of a source it gives the response to that "
-    "source, of which the picture shows the parts that are positive in all three colours; the sum "
-    "of all its parts is the correlation (times a constant), and the correlations alone decide the "
-    "probabilities."
+    "source: red points speak for the source, blue ones against it. The sum of all points is the "
+    "correlation (times a constant), and the correlations alone decide the probabilities."
 )
 
 
@@ -81,11 +80,11 @@ class ExaminationPage:
         if found.fingerprint is None or found.logits is None or self.model.fingerprints is None:
             return
         yield png(fingerprint_pictures.of_image(found.fingerprint)), "its fingerprint"
-        for k, name in enumerate(self.model.source_names):
-            shown = fingerprint_pictures.response(
-                found.fingerprint, self.model.fingerprints[..., k]
-            )
-            yield png(shown), f"response to {name}: {found.logits[k]:.4g}"
+        responses = fingerprint_pictures.contributions(found.fingerprint, self.model.fingerprints)
+        for name, shown, logit in zip(
+            self.model.source_names, responses, found.logits, strict=True
+        ):
+            yield png(shown), f"response to {name}: {logit:.4g}"
 
     def page(self, origin: Mapping[str, object]) -> Page:
         """The page. origin: what else is to be said about how it was made."""

@@ -18,6 +18,12 @@ from gan_fingerprints.ipm.updates import Updater
 from gan_fingerprints.runs import Run
 
 GRID_IMAGES = 64
+NOTHING = 1e-5  # a loss of the generator below which the discriminator tells nothing apart
+SETTLED = 50  # iterations after which it should
+DEAD = (
+    "warning: the discriminator tells generated images from real ones in no way (g_loss is 0), so "
+    "the generator learns nothing; start again with a lower --learning_rate"
+)
 STEPS_OF_DECAY = 5  # over the run, without the three-sample test
 
 
@@ -88,6 +94,7 @@ def train(
     source = pipeline.minibatches(data, batch, seed=seed, start=int(updater.shown), resolution=size)
     stream = iter(updater.strategy.experimental_distribute_dataset(source))
     losses, since, done_before = [], time.monotonic(), int(updater.iteration)
+    warned = False
     if not done_before:
         run.path("samples").mkdir(parents=True, exist_ok=True)
         run.picture("samples/reals", data.images(np.arange(min(GRID_IMAGES, data.count)), size))
@@ -120,6 +127,9 @@ def train(
                 f"iteration {iteration} g_loss {G_mean:.4f} d_loss {D_mean:.4f} lr {rate:.3g} "
                 f"sec/iteration {seconds:.3f} skipped_steps {skipped}", show=False,
             )  # fmt: skip
+            if abs(G_mean) < NOTHING and iteration >= SETTLED and not warned:
+                run.log(DEAD)
+                warned = True
             run.scalars({"loss/G": G_mean, "loss/D": D_mean, "lr": rate,
                          "sec_per_iteration": seconds, "skipped_steps": skipped})  # fmt: skip
             losses, since, done_before = [], time.monotonic(), iteration

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -59,6 +60,16 @@ def trained(request, work, run_script):
     done = run_script(PROGRAMS[model], *switch, *SMALL, "--MMD_lr_scheduler", cwd=work)
     assert "warning: --MMD_lr_scheduler without --features_weights" in done.stderr + done.stdout
     return model, work / "models" / FOLDERS[model]
+
+
+@pytest.mark.slow
+def test_a_dead_discriminator_is_said_once(work, run_script):
+    flags = [*SMALL, "--name", "dead", "--learning_rate", "0.01", "--max_iteration", "60"]
+    done = run_script(PROGRAMS["mmd"], "--is_train", *flags, cwd=work)
+    log = next((work / "logs" / "dead").rglob("log.txt")).read_text()
+    assert re.search(r"iteration 60 g_loss -?0\.0000 ", log)
+    assert log.count("start again with a lower --learning_rate") == 1
+    assert "start again with a lower --learning_rate" in done.stderr + done.stdout
 
 
 def arrays(folder):

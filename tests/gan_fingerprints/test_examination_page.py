@@ -118,6 +118,7 @@ def test_sheets_show_what_a_visnet_decides_by(visnet_page):
         for (caption, picture), name, logit in zip(sheet[3:], NAMES, one.logits, strict=True):
             assert caption == f"response to {name}: {logit:.4g}"
             assert picture.shape == (SIDE, SIDE, 3)
+            assert (picture == 255).any()  # some points say nothing
     tables = [
         table for table in page.tables if table[0] == ["source", "probability", "correlation"]
     ]

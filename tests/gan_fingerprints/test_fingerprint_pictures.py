@@ -70,6 +70,32 @@ def test_responses_match(folder, models, k):
     assert (published > 128).mean() > 0.05
 
 
+def test_contributions_add_up_to_what_decides(folder, models):
+    fingerprint = regained(folder, "img03_gray")
+    shown = fingerprint_pictures.contributions(fingerprint, models).astype(float)
+    assert shown.shape == (5, 128, 128, 3)
+    red, blue = (255 - shown).sum(axis=-1), shown[..., 0] < shown[..., 2]
+    reached = {True: 3 * 255 - sum(fingerprint_pictures.AGAINST),
+               False: 3 * 255 - sum(fingerprint_pictures.FOR)}  # fmt: skip
+    signed = np.where(blue, -red / reached[True], red / reached[False])
+    shares = np.einsum("hwc,hwcs->shw", fingerprint, models)
+    strongest = np.percentile(np.abs(shares), fingerprint_pictures.BRIGHTEST)
+    np.testing.assert_allclose(signed, np.clip(shares / strongest, -1, 1), atol=0.015)
+    order = np.argsort(np.tensordot(fingerprint, models, 3))
+    np.testing.assert_array_equal(np.argsort(signed.sum(axis=(1, 2))), order)
+
+
+def test_red_speaks_for_a_source_and_blue_against_it():
+    fingerprint = np.zeros((4, 4, 3))
+    fingerprint[0, :2] = 1
+    models = np.ones((4, 4, 3, 2))
+    models[0, 1, :, 1] = -1
+    shown = fingerprint_pictures.contributions(fingerprint, models)
+    assert tuple(shown[0, 0, 0]) == tuple(shown[1, 0, 0]) == fingerprint_pictures.FOR
+    assert tuple(shown[1, 0, 1]) == fingerprint_pictures.AGAINST
+    assert (shown[:, 1:] == 255).all()
+
+
 def test_logits_follow_from_the_pictures(folder, models, oracles):
     published = np.load(oracles / "visnet" / "folder.npz")[f"call{GREY:02d}_EGs_out2"][0]
     fingerprint = regained(folder, "img03_gray")
