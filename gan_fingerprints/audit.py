@@ -13,11 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import google_crc32c
 import numpy as np
 from PIL import Image
 
-from gan_fingerprints import images, metrics
+from gan_fingerprints import images, metrics, records
 
 if TYPE_CHECKING:
     from gan_fingerprints.tfrecords import DataSet
@@ -102,9 +101,8 @@ def facts_of(content: bytes, native: np.ndarray, prepared: np.ndarray) -> ImageF
 
 
 def digest_of(planes: np.ndarray) -> bytes:
-    """A CRC-32C of each quarter of an image uint8 [3, R, R]: faster than SHA-256 would be."""
-    quarters = (part.tobytes() for part in np.array_split(planes.reshape(-1), 4))
-    return b"".join(google_crc32c.value(part).to_bytes(4, "little") for part in quarters)
+    """A CRC-32C of each quarter of an image uint8 [3, R, R], R even: faster than hashing it."""
+    return records.crc32c(planes.reshape(4, -1)).astype("<u4").tobytes()
 
 
 def jpeg_quality(tables: Mapping[int, Sequence[int]] | None) -> int:
@@ -266,8 +264,8 @@ def examine(
         "warnings": warnings,
     }
     if against:
-        other, records = against
-        shared = {file: records[x] for file, x in digests.items() if x in records}
+        other, numbers = against
+        shared = {file: numbers[x] for file, x in digests.items() if x in numbers}
         result |= {"against": other, "also_there": shared}
         for file, record in list(shared.items())[:1]:
             warnings.append(

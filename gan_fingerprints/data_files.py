@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import platform
 import re
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import PIL
+from blake3 import blake3
 
 import gan_fingerprints
 from gan_fingerprints import images
@@ -87,7 +87,7 @@ def read_manifest(folder: Path, name: str) -> dict[str, Any] | None:
         for facts in [manifest["count"], *(x["bytes"] for x in manifest["files"].values())]:
             int(facts)
         for facts in manifest["files"].values():
-            bytes.fromhex(facts["sha256"])
+            bytes.fromhex(facts["blake3"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path}: cannot be read as the manifest of a data set ({error!r}); {ADVICE}"
@@ -116,8 +116,7 @@ def write_labels(path: Path, labels: np.ndarray, count: int) -> dict[str, Any]:
     with open(path, "wb") as file:  # np.save would add .npy to a name
         np.save(file, labels.astype(np.float32), allow_pickle=False)
     content = path.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    return {"bytes": len(content), "records": count, "sha256": digest}
+    return {"bytes": len(content), "records": count, "blake3": blake3(content).hexdigest()}
 
 
 def read_labels(folder: Path, name: str, count: int) -> np.ndarray | None:

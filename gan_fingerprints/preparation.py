@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from gan_fingerprints import audit, commands, images, tfrecords
 from gan_fingerprints.audit import ImageFacts
@@ -167,6 +166,8 @@ def write(
     arguments: argparse.Namespace,
 ) -> list[Examined | ImageError | None]:
     """Writes records, labels and manifest; returns what became of each image."""
+    from tqdm import tqdm  # here, as the workers import this module but not that
+
     with tqdm(total=len(jobs), unit="image", dynamic_ncols=True) as bar:
         outcomes = writer.add_all(
             reader, jobs, skip_bad=arguments.skip_bad_images, progress=bar.update

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing
 from functools import cached_property, partial
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from blake3 import blake3
 
 from gan_fingerprints import commands, data_files, images
 from gan_fingerprints.commands import UserError
@@ -275,23 +275,23 @@ class DataSet:
 
     @cached_property
     def checksum(self) -> str:
-        """Identifies the content: SHA-256 over those of the files, from the manifest if any."""
+        """Identifies the content: BLAKE3 over those of the files, from the manifest if any."""
         hashes = self._recorded_hashes()
         if not hashes:
             paths = [file.path for file in self._files.values()]
             if self.labels is not None:
                 paths.append(data_files.labels_path(self.folder, self.name))
-            hashes = {path.name: _sha256(path) for path in paths}
-        return hashlib.sha256("".join(hashes[x] for x in sorted(hashes)).encode()).hexdigest()
+            hashes = {path.name: _blake3(path) for path in paths}
+        return blake3("".join(hashes[x] for x in sorted(hashes)).encode()).hexdigest()
 
     def changed_files(self) -> list[str]:
         """Names of the files whose content is no longer what the manifest says."""
         recorded = self._recorded_hashes().items()
-        return [name for name, digest in recorded if _sha256(self.folder / name) != digest]
+        return [name for name, digest in recorded if _blake3(self.folder / name) != digest]
 
     def _recorded_hashes(self) -> dict[str, str]:
         files = self.manifest["files"] if self.manifest else {}
-        return {name: facts["sha256"] for name, facts in files.items()}
+        return {name: facts["blake3"] for name, facts in files.items()}
 
 
 def _common_count(files: Collection[RecordFile], manifest: dict[str, Any] | None) -> int:
@@ -305,9 +305,8 @@ def _common_count(files: Collection[RecordFile], manifest: dict[str, Any] | None
     return expected
 
 
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _blake3(path: Path) -> str:
+    return blake3().update_mmap(path).hexdigest()
 
 
 def default_name(folder: str | Path) -> str:
