@@ -24,7 +24,7 @@ Reproduces a table of the study, or all of them, by the commands that a user wou
 Every command is run once: those whose result is there and whose inputs are unchanged are skipped,
 also after an interruption, and a training that was stopped goes on where it was. --scale says how
 large: mini, on photographs that come with the dependencies, takes about half an hour on two CPU
-cores; small, 32 pixels, about two hours; paper, the publication's, weeks of a GPU. The numbers are
+cores; small, 32 pixels, an hour and a half; paper, the publication's, weeks of a GPU. The numbers are
 in experiments/scales. OUT/report.html shows the results, OUT/TABLE has them as JSON, CSV, Markdown
 and figures, OUT/logs what the commands printed."""
 
