@@ -151,10 +151,9 @@ def main() -> None:
     arguments = parse_arguments()
     tables, every = planned(arguments.fast)
     size = scale.read("fast" if arguments.fast else "quickstart")
-    commands.check_writable(Path(arguments.out), "OUT")
     folder = Folder(arguments.out, every, {DATA: ""})
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with steps.locked(folder.path):
+    with steps.locked(folder.path, "OUT"):
         reused = set(every).difference(folder.incomplete(every))
         for _ in steps.run(folder, list(every), size.jobs):
             pass

@@ -14,6 +14,7 @@ from experiments import report, results, scale, steps, study
 from experiments.plan import DATA, KINDS, Plan
 from gan_fingerprints import commands
 from gan_fingerprints.commands import UserError
+from gan_fingerprints.images import list_images
 
 DESCRIPTION = """\
 Reproduces a table of the study, or all of them, by the commands that a user would type.
@@ -24,9 +25,9 @@ Reproduces a table of the study, or all of them, by the commands that a user wou
 Every command is run once: those whose result is there and whose inputs are unchanged are skipped,
 also after an interruption, and a training that was stopped goes on where it was. --scale says how
 large: mini, on photographs that come with the dependencies, takes about half an hour on two CPU
-cores; small, 32 pixels, an hour and a half; paper, the publication's, weeks of a GPU. The numbers are
-in experiments/scales. OUT/report.html shows the results, OUT/TABLE has them as JSON, CSV, Markdown
-and figures, OUT/logs what the commands printed."""
+cores; small, 32 pixels, an hour and a half; paper, the publication's, weeks of a GPU. The numbers
+are in experiments/scales. OUT/report.html shows the results, OUT/TABLE has them as JSON, CSV,
+Markdown and figures, OUT/logs what the commands printed."""
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -63,21 +64,27 @@ def checksum_of(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def check_data(arguments: argparse.Namespace) -> tuple[str | None, str]:
-    """How the photos are read, and their checksum; UserError when there are none."""
+def check_data(arguments: argparse.Namespace, needed: int) -> tuple[str | None, str]:
+    """How the photos are read, and their checksum; UserError when there are not enough."""
     if arguments.data is None:
         if arguments.scale in ("small", "paper"):
             raise UserError(
                 f"--data is missing: --scale {arguments.scale} needs a folder of photos"
             )
         return None, ""
-    return arguments.data_kind, checksum_of(commands.existing_folder(arguments.data, "--data"))
+    folder = commands.existing_folder(arguments.data, "--data")
+    if arguments.data_kind != "lsun" and (found := len(list_images(folder, "--data"))) < needed:
+        raise UserError(
+            f"--data {folder}: found {found} images, expected {needed} or more for --scale "
+            f"{arguments.scale}; add some, or give a copy of the scale's file with fewer photos"
+        )
+    return arguments.data_kind, checksum_of(folder)
 
 
 def main() -> None:
     arguments = parse_arguments()
     size = scale.read(arguments.scale)
-    kind, checksum = check_data(arguments)
+    kind, checksum = check_data(arguments, size.photos_needed)
     if arguments.inception_weights:
         commands.existing_file(arguments.inception_weights, "--inception_weights")
     wanted = study.TABLES if arguments.table == "all" else [arguments.table]
@@ -101,7 +108,7 @@ def main() -> None:
         "checksum": checksum or None,
     }
     made: dict[str, dict] = {}
-    with steps.locked(folder.path):
+    with steps.locked(folder.path, "--out"):
         before = set(planned).difference(folder.incomplete(planned))
         for done in steps.run(folder, list(planned), arguments.jobs or size.jobs):
             for table in tables:

@@ -85,6 +85,10 @@ def read(name: str) -> Scale:
     """The scale of a name in `names()`, or of another file. UserError when it is not whole."""
     file = FOLDER / f"{name}.yaml"
     if name not in names():
+        if not Path(name).exists():
+            raise UserError(
+                f"--scale {name}: found nothing, expected {', '.join(names())} or a file"
+            )
         file = existing_file(name, "--scale")
     try:
         values = yaml.safe_load(file.read_text())

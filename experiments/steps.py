@@ -24,7 +24,7 @@ from typing import Any
 from tqdm import tqdm
 
 from gan_fingerprints import runs
-from gan_fingerprints.commands import UserError
+from gan_fingerprints.commands import UserError, check_writable
 
 PROJECT = Path(__file__).resolve().parents[1]
 OUT = "$OUT"  # stands for the output folder in commands, so that it may be moved
@@ -180,17 +180,23 @@ def _remove(path: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Keeps a second runner out of an output folder; UserError if it holds something else."""
+def locked(path: Path, flag: str) -> Iterator[None]:
+    """Keeps a second runner out of the output folder that a flag named.
+
+    UserError if it is a file, cannot be written in, or holds something else.
+    """
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{flag} {path}: found a file, expected a folder; name a new one")
+    check_writable(path, flag)
     if path.exists() and any(path.iterdir()) and not (path / ".lock").exists():
-        raise UserError(f"OUT {path}: holds files that are not of a study; name a new folder")
+        raise UserError(f"{flag} {path}: holds files that are not of a study; name a new folder")
     path.mkdir(parents=True, exist_ok=True)
     with (path / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise UserError(
-                f"OUT {path}: another run of the study is at work there; wait for it, stop it, "
+                f"{flag} {path}: another run of the study is at work there; wait for it, stop it, "
                 "or name another folder"
             ) from None
         yield

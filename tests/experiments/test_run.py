@@ -105,8 +105,13 @@ def test_a_dry_run_names_every_command_and_makes_nothing(tmp_path):
     ("arguments", "message"),
     [
         (["seeds", "--scale", "small"], "--data is missing"),
-        (["seeds", "--scale", "huge"], "--scale huge"),
+        (["seeds", "--scale", "huge"], "--scale huge: found nothing, expected fast, mini, paper"),
         (["seeds", "--scale", "mini", "--data", "nowhere"], "--data nowhere"),
+        (
+            ["seeds", "--scale", "mini", "--data", str(PROJECT / "docs/images")],
+            "images, expected 3000 or more for --scale mini",
+        ),
+        (["seeds", "--scale", "mini", "--data", str(PROJECT / "ProGAN")], "no images, expected"),
         (["sedes", "--scale", "mini"], "invalid choice: 'sedes'"),
         (["seeds", "--scale", "mini", "--inception_weights", "w.h5"], "--inception_weights w.h5"),
     ],
@@ -116,6 +121,15 @@ def test_bad_arguments(tmp_path, arguments, message):
     assert done.returncode == 2
     assert message in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("out", ["file.png", "file.png/below", "/proc/nothing"])
+def test_bad_output(tmp_path, out):
+    (tmp_path / "file.png").write_bytes(b"")
+    done = run("seeds", "--scale", "mini", "--out", tmp_path / out)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: --out {tmp_path / out}: ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_folder_of_something_else_is_not_touched(tmp_path):

@@ -168,7 +168,11 @@ def test_a_training_with_another_command_starts_afresh(tmp_path):
 
 def test_two_runners_do_not_share_a_folder(tmp_path):
     message = "another run of the study"
-    with steps.locked(tmp_path), pytest.raises(UserError, match=message), steps.locked(tmp_path):
+    with (
+        steps.locked(tmp_path, "--out"),
+        pytest.raises(UserError, match=message),
+        steps.locked(tmp_path, "--out"),
+    ):
         pass
 
 
