@@ -8,6 +8,7 @@ if __package__ in (None, ""):
 
 import os
 import re
+import shlex
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -166,9 +167,10 @@ Finished in {minutes} min {seconds} s. Look at
   {folder.path / "report.html"}    everything on one page: open it in a browser
   {folder.path / SOURCES}    results as JSON, CSV, Markdown and figures
   {folder.path / "models"}    networks and logs; tensorboard --logdir shows the curves
-Attribute images of yours:
-  {sys.executable} {steps.PROJECT}/classifier/run.py --app test \\
-      --model_path {model} --testing_data_path IMAGES""")
+Attribute images of yours, files or folders, and write a page that explains the answers:
+  cd {shlex.quote(str(steps.PROJECT))}
+  {shlex.quote(sys.executable)} -m gan_fingerprints.command attribute IMAGES \\
+      --model {shlex.quote(str(model))} --report attributed.html""")
 
 
 if __name__ == "__main__":
