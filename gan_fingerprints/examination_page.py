@@ -150,7 +150,9 @@ class ExaminationPage:
                 f"sources that the model knows than {1 - scale.false_alarms:.1%} of their own "
                 "images were when the threshold was set. So about "
                 f"{scale.false_alarms:.1%} of the images of known sources get this verdict "
-                "wrongly; how many images of other sources escape it, the threshold does not say."
+                "wrongly, not equally of each source: in this program's own study, of real "
+                "photographs more and of generated images less. How many images of other "
+                "sources escape it, the threshold does not say."
             )
         meanings = {
             "The name of a source": f"{named}.",

@@ -145,6 +145,8 @@ def _open_set(rows: Sequence[Attribution], truth: Sequence[str], names: Sequence
                 f"{100 * rejected / len(group):.2f}% "
                 f"(95% interval {100 * low:.2f}% to {100 * high:.2f}%)"
             )
+    if known:
+        lines.append(f"  of each: {_unknown_of_each(scored, names)}")
     if known and strange:
         inside, outside = (np.array([row.score for row in group]) for group in (known, strange))
         lines.append(
@@ -152,6 +154,13 @@ def _open_set(rows: Sequence[Attribution], truth: Sequence[str], names: Sequence
             f"where 95% of the known pass {100 * true_negatives_at(inside, outside):.2f}%"
         )
     return lines
+
+
+def _unknown_of_each(scored: Sequence[tuple[Attribution, str]], names: Sequence[str]) -> str:
+    """How many images of each known source were answered "unknown": "real 2/50, ProGAN 0/50"."""
+    tested = Counter(name for _, name in scored)
+    rejected = Counter(name for row, name in scored if row.predicted == UNKNOWN)
+    return ", ".join(f"{name} {rejected[name]}/{tested[name]}" for name in names if tested[name])
 
 
 def write_scores(

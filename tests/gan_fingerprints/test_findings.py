@@ -134,6 +134,7 @@ def test_unknown_images_are_counted_and_the_accuracy_stays_that_of_names(judged_
     report = findings.report(rows, truth, NAMES)
     assert "The percentage of images of unknown sources is 2/6 = 33.33%" in report
     assert "images of known sources: 1/4 = 25.00%" in report
+    assert f"  of each: {NAMES[0]} 1/2, {NAMES[1]} 0/2\n" in report
     assert "images of other sources: 1/2 = 50.00%" in report
     assert "Accuracy: 3/4 = 75.00%" in report  # the rejected image is named right
     assert "AUROC 0.7500" in report  # 5, 0.5, 3, 2 against 0.1, 2.5: 6 of 8 pairs
