@@ -18,7 +18,10 @@ from gan_fingerprints.commands import UserError  # noqa: E402
 from gan_fingerprints.legacy import tf1_checkpoint, tf1_networks  # noqa: E402
 
 MEMORY = 500 * 2**20
-LOOKING = ("os.listdir", "os.scandir", "pathlib.Path.glob", "pathlib.Path.rglob", "glob.glob")
+LOOKING = (  # what lists a folder; Python 3.12 announces rglob's walk too
+    "os.listdir", "os.scandir", "pathlib.Path.glob", "pathlib.Path.rglob", "pathlib.Path.walk",
+    "glob.glob",
+)  # fmt: skip
 HARMLESS = ("object.__getattr__", "sys._getframe", *LOOKING)
 
 
