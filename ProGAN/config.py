@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from gan_fingerprints.commands import (
+from gan_fingerprints.program import (
     count,
     kimg,
     ladder,

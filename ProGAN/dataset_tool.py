@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from gan_fingerprints import commands, images, tfrecords
-from gan_fingerprints.commands import UserError
+from gan_fingerprints import images, program, workers
+from gan_fingerprints.data.reading import DataSet
+from gan_fingerprints.data.writing import Writer, default_name, shuffled_order
 from gan_fingerprints.images import ImageError
-from gan_fingerprints.tfrecords import DataSet
+from gan_fingerprints.program import UserError
 
 DESCRIPTION = """\
 Turns images into the data set that ProGAN trains on: TFRecord files of every size from 4x4 up,
@@ -43,7 +44,7 @@ EXTRACT = """\
 Writes the images of a data set, in its order, as img00000000.png, img00000001.png, …"""
 COMPARE = """\
 Compares two data sets image by image. Exit status: 0 the same, 1 different."""
-SIZE: dict[str, Any] = {"type": commands.power_of_two, "metavar": "PIXELS"}
+SIZE: dict[str, Any] = {"type": program.power_of_two, "metavar": "PIXELS"}
 
 CELEBA = (218, 178)  # height and width of the aligned images
 CELEBA_CROP = (slice(57, 185), slice(25, 153))
@@ -54,7 +55,7 @@ Read = Callable[[Any], tuple[np.ndarray, None]]
 
 
 def create_from_images(arguments: argparse.Namespace) -> None:
-    out = commands.new_output(arguments.out, "OUT")
+    out = program.new_output(arguments.out, "OUT")
     paths = images.list_images(arguments.source, "IN")
     read = read_resized if arguments.resolution else read_exact
     resolution = arguments.resolution or usual_size(paths)
@@ -62,12 +63,12 @@ def create_from_images(arguments: argparse.Namespace) -> None:
 
 
 def create_celeba(arguments: argparse.Namespace) -> None:
-    out = commands.new_output(arguments.out, "OUT")
+    out = program.new_output(arguments.out, "OUT")
     write(arguments, out, images.list_images(arguments.source, "IN"), read_celeba, 128)
 
 
 def create_lsun(arguments: argparse.Namespace) -> None:
-    out = commands.new_output(arguments.out, "OUT")
+    out = program.new_output(arguments.out, "OUT")
     source = Path(arguments.source)
     if source.suffix == ".mdb" or (source / "data.mdb").exists():
         items: Sequence[Any] = lmdb_keys(source, arguments.max_images)
@@ -172,11 +173,11 @@ def write(
     if resolution > LARGEST:
         raise UserError(f"--resolution: found {resolution}, expected {LARGEST} or less")
     if arguments.shuffle:
-        items = [items[i] for i in tfrecords.shuffled_order(len(items))]
-    name = tfrecords.default_name(out)
+        items = [items[i] for i in shuffled_order(len(items))]
+    name = default_name(out)
     with (
-        commands.whole_folder(out) as folder,
-        tfrecords.Writer(folder, name, resolution, every_level=True) as writer,
+        program.whole_folder(out) as folder,
+        Writer(folder, name, resolution, every_level=True) as writer,
     ):
         with tqdm(total=len(items), unit="image", dynamic_ncols=True) as bar:
             try:
@@ -187,7 +188,7 @@ def write(
                 raise UserError(f"{error}, or leave such out by --skip_bad_images") from None
         skipped = [str(outcome) for outcome in outcomes if outcome is not None]
         settings = {"shuffle": arguments.shuffle, "skipped": len(skipped)}
-        source = tfrecords.default_name(arguments.source)
+        source = default_name(arguments.source)
         command = f"dataset_tool.py {arguments.command} {name} {source}"
         writer.finish(None, None, command, settings)
         size = sum(path.stat().st_size for path in folder.iterdir())
@@ -204,7 +205,7 @@ def display(arguments: argparse.Namespace) -> None:
     resolution = arguments.resolution or data.resolution
     data.require_level(resolution)
     out = Path(arguments.out or f"{data.folder.resolve()}.png")
-    commands.check_writable(out, "--out")
+    program.check_writable(out, "--out")
     print(f"{data.count} images, sizes " + ", ".join(f"{x}x{x}" for x in data.resolutions))
     if data.labels is not None:
         counts = zip(data.source_names or [], data.labels.sum(axis=0), strict=True)
@@ -234,11 +235,11 @@ def extract(arguments: argparse.Namespace) -> None:
     data = DataSet.open(arguments.folder, "DIR")
     resolution = arguments.resolution or data.resolution
     data.require_level(resolution)
-    out = commands.new_output(arguments.out, "OUT")
-    with commands.whole_folder(out) as folder:
+    out = program.new_output(arguments.out, "OUT")
+    with program.whole_folder(out) as folder:
         unpack = partial(extract_one, data.folder, resolution, folder)
         for _ in tqdm(
-            images.parallel(unpack, range(data.count)),
+            workers.parallel(unpack, range(data.count)),
             total=data.count,
             unit="image",
             dynamic_ncols=True,
@@ -282,7 +283,7 @@ def compare(arguments: argparse.Namespace) -> int:
 
 
 def parse() -> argparse.Namespace:
-    parser = commands.Parser(description=DESCRIPTION)
+    parser = program.Parser(description=DESCRIPTION)
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(function: Callable, help: str, description: str) -> Callable:
@@ -294,7 +295,7 @@ def parse() -> argparse.Namespace:
     add = command(display, "what is in a data set, and whether it is whole", DISPLAY)
     add("folder", metavar="DIR", help="folder of the data set")
     add("--resolution", **SIZE, help="which size to show; the full one unless given")
-    add("--number", type=commands.positive_int, default=64, metavar="N", help="images to show")
+    add("--number", type=program.positive_int, default=64, metavar="N", help="images to show")
     add("--out", metavar="FILE", help="where the picture goes; DIR.png unless given")
     add = command(extract, "unpack into PNG files", EXTRACT)
     add("folder", metavar="DIR", help="folder of the data set")
@@ -317,14 +318,14 @@ def add_create_commands(command: Callable) -> None:
     add_shared_arguments(add, "folder with LSUN's data.mdb, or of images")
     add("--resolution", **SIZE, default=128, help="resize the centre squares to this, a power of "
         "two")  # fmt: skip
-    add("--max_images", type=commands.positive_int, default=200_000, metavar="N",
+    add("--max_images", type=program.positive_int, default=200_000, metavar="N",
         help="take the first N in key order (or by name)")  # fmt: skip
 
 
 def add_shared_arguments(add: Callable, source: str) -> None:
     add("out", metavar="OUT", help="new folder for the data set; its name begins the file names")
     add("source", metavar="IN", help=source)
-    add("--shuffle", type=commands.switch, default="1", metavar="0|1", help="write the images in "
+    add("--shuffle", type=program.switch, default="1", metavar="0|1", help="write the images in "
         "a random order, always the same; 0: in the order of their names")  # fmt: skip
     add("--skip_bad_images", action="store_true", help="leave out images that cannot be used and "
         "list them at the end, instead of stopping at the first")  # fmt: skip
@@ -336,4 +337,4 @@ def main() -> int | None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    program.run(main)

@@ -12,7 +12,7 @@ import math
 import keras
 import tensorflow as tf
 
-from gan_fingerprints.layers import (
+from gan_fingerprints.networks.layers import (
     EqualizedConv2D,
     EqualizedDense,
     EqualizedDenseTo4x4,

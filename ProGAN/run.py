@@ -14,9 +14,17 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from tqdm import tqdm
 
-from gan_fingerprints import commands, images, networks_io, runs
-from gan_fingerprints.commands import UserError
-from gan_fingerprints.tfrecords import DataSet
+from gan_fingerprints import images, program
+from gan_fingerprints.data.reading import DataSet
+from gan_fingerprints.networks import files
+from gan_fingerprints.program import UserError
+from gan_fingerprints.training.run import (
+    Execution,
+    add_run_flags,
+    data_facts,
+    open_run,
+    set_up_tensorflow,
+)
 from ProGAN.config import PRESETS, Config, level_sides
 
 DESCRIPTION = """\
@@ -32,7 +40,7 @@ The defaults are the publication's configuration (128 px, 12,000 kimg: days on a
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = commands.Parser(description=DESCRIPTION)
+    parser = program.Parser(description=DESCRIPTION)
     parser.add_argument("--app", choices=("train", "gen"), required=True,
                         help="train a GAN, or generate images")  # fmt: skip
     train = parser.add_argument_group("train")
@@ -47,17 +55,17 @@ def parse_arguments() -> argparse.Namespace:
                           help="a generator that training wrote, or a published .pkl")  # fmt: skip
     generate.add_argument("--out_image_dir", metavar="DIR",
                           help="where ProGAN_00000000.png … go")  # fmt: skip
-    generate.add_argument("--num_pngs", type=commands.positive_int, default=10, metavar="N",
+    generate.add_argument("--num_pngs", type=program.positive_int, default=10, metavar="N",
                           help="how many images")  # fmt: skip
-    generate.add_argument("--gen_seed", type=commands.seed, default=0, metavar="SEED",
+    generate.add_argument("--gen_seed", type=program.seed, default=0, metavar="SEED",
                           help="seed of the latents; same seed, same images")  # fmt: skip
-    generate.add_argument("--label", type=commands.count, metavar="CLASS",
+    generate.add_argument("--label", type=program.count, metavar="CLASS",
                           help="class to generate, for a generator that was trained with labels "
                                "(default: a label of zeros)")  # fmt: skip
-    generate.add_argument("--gen_minibatch", type=commands.positive_int, default=16, metavar="N",
+    generate.add_argument("--gen_minibatch", type=program.positive_int, default=16, metavar="N",
                           help="images per step; changes the speed, not the images")  # fmt: skip
-    commands.add_options(parser, "what to train", Config)
-    runs.add_run_flags(parser)
+    program.add_options(parser, "what to train", Config)
+    add_run_flags(parser)
     return parser.parse_args()
 
 
@@ -66,7 +74,7 @@ def check(config: Config, data: DataSet, gpus: int) -> None:
     resolution = config.resolution or data.resolution
     for side in level_sides(config, resolution):
         data.require_level(side)
-        batch = commands.step_of(config.minibatch, side)
+        batch = program.step_of(config.minibatch, side)
         if batch % gpus:
             raise UserError(f"--minibatch {batch} at {side}x{side}: not a multiple of {gpus} GPUs")
         share, group = batch // gpus, config.mbstd_group_size
@@ -85,9 +93,9 @@ def check(config: Config, data: DataSet, gpus: int) -> None:
 
 
 def train(arguments: argparse.Namespace) -> None:
-    commands.require(arguments, "train", "training_data_dir", "out_model_dir")
-    config = commands.options_from(arguments, Config, PRESETS[arguments.preset])
-    execution = commands.options_from(arguments, runs.Execution)
+    program.require(arguments, "train", "training_data_dir", "out_model_dir")
+    config = program.options_from(arguments, Config, PRESETS[arguments.preset])
+    execution = program.options_from(arguments, Execution)
     data = DataSet.open(arguments.training_data_dir, "--training_data_dir")
     check(config, data, max(1, execution.num_gpus or 1))
     settings = {
@@ -96,22 +104,22 @@ def train(arguments: argparse.Namespace) -> None:
         "mixed_precision": execution.mixed_precision,
         "num_gpus": execution.num_gpus,
         "init_from": arguments.init_from,
-        "data": runs.data_facts(data),
+        "data": data_facts(data),
     }
     print(json.dumps(settings, indent=2))
-    strategy = runs.set_up_tensorflow(execution)
+    strategy = set_up_tensorflow(execution)
     from ProGAN import training
     from ProGAN.networks import Generator
 
     initial = None
     if arguments.init_from:
-        old = networks_io.load(arguments.init_from, {"generator": Generator}, "--init_from")
+        old = files.load(arguments.init_from, {"generator": Generator}, "--init_from")
         require_same_shape(arguments.init_from, old.arguments, config, data)
-        initial = networks_io.arrays_of(old.network)
+        initial = files.arrays_of(old.network)
     if arguments.dry_run:
         print("dry run: everything fits; nothing was written")
         return
-    run = runs.open_run(arguments.out_model_dir, settings, execution, arguments.resume)
+    run = open_run(arguments.out_model_dir, settings, execution, arguments.resume)
     if run is None:
         print(f"{arguments.out_model_dir}: this run is finished")
         return
@@ -143,15 +151,15 @@ def label_of(label_size: int, arguments: argparse.Namespace) -> np.ndarray:
 
 
 def generate(arguments: argparse.Namespace) -> None:
-    commands.require(arguments, "gen", "model_path", "out_image_dir")
-    commands.existing_file(arguments.model_path, "--model_path")
-    folder = commands.new_output(arguments.out_image_dir, "--out_image_dir")
-    commands.load_tensorflow()
+    program.require(arguments, "gen", "model_path", "out_image_dir")
+    program.existing_file(arguments.model_path, "--model_path")
+    folder = program.new_output(arguments.out_image_dir, "--out_image_dir")
+    program.load_tensorflow()
     import tensorflow as tf
 
     from ProGAN.networks import Generator, full_size_images
 
-    loaded = networks_io.load(arguments.model_path, {"generator": Generator}, "--model_path")
+    loaded = files.load(arguments.model_path, {"generator": Generator}, "--model_path")
     G = loaded.network
     label = label_of(G.label_size, arguments)
     lod = float(G.lod)
@@ -160,7 +168,7 @@ def generate(arguments: argparse.Namespace) -> None:
     # All at once, as published: image i depends on the seed and on how many come before it.
     latents = np.random.RandomState(arguments.gen_seed).randn(total, G.latent_size)
     with (
-        commands.whole_folder(folder) as partial,
+        program.whole_folder(folder) as partial,
         ThreadPoolExecutor() as writers,
         tqdm(total=total, unit="image", dynamic_ncols=True) as bar,
     ):
@@ -181,4 +189,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    program.run(main)

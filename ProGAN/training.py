@@ -9,11 +9,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from gan_fingerprints import images, networks_io, pipeline
-from gan_fingerprints.layers import box_downscale, box_upscale
-from gan_fingerprints.runs import Run
-from gan_fingerprints.steps import adam, apply_if_finite
-from gan_fingerprints.tfrecords import DataSet
+from gan_fingerprints import images
+from gan_fingerprints.data import pipeline
+from gan_fingerprints.data.reading import DataSet
+from gan_fingerprints.networks import files
+from gan_fingerprints.networks.layers import box_downscale, box_upscale
+from gan_fingerprints.training.optimizer import adam, apply_if_finite
+from gan_fingerprints.training.run import Run
 from ProGAN.config import Config, schedule
 from ProGAN.losses import discriminator_loss, generator_loss
 from ProGAN.networks import Discriminator, Generator, full_size_images, lerp, level_and_fade
@@ -104,7 +106,7 @@ def train(
         G, Gs = Generator(*shape), Generator(*shape)
         D = Discriminator(*shape, config.mbstd_group_size)
         if initial_arrays:
-            networks_io.fill(G, initial_arrays, "--init_from")
+            files.fill(G, initial_arrays, "--init_from")
         for average, value in zip(Gs.trainable_variables, G.trainable_variables, strict=True):
             average.assign(value)
         G_adam, D_adam = (adam(config.beta_1, config.beta_2, config.epsilon) for _ in "GD")
@@ -139,7 +141,7 @@ def train(
         return [strategy.reduce("SUM", loss, axis=None) for loss in (G_loss, D_loss)]
 
     def export(name: str) -> None:
-        networks_io.save(run.path(f"{name}.safetensors"), Gs, run.provenance())
+        files.save(run.path(f"{name}.safetensors"), Gs, run.provenance())
 
     def picture(name: str) -> None:
         lod = schedule(config, resolution, int(shown)).lod

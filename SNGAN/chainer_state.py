@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gan_fingerprints.commands import UserError
+from gan_fingerprints.program import UserError
 from SNGAN import snapshots
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from gan_fingerprints.commands import UserError, existing_file
+from gan_fingerprints.program import UserError, existing_file
 
 Check = Callable[[Any], Any]  # the value of a key → the value to use, or ValueError
 

@@ -12,7 +12,7 @@ from typing import Literal
 import keras
 import tensorflow as tf
 
-from gan_fingerprints.layers import box_downscale, box_upscale
+from gan_fingerprints.networks.layers import box_downscale, box_upscale
 
 Resample = Literal["up", "down"] | None
 

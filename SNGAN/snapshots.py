@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gan_fingerprints import networks_io
-from gan_fingerprints.commands import UserError, existing_file, whole_file
-from gan_fingerprints.legacy import npz
-from gan_fingerprints.legacy.chainer_snapshot import chainer_order, our_order
-from gan_fingerprints.legacy.stored import Refused, clipped
-from gan_fingerprints.networks_io import named_variables
+from gan_fingerprints.networks import files
+from gan_fingerprints.networks.files import named_variables
+from gan_fingerprints.networks.published import npz
+from gan_fingerprints.networks.published.chainer_snapshot import chainer_order, our_order
+from gan_fingerprints.networks.stored import Refused, clipped
+from gan_fingerprints.program import UserError, existing_file, whole_file
 
 if TYPE_CHECKING:
     import keras
@@ -40,8 +40,8 @@ def read(path: str | Path, flag: str) -> dict[str, np.ndarray]:
         UserError: no such file, or not an npz of plain arrays.
     """
     path = existing_file(path, flag)
-    if networks_io.is_ours(path):
-        (stored,) = networks_io.read(path, flag)
+    if files.is_ours(path):
+        (stored,) = files.read(path, flag)
         return {key: chainer_order(np.asarray(array)) for key, array in stored.arrays.items()}
     try:
         return {key: np.asarray(array) for key, array in npz.read(path).items()}

@@ -12,8 +12,15 @@ import importlib
 import json
 from typing import TYPE_CHECKING
 
-from gan_fingerprints import commands, runs
-from gan_fingerprints.commands import UserError
+from gan_fingerprints import program
+from gan_fingerprints.program import UserError
+from gan_fingerprints.training.run import (
+    Execution,
+    add_run_flags,
+    data_facts,
+    open_run,
+    set_up_tensorflow,
+)
 from SNGAN import config as configuration
 from SNGAN.config import Config
 
@@ -32,19 +39,19 @@ CPU cores in half an hour. Images of another size are resized."""
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = commands.Parser(description=DESCRIPTION)
+    parser = program.Parser(description=DESCRIPTION)
     parser.add_argument("--config_path", required=True, metavar="FILE",
                         help="YAML file with every number of the run; see configs/")  # fmt: skip
     parser.add_argument("--data_dir", required=True, metavar="DIR",
                         help="folder of square images")  # fmt: skip
     parser.add_argument("--results_dir", required=True, metavar="DIR",
                         help="where snapshots, log, previews and checkpoints go")  # fmt: skip
-    parser.add_argument("--loaderjob", type=commands.positive_int, default=2, metavar="N",
+    parser.add_argument("--loaderjob", type=program.positive_int, default=2, metavar="N",
                         help="parallel workers that read images")  # fmt: skip
     parser.add_argument("--image_list", metavar="FILE",
                         help="images to use, one `name.png CLASS` per line (default: the list "
                         "that datasets/*.py wrote, else the whole folder)")  # fmt: skip
-    runs.add_run_flags(parser)
+    add_run_flags(parser)
     parser.add_argument("--snapshot", metavar="FILE",
                         help="go on in a new folder from a training state that Chainer wrote "
                         "(snapshot_iter_N); for our own runs use --resume")  # fmt: skip
@@ -68,7 +75,7 @@ def main() -> None:
     if arguments.snapshot and arguments.init_from:
         raise UserError("--snapshot and --init_from: found both, expected at most one")
     config = configuration.load(arguments.config_path)
-    execution = commands.options_from(arguments, runs.Execution)
+    execution = program.options_from(arguments, Execution)
     module = configuration.DATASETS[config.dataset].removesuffix(".py").replace("/", ".")
     Dataset = getattr(importlib.import_module(f"SNGAN.{module}"), config.dataset)
     data = Dataset.open(
@@ -84,10 +91,10 @@ def main() -> None:
         "num_gpus": execution.num_gpus,
         "init_from": arguments.init_from,
         "snapshot": arguments.snapshot,
-        "data": runs.data_facts(data),
+        "data": data_facts(data),
     }
     print(json.dumps(settings, indent=2))
-    strategy = runs.set_up_tensorflow(execution)
+    strategy = set_up_tensorflow(execution)
     from SNGAN import training
     from SNGAN.updater import Updater
 
@@ -96,9 +103,7 @@ def main() -> None:
     if arguments.dry_run:
         print("dry run: everything fits; nothing was written")
         return
-    run = runs.open_run(
-        arguments.results_dir, settings, execution, arguments.resume, "--results_dir"
-    )
+    run = open_run(arguments.results_dir, settings, execution, arguments.resume, "--results_dir")
     if run is None:
         print(f"{arguments.results_dir}: this run is finished")
         return
@@ -118,4 +123,4 @@ def start_from(updater: "Updater", init_from: str | None, snapshot: str | None) 
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    program.run(main)

@@ -7,8 +7,9 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from gan_fingerprints import images, pipeline
-from gan_fingerprints.runs import Run
+from gan_fingerprints import images
+from gan_fingerprints.data import pipeline
+from gan_fingerprints.training.run import Run
 from SNGAN import snapshots
 from SNGAN.datasets.listing import ListedImages
 from SNGAN.updater import Updater

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from gan_fingerprints.steps import adam, apply_if_finite
+from gan_fingerprints.training.optimizer import adam, apply_if_finite
 from SNGAN.config import Config
 from SNGAN.dis_models.snresnet import SNResNetProjectionDiscriminator
 from SNGAN.gen_models.resnet import ResNetGenerator
@@ -60,7 +60,7 @@ class Updater:
     Attributes:
         G, D: the networks.
         shown: int64 variable, real images shown so far.
-        state: name → variables, as `runs.Run.start` takes them.
+        state: name → variables, as `Run.start` takes them.
     """
 
     def __init__(self, config: Config, strategy: tf.distribute.Strategy, xla: bool = False) -> None:

@@ -13,7 +13,7 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 
 from benchmarks import machine
-from gan_fingerprints import commands
+from gan_fingerprints import program
 
 RESOLUTION, MINIBATCH, SOURCES = 128, 32, 5
 
@@ -41,7 +41,7 @@ def steps(precision: str):
 
     from classifier.networks import Classifier
     from classifier.training import loss_per_image
-    from gan_fingerprints import steps as optimizer_steps
+    from gan_fingerprints.training import optimizer as optimizer_steps
 
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
     keras.utils.set_random_seed(0)
@@ -76,12 +76,12 @@ def steps(precision: str):
 
 
 def main() -> None:
-    parser = commands.Parser(description=__doc__.partition("\n")[0])
+    parser = program.Parser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", metavar="FILE", help="write the results as JSON too")
-    parser.add_argument("--rounds", type=commands.positive_int, default=7, metavar="N",
+    parser.add_argument("--rounds", type=program.positive_int, default=7, metavar="N",
                         help="pairs of measurements; the median counts")  # fmt: skip
     arguments = parser.parse_args()
-    commands.load_tensorflow()
+    program.load_tensorflow()
 
     network, train, infer = steps("float32")
 
@@ -114,4 +114,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    program.run(main)

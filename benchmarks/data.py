@@ -22,16 +22,19 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import machine
-from gan_fingerprints import attribution, commands, images, preparation, sample_photos, tfrecords
+from gan_fingerprints import images, program
+from gan_fingerprints.attribution.attributor import Attributor
+from gan_fingerprints.data import preparation, sample_photos
+from gan_fingerprints.data.writing import Writer
 
 RESOLUTION = 128
 TRAIN_STEPS = """
 import sys; sys.path[0] = {project!r}
-from gan_fingerprints import commands; commands.load_tensorflow()
+from gan_fingerprints import program; program.load_tensorflow()
 import resource, tensorflow as tf
 from benchmarks.classifier import steps
-from gan_fingerprints import pipeline
-from gan_fingerprints.tfrecords import DataSet
+from gan_fingerprints.data import pipeline
+from gan_fingerprints.data.reading import DataSet
 network, train, _ = steps("float32")
 data = DataSet.open({folder!r}, "--folder")
 stream = iter(pipeline.minibatches(data, 32, seed=0, start=0, mirror=True))
@@ -82,7 +85,7 @@ def preparation_rate(sources: dict[str, list[Path]], root: Path) -> float:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     start = time.perf_counter()
-    with tfrecords.Writer(folder, "prepared", RESOLUTION, every_level=False) as writer:
+    with Writer(folder, "prepared", RESOLUTION, every_level=False) as writer:
         writer.add_all(reader, jobs)
         labels = np.eye(2, dtype=np.float32)[[job.label for job in jobs]]
         writer.finish(labels, list(sources), "benchmark", {})
@@ -93,7 +96,7 @@ def testing_rates(paths: list[Path]) -> tuple[float, float]:
     """Images per second of testing PNG files, and of the same network on pixels in memory."""
     from classifier.networks import Classifier
 
-    attributor = attribution.Attributor(Classifier(RESOLUTION, 5), list("abcde"), RESOLUTION)
+    attributor = Attributor(Classifier(RESOLUTION, 5), list("abcde"), RESOLUTION)
     pixels = np.stack([images.read_image(path) for path in paths[:640]])
     attributor.attribute_arrays(pixels[:64])
     start = time.perf_counter()
@@ -131,7 +134,7 @@ def measure(number: int, rounds: int) -> dict:
             f"{number} images": large,
             f"{2 * (number // 20)} images": small,
         }
-        commands.load_tensorflow()
+        program.load_tensorflow()
         pairs = [testing_rates(paths[:5000]) for _ in range(max(1, rounds // 2))]
         ratios = sorted(tested / pure for tested, pure in pairs)
         results["testing_of_inference"] = {
@@ -142,15 +145,15 @@ def measure(number: int, rounds: int) -> dict:
 
 
 def main() -> None:
-    parser = commands.Parser(description=__doc__.partition("\n")[0])
+    parser = program.Parser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", metavar="FILE", help="write the results as JSON too")
-    parser.add_argument("--images", type=commands.positive_int, default=24000, metavar="N",
+    parser.add_argument("--images", type=program.positive_int, default=24000, metavar="N",
                         help="PNGs of 128x128 pixels to prepare and test")  # fmt: skip
-    parser.add_argument("--rounds", type=commands.positive_int, default=5, metavar="N",
+    parser.add_argument("--rounds", type=program.positive_int, default=5, metavar="N",
                         help="pairs of measurements; the median counts")  # fmt: skip
     arguments = parser.parse_args()
     machine.report(measure(arguments.images, arguments.rounds), arguments.out)
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    program.run(main)

@@ -21,28 +21,27 @@ import numpy as np
 from benchmarks import machine
 from benchmarks.sngan import multiply_adds
 from CramerGAN.gan.main import CRAMER_GAN
-from gan_fingerprints import commands
-from gan_fingerprints.ipm.architectures import ARCHITECTURES
-from gan_fingerprints.ipm.config import Config
+from gan_fingerprints import program
+from gan_fingerprints.ipm.config import ARCHITECTURES, Config
 from MMDGAN.gan.main import MMD_GAN
 
 PROGRAMS = {"cramer": CRAMER_GAN, "mmd": MMD_GAN}
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = commands.Parser(description=__doc__.partition("\n")[0])
+    parser = program.Parser(description=__doc__.partition("\n")[0])
     parser.add_argument("--model", choices=tuple(PROGRAMS), default="mmd", help="the loss")
     parser.add_argument("--architecture", choices=tuple(ARCHITECTURES), default="g_resnet5",
                         help="the networks")  # fmt: skip
-    parser.add_argument("--size", type=commands.positive_int, default=128, metavar="PIXELS",
+    parser.add_argument("--size", type=program.positive_int, default=128, metavar="PIXELS",
                         help="side of the images")  # fmt: skip
-    parser.add_argument("--width", type=commands.positive_int, default=64, metavar="N",
+    parser.add_argument("--width", type=program.positive_int, default=64, metavar="N",
                         help="gf_dim and df_dim")  # fmt: skip
-    parser.add_argument("--batch", type=commands.positive_int, default=8, metavar="N",
+    parser.add_argument("--batch", type=program.positive_int, default=8, metavar="N",
                         help="images per step")  # fmt: skip
     parser.add_argument("--mixed_precision", choices=("float32", "bfloat16"), default="float32",
                         help="arithmetic of the layers")  # fmt: skip
-    parser.add_argument("--rounds", type=commands.positive_int, default=5, metavar="N",
+    parser.add_argument("--rounds", type=program.positive_int, default=5, metavar="N",
                         help="pairs of measurements; the median counts")  # fmt: skip
     parser.add_argument("--out", metavar="FILE", help="write the results as JSON too")
     return parser.parse_args()
@@ -81,7 +80,7 @@ def iteration_of(config: Config):
 
 def main() -> None:
     arguments = parse_arguments()
-    commands.load_tensorflow()
+    program.load_tensorflow()
     import keras
 
     policy = "mixed_bfloat16" if arguments.mixed_precision == "bfloat16" else "float32"
@@ -105,4 +104,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    program.run(main)

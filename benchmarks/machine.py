@@ -12,7 +12,7 @@ from functools import lru_cache
 from statistics import median
 from typing import Any
 
-from gan_fingerprints import commands
+from gan_fingerprints import program
 
 
 def seconds_per_call(function: Callable[[], Any], calls: int) -> float:
@@ -74,5 +74,5 @@ def report(results: dict[str, Any], out: str | None) -> None:
     text = json.dumps(results, indent=2)
     print(text)
     if out:
-        with commands.whole_file(out) as partial:
+        with program.whole_file(out) as partial:
             partial.write_text(text + "\n")

@@ -15,18 +15,18 @@ import json
 import subprocess
 import tempfile
 
-from gan_fingerprints import commands
+from gan_fingerprints import program
 
 BENCHMARKS = ("data", "classifier", "visnet", "sngan", "ipm")
 
 
 def main() -> None:
-    parser = commands.Parser(description=__doc__.partition("\n")[0])
+    parser = program.Parser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", metavar="FILE", default="benchmarks.json", help="the results")
-    parser.add_argument("--rounds", type=commands.positive_int, default=5, metavar="N",
+    parser.add_argument("--rounds", type=program.positive_int, default=5, metavar="N",
                         help="measurements of each ratio; the median counts")  # fmt: skip
     arguments = parser.parse_args()
-    commands.check_writable(Path(arguments.out), "--out")
+    program.check_writable(Path(arguments.out), "--out")
     results = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in BENCHMARKS:
@@ -39,10 +39,10 @@ def main() -> None:
                 check=True,
             )
             results[name] = json.loads(out.read_text())
-    with commands.whole_file(arguments.out) as partial:
+    with program.whole_file(arguments.out) as partial:
         partial.write_text(json.dumps(results, indent=2) + "\n")
     print(f"wrote {arguments.out}")
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    program.run(main)

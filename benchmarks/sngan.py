@@ -19,19 +19,19 @@ import argparse
 import numpy as np
 
 from benchmarks import machine
-from gan_fingerprints import commands
+from gan_fingerprints import program
 from SNGAN.config import SIZES, Config
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = commands.Parser(description=__doc__.partition("\n")[0])
+    parser = program.Parser(description=__doc__.partition("\n")[0])
     parser.add_argument("--size", type=int, choices=SIZES, default=128, help="side of the images")
-    parser.add_argument("--ch", type=commands.positive_int, default=64, help="width")
-    parser.add_argument("--batch", type=commands.positive_int, default=8, help="images per step")
-    parser.add_argument("--n_dis", type=commands.positive_int, default=5, help="D steps")
+    parser.add_argument("--ch", type=program.positive_int, default=64, help="width")
+    parser.add_argument("--batch", type=program.positive_int, default=8, help="images per step")
+    parser.add_argument("--n_dis", type=program.positive_int, default=5, help="D steps")
     parser.add_argument("--mixed_precision", choices=("float32", "bfloat16"), default="float32",
                         help="arithmetic of the layers")  # fmt: skip
-    parser.add_argument("--rounds", type=commands.positive_int, default=5, metavar="N",
+    parser.add_argument("--rounds", type=program.positive_int, default=5, metavar="N",
                         help="pairs of measurements; the median counts")  # fmt: skip
     parser.add_argument("--out", metavar="FILE", help="write the results as JSON too")
     return parser.parse_args()
@@ -92,7 +92,7 @@ def iteration_of(config: Config):
 
 def main() -> None:
     arguments = parse_arguments()
-    commands.load_tensorflow()
+    program.load_tensorflow()
     import keras
 
     policy = "mixed_bfloat16" if arguments.mixed_precision == "bfloat16" else "float32"
@@ -115,4 +115,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    program.run(main)

@@ -20,18 +20,18 @@ import numpy as np
 
 from benchmarks import machine
 from benchmarks.sngan import multiply_adds
-from gan_fingerprints import commands
+from gan_fingerprints import program
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = commands.Parser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--size", type=commands.power_of_two, default=128, help="side of images")
-    parser.add_argument("--fmap_base", type=commands.positive_int, default=1024, help="width")
-    parser.add_argument("--batch", type=commands.positive_int, default=16, help="images per step")
-    parser.add_argument("--sources", type=commands.positive_int, default=5, help="how many")
+    parser = program.Parser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--size", type=program.power_of_two, default=128, help="side of images")
+    parser.add_argument("--fmap_base", type=program.positive_int, default=1024, help="width")
+    parser.add_argument("--batch", type=program.positive_int, default=16, help="images per step")
+    parser.add_argument("--sources", type=program.positive_int, default=5, help="how many")
     parser.add_argument("--mixed_precision", choices=("float32", "bfloat16"), default="float32",
                         help="arithmetic of the layers")  # fmt: skip
-    parser.add_argument("--rounds", type=commands.positive_int, default=5, metavar="N",
+    parser.add_argument("--rounds", type=program.positive_int, default=5, metavar="N",
                         help="pairs of measurements; the median counts")  # fmt: skip
     parser.add_argument("--out", metavar="FILE", help="write the results as JSON too")
     return parser.parse_args()
@@ -73,7 +73,7 @@ def step_of(arguments: argparse.Namespace):
 
 def main() -> None:
     arguments = parse_arguments()
-    commands.load_tensorflow()
+    program.load_tensorflow()
     import keras
 
     policy = "mixed_bfloat16" if arguments.mixed_precision == "bfloat16" else "float32"
@@ -95,4 +95,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    program.run(main)

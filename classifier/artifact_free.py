@@ -17,8 +17,10 @@ from itertools import islice
 import numpy as np
 from tqdm import tqdm
 
-from gan_fingerprints import attribution, commands, feature_spaces, images
-from gan_fingerprints.commands import UserError
+from classifier import feature_spaces
+from gan_fingerprints import images, program
+from gan_fingerprints.attribution.attributor import find_testing_images
+from gan_fingerprints.program import UserError
 
 DESCRIPTION = """\
 Chooses the generated images that look most like real ones: those nearest to a real image.
@@ -85,14 +87,14 @@ def file_of(path: Path) -> tuple[int, int]:
 
 def share(text: str) -> float:
     """A flag's type: a number above 0 and up to 1."""
-    value = commands.non_negative(text)
+    value = program.non_negative(text)
     if not 0 < value <= 1:
         raise argparse.ArgumentTypeError(f"found {text!r}, expected a number above 0 and up to 1")
     return value
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = commands.Parser(description=DESCRIPTION)
+    parser = program.Parser(description=DESCRIPTION)
     parser.add_argument("--in_dir", metavar="DIR", required=True,
                         help="one subfolder of images per source, or images of one")  # fmt: skip
     parser.add_argument("--real_dir", metavar="DIR", required=True,
@@ -104,13 +106,13 @@ def parse_arguments() -> argparse.Namespace:
                         help="of each source's images")  # fmt: skip
     parser.add_argument("--space", choices=("pixels", "inception"), default="pixels",
                         help="what is compared")  # fmt: skip
-    parser.add_argument("--side", type=commands.positive_int, metavar="PIXELS",
+    parser.add_argument("--side", type=program.positive_int, metavar="PIXELS",
                         help="of the small copies that --space pixels compares "
                              "(default: 32)")  # fmt: skip
     parser.add_argument("--inception_weights", metavar="FILE",
                         help="weights of Keras's InceptionV3, .h5; Keras fetches them if there is "
                              "none")  # fmt: skip
-    parser.add_argument("--seed", type=commands.seed, default=0, metavar="SEED",
+    parser.add_argument("--seed", type=program.seed, default=0, metavar="SEED",
                         help="of what is drawn at random")  # fmt: skip
     return parser.parse_args()
 
@@ -121,7 +123,7 @@ def check(arguments: argparse.Namespace) -> None:
     if getattr(arguments, other) is not None:
         raise UserError(f"--{other}: not used with --space {arguments.space}; leave it out")
     if arguments.inception_weights is not None:
-        commands.existing_file(arguments.inception_weights, "--inception_weights")
+        program.existing_file(arguments.inception_weights, "--inception_weights")
 
 
 def number_of(arguments: argparse.Namespace, source: str, total: int) -> int:
@@ -137,8 +139,8 @@ def number_of(arguments: argparse.Namespace, source: str, total: int) -> int:
 
 def find_sources(arguments: argparse.Namespace) -> list[Row]:
     """A row for each image, in the order of sources and names."""
-    folder = commands.existing_folder(arguments.in_dir, "--in_dir")
-    paths, truth = attribution.find_testing_images(folder, "--in_dir")
+    folder = program.existing_folder(arguments.in_dir, "--in_dir")
+    paths, truth = find_testing_images(folder, "--in_dir")
     names = truth or [folder.resolve().name] * len(paths)
     for name, total in Counter(names).items():
         number_of(arguments, name, total)
@@ -159,8 +161,8 @@ def open_space(arguments: argparse.Namespace) -> tuple[feature_spaces.Extractor,
     """Features of images, and the side that those must have."""
     if arguments.space == "pixels":
         return lab, arguments.side or 32
-    commands.load_tensorflow()
-    from gan_fingerprints import inception
+    program.load_tensorflow()
+    from gan_fingerprints.networks import inception
 
     return inception.extractor(arguments.inception_weights, "--inception_weights"), inception.SIDE
 
@@ -223,7 +225,7 @@ def choose(arguments: argparse.Namespace, rows: Sequence[Row]) -> dict[str, tupl
 
 def write(out_dir: Path, in_dir: Path, rows: Sequence[Row]) -> None:
     """Copies what is kept, and writes the table of all images."""
-    with commands.whole_folder(out_dir) as folder:
+    with program.whole_folder(out_dir) as folder:
         with open(folder / TABLE, "w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
             table.writerow(["path", "source", "nearest", "distance", "kept"])
@@ -244,7 +246,7 @@ def main() -> None:
     check(arguments)
     rows = find_sources(arguments)
     images.list_images(arguments.real_dir, "--real_dir")
-    out_dir = commands.new_output(arguments.out_dir, "--out_dir")
+    out_dir = program.new_output(arguments.out_dir, "--out_dir")
     extractor, side = open_space(arguments)
     real = real_images(arguments, extractor, side)
     rows = measure(rows, real, extractor, side)
@@ -258,4 +260,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    program.run(main)

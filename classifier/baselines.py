@@ -10,10 +10,19 @@ import argparse
 
 import numpy as np
 
-from gan_fingerprints import attribution, baselines, calibration, classifying, commands
-from gan_fingerprints.baselines import Baseline, Images
-from gan_fingerprints.commands import UserError
-from gan_fingerprints.tfrecords import DataSet
+from classifier import baseline_methods
+from classifier.baseline_methods import Baseline, Images
+from gan_fingerprints import calibration, program
+from gan_fingerprints.attribution.attributor import find_testing_images, read_batches, row_of
+from gan_fingerprints.attribution.measuring import open_splits
+from gan_fingerprints.attribution.tables import (
+    add_table_flags,
+    check_tables,
+    with_progress,
+    write_results,
+)
+from gan_fingerprints.data.reading import DataSet
+from gan_fingerprints.program import UserError
 
 DESCRIPTION = """\
 Attributes images with the methods that the classifier is compared with.
@@ -30,14 +39,14 @@ their scores instead, which is good for ranking only."""
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = commands.Parser(description=DESCRIPTION)
+    parser = program.Parser(description=DESCRIPTION)
     fit = parser.add_argument_group("fit")
-    fit.add_argument("--method", choices=list(baselines.METHODS), help="what to fit")
+    fit.add_argument("--method", choices=list(baseline_methods.METHODS), help="what to fit")
     fit.add_argument("--training_data_dir", metavar="DIR",
                      help="data set that data_preparation.py wrote")  # fmt: skip
     fit.add_argument("--validation_data_dir", metavar="DIR",
                      help="another one, of the same sources, to choose parameters on")  # fmt: skip
-    fit.add_argument("--training_images", type=commands.positive_int, default=5000, metavar="N",
+    fit.add_argument("--training_images", type=program.positive_int, default=5000, metavar="N",
                      help="the first so many at most; all are in memory at once")  # fmt: skip
     fit.add_argument("--out_model", metavar="FILE", help="where the fitted method goes")
     test = parser.add_argument_group("test")
@@ -45,7 +54,7 @@ def parse_arguments() -> argparse.Namespace:
     test.add_argument("--testing_data_path", metavar="PATH",
                       help="an image, a folder of images, or a folder of one subfolder per "
                            "source")  # fmt: skip
-    classifying.add_table_flags(test)
+    add_table_flags(test)
     return parser.parse_args()
 
 
@@ -70,9 +79,9 @@ def fit(arguments: argparse.Namespace) -> tuple[Baseline, dict]:
     for flag in ("training_data_dir", "validation_data_dir", "out_model"):
         if getattr(arguments, flag) is None:
             raise UserError(f"--{flag} is missing: fitting needs it; see --help")
-    commands.check_writable(Path(arguments.out_model), "--out_model")
-    data, validation = classifying.open_splits(arguments, minibatch=1, gpus=1)
-    method = baselines.METHODS[arguments.method]()
+    program.check_writable(Path(arguments.out_model), "--out_model")
+    data, validation = open_splits(arguments, minibatch=1, gpus=1)
+    method = baseline_methods.METHODS[arguments.method]()
     train = images_of(data, arguments.training_images)
     trials = method.fit(train, images_of(validation, validation.count))
     for trial in trials:
@@ -86,20 +95,20 @@ def fit(arguments: argparse.Namespace) -> tuple[Baseline, dict]:
         "data": data.checksum,
         "validation_data": validation.checksum,
     }
-    baselines.save(arguments.out_model, method, header)
+    baseline_methods.save(arguments.out_model, method, header)
     print(f"fitted on {len(train.pixels)} images: {arguments.out_model}")
     return method, header
 
 
 def rows_of(method: Baseline, header: dict, paths: list[Path]):
     """What each image is attributed to, as it is read."""
-    for chunk in attribution.read_batches(paths, header["resolution"], baselines.CHUNK):
+    for chunk in read_batches(paths, header["resolution"], baseline_methods.CHUNK):
         usable = [found for _, found in chunk if isinstance(found, np.ndarray)]
         scores = method.scores(np.stack(usable)) if usable else np.empty((0, 0))
         answers = iter(scores if method.name == "knn" else calibration.softmax(scores))
         for path, found in chunk:
             answer = found if isinstance(found, str) else next(answers)
-            yield attribution.row_of(path, answer, header["source_names"])
+            yield row_of(path, answer, header["source_names"])
 
 
 def main() -> None:
@@ -109,19 +118,19 @@ def main() -> None:
         raise UserError(f"--method and --model_path: found {found}, expected one of them")
     if arguments.model_path and not arguments.testing_data_path:
         raise UserError("--testing_data_path is missing: --model_path needs it; see --help")
-    classifying.check_tables(arguments)
+    check_tables(arguments)
     found = None
     if arguments.testing_data_path:
-        found = attribution.find_testing_images(arguments.testing_data_path)
+        found = find_testing_images(arguments.testing_data_path)
     if arguments.method:
         method, header = fit(arguments)
     else:
-        method, header = baselines.load(arguments.model_path, "--model_path")
+        method, header = baseline_methods.load(arguments.model_path, "--model_path")
     if found:
         paths, truth = found
-        rows = classifying.with_progress(rows_of(method, header, paths), len(paths))
-        classifying.write_results(arguments, rows, truth, header["source_names"])
+        rows = with_progress(rows_of(method, header, paths), len(paths))
+        write_results(arguments, rows, truth, header["source_names"])
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    program.run(main)

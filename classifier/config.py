@@ -6,7 +6,8 @@ import dataclasses
 from typing import Any
 
 from gan_fingerprints import perturbations
-from gan_fingerprints.commands import (
+from gan_fingerprints.perturbations import Perturbation
+from gan_fingerprints.program import (
     UserError,
     count,
     kimg,
@@ -19,7 +20,6 @@ from gan_fingerprints.commands import (
     share,
     switch,
 )
-from gan_fingerprints.perturbations import Perturbation
 
 COMPONENTS = ("full", "low_frequency", "high_frequency", "patch")
 

@@ -14,8 +14,10 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from gan_fingerprints import commands, feature_spaces, images, metrics, networks_io
-from gan_fingerprints.commands import UserError
+from classifier import feature_spaces
+from gan_fingerprints import images, metrics, program
+from gan_fingerprints.networks import files
+from gan_fingerprints.program import UserError
 
 DESCRIPTION = """\
 Writes the image fingerprints of images, says how far apart their sources lie, and maps them.
@@ -42,7 +44,7 @@ class Space(NamedTuple):
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = commands.Parser(description=DESCRIPTION)
+    parser = program.Parser(description=DESCRIPTION)
     parser.add_argument("--testing_data_path", metavar="DIR", required=True,
                         help="one subfolder of images per source")  # fmt: skip
     parser.add_argument("--space", choices=("fingerprint", "inception"), default="fingerprint",
@@ -53,7 +55,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--inception_weights", metavar="FILE",
                         help="weights of Keras's InceptionV3, .h5; Keras fetches them if there is "
                              "none")  # fmt: skip
-    parser.add_argument("--images", type=commands.positive_int, metavar="N",
+    parser.add_argument("--images", type=program.positive_int, metavar="N",
                         help="so many of each source at most, drawn at random; each set has half "
                              "of the smallest source")  # fmt: skip
     parser.add_argument("--out_features", metavar="FILE", type=Path,
@@ -62,10 +64,10 @@ def parse_arguments() -> argparse.Namespace:
                         help="write ratio and distances as JSON")  # fmt: skip
     parser.add_argument("--out_map", metavar="FILE", type=Path,
                         help="draw a map by t-SNE, .png or .pdf")  # fmt: skip
-    parser.add_argument("--map_images", type=commands.positive_int, default=200, metavar="N",
+    parser.add_argument("--map_images", type=program.positive_int, default=200, metavar="N",
                         help="so many of each source at most on the map, drawn at "
                              "random")  # fmt: skip
-    parser.add_argument("--seed", type=commands.seed, default=0, metavar="SEED",
+    parser.add_argument("--seed", type=program.seed, default=0, metavar="SEED",
                         help="of what is drawn at random, the halves, and the map")  # fmt: skip
     return parser.parse_args()
 
@@ -81,10 +83,10 @@ def check(arguments: argparse.Namespace) -> None:
     if given[other] is not None:
         raise UserError(f"{other}: not used with --space {arguments.space}; leave one of them out")
     if given[needed] is not None:
-        commands.existing_file(given[needed], needed)
+        program.existing_file(given[needed], needed)
     for flag in ("out_features", "out_json", "out_map"):
         if getattr(arguments, flag):
-            commands.check_writable(getattr(arguments, flag), f"--{flag}")
+            program.check_writable(getattr(arguments, flag), f"--{flag}")
     if arguments.out_map and arguments.out_map.suffix.lower() not in MAPS:
         raise UserError(
             f"--out_map {arguments.out_map}: found the ending {arguments.out_map.suffix!r}, "
@@ -126,9 +128,9 @@ def find_images(arguments: argparse.Namespace) -> dict[str, list[Path]]:
 
 def open_space(arguments: argparse.Namespace) -> Space:
     """The space of --space; TensorFlow is loaded here."""
-    commands.load_tensorflow()
+    program.load_tensorflow()
     if arguments.space == "inception":
-        from gan_fingerprints import inception
+        from gan_fingerprints.networks import inception
 
         extractor = inception.extractor(arguments.inception_weights, "--inception_weights")
         model = arguments.inception_weights or "InceptionV3 as fetched by Keras"
@@ -136,9 +138,9 @@ def open_space(arguments: argparse.Namespace) -> Space:
     import tensorflow as tf
 
     from classifier.networks import Classifier
-    from gan_fingerprints.steps import in_halves
+    from gan_fingerprints.networks.layers import in_halves
 
-    loaded = networks_io.load(arguments.model_path, {"classifier": Classifier}, "--model_path")
+    loaded = files.load(arguments.model_path, {"classifier": Classifier}, "--model_path")
     extractor = tf.function(in_halves(loaded.network.fingerprints))
     return Space(extractor, loaded.arguments["resolution"], 64, arguments.model_path)
 
@@ -191,14 +193,14 @@ def write_json(
         "pairs": [{"sources": pair, "distance": x} for pair, x in ratio.distances.items()],
     }
     del found["distances"]
-    with commands.whole_file(arguments.out_json) as partial:
+    with program.whole_file(arguments.out_json) as partial:
         partial.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 def write_features(path: Path, features: Mapping[str, np.ndarray], paths: list[Path]) -> None:
     """An .npz of features float32 [N, D], paths and sources, text [N] each."""
     sources = np.repeat(list(features), [len(x) for x in features.values()])
-    with commands.whole_file(path) as partial, open(partial, "wb") as file:
+    with program.whole_file(path) as partial, open(partial, "wb") as file:
         np.savez(
             file,
             features=np.concatenate(list(features.values())),
@@ -233,4 +235,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    program.run(main)

@@ -7,14 +7,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from gan_fingerprints.layers import (
+from gan_fingerprints.networks.layers import (
     EqualizedConv2D,
     EqualizedDense,
     feature_maps,
     flatten_channels_first,
     leaky_relu,
 )
-from gan_fingerprints.trunk import Mode, Trunk
+from gan_fingerprints.networks.trunk import Mode, Trunk
 
 
 class Classifier(keras.Model):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from gan_fingerprints import commands, images, perturbations
+from gan_fingerprints import images, perturbations, program, workers
 from gan_fingerprints.images import ImageError
 from gan_fingerprints.perturbations import Perturbation
 
@@ -36,15 +36,15 @@ class Job(NamedTuple):
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = commands.Parser(description=DESCRIPTION)
+    parser = program.Parser(description=DESCRIPTION)
     parser.add_argument("--attack", choices=perturbations.NAMES, required=True,
                         help="what to do to the images; combination: each of the others with "
                              "probability 1/2")  # fmt: skip
     parser.add_argument("--in_dir", metavar="DIR", required=True, help="images, or subfolders")
     parser.add_argument("--out_dir", metavar="DIR", required=True, help="new folder of PNGs")
-    parser.add_argument("--seed", type=commands.seed, default=0, metavar="SEED",
+    parser.add_argument("--seed", type=program.seed, default=0, metavar="SEED",
                         help="with each image's path it decides the parameters")  # fmt: skip
-    parser.add_argument("--strength", type=commands.non_negative, default=1.0, metavar="FACTOR",
+    parser.add_argument("--strength", type=program.non_negative, default=1.0, metavar="FACTOR",
                         help="of the effect: 1 as published, 0 changes nothing")  # fmt: skip
     parser.add_argument("--noise_reading", choices=("sigma", "variance"), default="sigma",
                         help="what of the noise is drawn from 5 to 20: its standard deviation, or "
@@ -67,7 +67,7 @@ def find_jobs(in_dir: str) -> list[Job]:
     for path, name in found:
         output = str(Path(name).with_suffix(".png"))
         if output in jobs:
-            raise commands.UserError(
+            raise program.UserError(
                 f"--in_dir {in_dir}: found {jobs[output].path.name} and {path.name}, which would "
                 f"both become {output}; rename one of them"
             )
@@ -93,17 +93,17 @@ def attack_one(
 def main() -> None:
     arguments = parse_arguments()
     jobs = find_jobs(arguments.in_dir)
-    out_dir = commands.new_output(arguments.out_dir, "--out_dir")
+    out_dir = program.new_output(arguments.out_dir, "--out_dir")
     attack = Perturbation(
         arguments.attack, arguments.seed, arguments.strength, arguments.noise_reading
     )
-    with commands.whole_folder(out_dir) as folder:
+    with program.whole_folder(out_dir) as folder:
         for subfolder in {Path(job.name).parent for job in jobs}:
             (folder / subfolder).mkdir(exist_ok=True)
         one = partial(attack_one, attack, folder, arguments.skip_bad_images)
         with tqdm(total=len(jobs), unit="image", dynamic_ncols=True) as bar:
             outcomes = []
-            for outcome in images.parallel(one, jobs):
+            for outcome in workers.parallel(one, jobs):
                 outcomes.append(outcome)
                 bar.update()
         with open(folder / TABLE, "w", newline="", encoding="utf-8") as file:
@@ -120,4 +120,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    program.run(main)

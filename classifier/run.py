@@ -11,7 +11,27 @@ import dataclasses
 import json
 
 from classifier.config import Config
-from gan_fingerprints import attribution, classifying, commands, networks_io, runs
+from gan_fingerprints import program
+from gan_fingerprints.attribution.attributor import Attributor
+from gan_fingerprints.attribution.measuring import open_splits, require_same_network
+from gan_fingerprints.attribution.tables import (
+    add_testing_flags,
+    add_training_flags,
+    attack_by_name,
+    calibration_of,
+    load_network,
+    testing_images,
+    with_progress,
+    write_results,
+)
+from gan_fingerprints.networks import files
+from gan_fingerprints.training.run import (
+    Execution,
+    add_run_flags,
+    data_facts,
+    open_run,
+    set_up_tensorflow,
+)
 
 DESCRIPTION = """\
 Trains the attribution classifier, or names the source of images with a trained one.
@@ -27,24 +47,22 @@ the threshold below which images are answered "unknown"."""
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = commands.Parser(description=DESCRIPTION)
+    parser = program.Parser(description=DESCRIPTION)
     parser.add_argument("--app", choices=("train", "test"), required=True,
                         help="train a classifier, or test images")  # fmt: skip
-    classifying.add_training_flags(parser)
-    classifying.add_testing_flags(parser)
-    commands.add_options(parser, "what to train", Config)
-    runs.add_run_flags(parser)
+    add_training_flags(parser)
+    add_testing_flags(parser)
+    program.add_options(parser, "what to train", Config)
+    add_run_flags(parser)
     return parser.parse_args()
 
 
 def train(arguments: argparse.Namespace) -> None:
-    commands.require(
-        arguments, "train", "training_data_dir", "validation_data_dir", "out_model_dir"
-    )
-    config = commands.options_from(arguments, Config)
-    execution = commands.options_from(arguments, runs.Execution)
+    program.require(arguments, "train", "training_data_dir", "validation_data_dir", "out_model_dir")
+    config = program.options_from(arguments, Config)
+    execution = program.options_from(arguments, Execution)
     gpus = max(1, execution.num_gpus or 1)
-    data, validation = classifying.open_splits(arguments, config.minibatch, gpus)
+    data, validation = open_splits(arguments, config.minibatch, gpus)
     network_arguments = config.network_arguments(data.resolution)
     settings = {
         "command": "classifier/run.py --app train",
@@ -52,23 +70,23 @@ def train(arguments: argparse.Namespace) -> None:
         "mixed_precision": execution.mixed_precision,
         "num_gpus": execution.num_gpus,
         "init_from": arguments.init_from,
-        "data": runs.data_facts(data),
-        "validation_data": runs.data_facts(validation),
+        "data": data_facts(data),
+        "validation_data": data_facts(validation),
     }
     print(json.dumps(settings, indent=2))
-    strategy = runs.set_up_tensorflow(execution)
+    strategy = set_up_tensorflow(execution)
     from classifier import training
     from classifier.networks import Classifier
 
     initial = None
     if arguments.init_from:
-        old = networks_io.load(arguments.init_from, {"classifier": Classifier}, "--init_from")
-        classifying.require_same_network(arguments.init_from, old, network_arguments, data)
-        initial = networks_io.arrays_of(old.network)
+        old = files.load(arguments.init_from, {"classifier": Classifier}, "--init_from")
+        require_same_network(arguments.init_from, old, network_arguments, data)
+        initial = files.arrays_of(old.network)
     if arguments.dry_run:
         print("dry run: everything fits; nothing was written")
         return
-    run = runs.open_run(arguments.out_model_dir, settings, execution, arguments.resume)
+    run = open_run(arguments.out_model_dir, settings, execution, arguments.resume)
     if run is None:
         print(f"{arguments.out_model_dir}: this run is finished")
         return
@@ -76,15 +94,15 @@ def train(arguments: argparse.Namespace) -> None:
 
 
 def test(arguments: argparse.Namespace) -> None:
-    commands.require(arguments, "test", "model_path", "testing_data_path")
-    config = commands.options_from(arguments, Config)
-    paths, truth = classifying.testing_images(arguments)
-    commands.load_tensorflow()
+    program.require(arguments, "test", "model_path", "testing_data_path")
+    config = program.options_from(arguments, Config)
+    paths, truth = testing_images(arguments)
+    program.load_tensorflow()
     from classifier.networks import Classifier
 
-    loaded = classifying.load_network(arguments, {"classifier": Classifier})
-    calibration = classifying.calibration_of(arguments, loaded)
-    attributor = attribution.Attributor(
+    loaded = load_network(arguments, {"classifier": Classifier})
+    calibration = calibration_of(arguments, loaded)
+    attributor = Attributor(
         loaded.network,
         loaded.source_names,
         loaded.arguments["resolution"],
@@ -92,9 +110,9 @@ def test(arguments: argparse.Namespace) -> None:
         calibration,
     )
     attack = config.perturbation()
-    change = attack and classifying.attack_by_name(attack, arguments.testing_data_path)
-    rows = classifying.with_progress(attributor.attribute(paths, change), len(paths))
-    classifying.write_results(arguments, rows, truth, loaded.source_names, calibration)
+    change = attack and attack_by_name(attack, arguments.testing_data_path)
+    rows = with_progress(attributor.attribute(paths, change), len(paths))
+    write_results(arguments, rows, truth, loaded.source_names, calibration)
 
 
 def main() -> None:
@@ -103,4 +121,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    program.run(main)

@@ -10,11 +10,14 @@ import tensorflow as tf
 
 from classifier.config import Config
 from classifier.networks import Classifier
-from gan_fingerprints import classifying, networks_io, pipeline
+from gan_fingerprints.attribution.measuring import accuracy, calibrate
 from gan_fingerprints.calibration import Calibration
-from gan_fingerprints.runs import Run
-from gan_fingerprints.steps import adam, apply_if_finite, in_halves
-from gan_fingerprints.tfrecords import DataSet
+from gan_fingerprints.data import pipeline
+from gan_fingerprints.data.reading import DataSet
+from gan_fingerprints.networks import files
+from gan_fingerprints.networks.layers import in_halves
+from gan_fingerprints.training.optimizer import adam, apply_if_finite
+from gan_fingerprints.training.run import Run
 
 
 def loss_per_image(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
@@ -54,7 +57,7 @@ def train(
         keras.utils.set_random_seed(seed)
         C = Classifier(data.resolution, len(sources), **config.network_arguments(data.resolution))
         if initial_arrays:
-            networks_io.fill(C, initial_arrays, "--init_from")
+            files.fill(C, initial_arrays, "--init_from")
         C_adam = adam(config.beta_1, config.beta_2, config.epsilon)
         C_adam.build(C.trainable_variables)
         C_adam.learning_rate.assign(config.learning_rate)
@@ -81,12 +84,12 @@ def train(
 
     def export(name: str, calibration: Calibration | None = None) -> None:
         path = run.path(f"{name}.safetensors")
-        networks_io.save(path, C, run.provenance(), sources, calibration)
+        files.save(path, C, run.provenance(), sources, calibration)
 
     def measure_accuracy() -> None:
         splits = {"training": data, "validation": validation}
         shares = {
-            name: classifying.accuracy(predict, split, config.accuracy_images, seed, attack)
+            name: accuracy(predict, split, config.accuracy_images, seed, attack)
             for name, split in splits.items()
         }
         run.scalars({f"accuracy/{name}": share for name, share in shares.items()})
@@ -143,7 +146,7 @@ def train(
 
     measure_accuracy()
     answers = tf.function(lambda pixels: C.answers(to_network(pixels)))
-    calibration = classifying.calibrate(answers, validation, config.false_alarms, attack)
+    calibration = calibrate(answers, validation, config.false_alarms, attack)
     run.log(calibration.describe())
     export("network-final", calibration)
     run.finish()

@@ -18,8 +18,11 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from gan_fingerprints import attribution, classifying, commands, images
-from gan_fingerprints.commands import UserError
+from classifier_visNet.figures import GREEN, RED, wrapped
+from gan_fingerprints import images, program
+from gan_fingerprints.attribution.attributor import find_testing_images
+from gan_fingerprints.attribution.tables import add_model_flags, load_network
+from gan_fingerprints.program import UserError
 
 DESCRIPTION = """\
 Adds model fingerprints to images, or takes them away, and sees whether the attribution follows.
@@ -116,27 +119,27 @@ def _effect(
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = commands.Parser(description=DESCRIPTION)
-    classifying.add_model_flags(parser)
+    parser = program.Parser(description=DESCRIPTION)
+    add_model_flags(parser)
     parser.add_argument("--out_dir", metavar="DIR", required=True,
                         help="new folder for the numbers and a figure")  # fmt: skip
     parser.add_argument("--alphas", type=_alphas, default="0.5,1,2,3,4,6,8,12,16", metavar="X,…",
                         help="strengths to try")  # fmt: skip
-    parser.add_argument("--num_images", type=commands.positive_int, default=100, metavar="N",
+    parser.add_argument("--num_images", type=program.positive_int, default=100, metavar="N",
                         help="most images of each source")  # fmt: skip
-    parser.add_argument("--example", type=commands.non_negative, metavar="X",
+    parser.add_argument("--example", type=program.non_negative, metavar="X",
                         help="strength of the example images (default: the least that moves "
                              "90%% of them)")  # fmt: skip
     return parser.parse_args()
 
 
 def _alphas(text: str) -> list[float]:
-    return sorted(commands.non_negative(part) for part in text.split(","))
+    return sorted(program.non_negative(part) for part in text.split(","))
 
 
 def read_sources(path: str, names: Sequence[str], resolution: int, most: int):
     """Up to `most` images of each known source: uint8 [N, R, R, 3] and labels [N]."""
-    paths, truth = attribution.find_testing_images(path)
+    paths, truth = find_testing_images(path)
     found = [
         [p for p, name in zip(paths, truth or [], strict=bool(truth)) if name == source][:most]
         for source in names
@@ -165,18 +168,78 @@ def table(effects: Sequence[Effect]) -> str:
     return "\n".join(lines)
 
 
+def curves(path: Path, effects: Sequence[Effect]) -> None:
+    """Writes a PNG: shares of images that follow, by strength and PSNR."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    ratios = [effect.psnr for effect in effects]
+    panels = (
+        ("added", "attributed to B", "model fingerprint of B added to images of others"),
+        ("removed", "no longer attributed to A", "model fingerprint of A taken away from its own"),
+    )
+    for axes, (name, label, title) in zip(figure.subplots(1, 2), panels, strict=True):
+        for kind, text, style in (("", "fingerprint", "o-"), ("_random", "random pattern", "s--")):
+            shares = [100 * getattr(effect, name + kind) for effect in effects]
+            axes.plot(ratios, shares, style, label=text, color=RED if kind else GREEN)
+        axes.set(xlabel="PSNR of the changed image (dB)", ylabel=f"{label} (%)", ylim=(-4, 104))
+        axes.set_title(title, fontsize=9)
+        axes.invert_xaxis()  # further right: stronger
+        axes.grid(alpha=0.3)
+        axes.legend(loc="upper left", fontsize=9)
+    with program.whole_file(path) as partial:
+        figure.savefig(partial, format="png")
+
+
+def examples(
+    path: Path, predict: Predict, names: Sequence[str], pixels: np.ndarray, labels: np.ndarray,
+    changes: np.ndarray,
+) -> None:  # fmt: skip
+    """Writes a PNG: an image of each source, and the same with each change, and its attribution.
+
+    pixels: uint8 [N, R, R, 3], attributed rightly to labels [N]; changes: float [sources, R, R, 3]
+    on the scale [-1, 1], what makes it a source's.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    shown = [k for k in range(len(names)) if (labels == k).any()]
+    columns = 1 + len(names)
+    figure = Figure(figsize=(1.45 * columns + 0.9, 1.6 * len(shown) + 0.5), dpi=120)
+    FigureCanvasAgg(figure)
+    grid = figure.subplots(len(shown), columns, squeeze=False)
+    for line, k in zip(grid, shown, strict=True):
+        original = pixels[labels == k][:1]
+        others = images.to_uint8(images.from_uint8(original) + changes)
+        batch = np.concatenate([original, others])
+        for j, (axes, found) in enumerate(zip(line, predict(batch), strict=True)):
+            axes.imshow(batch[j], interpolation="nearest")
+            axes.set(xticks=[], yticks=[])
+            wanted = k if j == 0 else j - 1
+            axes.set_xlabel(wrapped(names[found]), fontsize=7, labelpad=2,
+                            color=GREEN if found == wanted else RED)  # fmt: skip
+        line[0].set_ylabel(wrapped(names[k]), fontsize=8, rotation=0, ha="right", va="center")
+    for axes, text in zip(grid[0], ("unchanged", *(f"+ {name}" for name in names)), strict=True):
+        axes.set_title(wrapped(text, 18), fontsize=8)
+    figure.tight_layout(pad=0.5, w_pad=0.3, h_pad=1.2)
+    with program.whole_file(path) as partial:
+        figure.savefig(partial, format="png")
+
+
 def main() -> None:
     arguments = parse_arguments()
     for flag in ("model_path", "testing_data_path"):
         if getattr(arguments, flag) is None:
             raise UserError(f"--{flag} is missing; see causality.py --help")
-    commands.existing_file(arguments.model_path, "--model_path")
-    out_dir = commands.new_output(arguments.out_dir, "--out_dir")
-    commands.load_tensorflow()
-    from classifier_visNet import causality_figures, testing
+    program.existing_file(arguments.model_path, "--model_path")
+    out_dir = program.new_output(arguments.out_dir, "--out_dir")
+    program.load_tensorflow()
+    from classifier_visNet import testing
     from classifier_visNet.networks import AutoEncoder
 
-    loaded = classifying.load_network(arguments, {"visnet_autoencoder": AutoEncoder})
+    loaded = load_network(arguments, {"visnet_autoencoder": AutoEncoder})
     examiner = testing.Examiner(loaded.network, loaded.source_names, arguments.batch)
     pixels, labels = read_sources(
         arguments.testing_data_path, loaded.source_names, examiner.resolution, arguments.num_images
@@ -189,12 +252,12 @@ def main() -> None:
     effects = measure(predict, pixels, labels, models, arguments.alphas)
     print(table(effects))
     strength = least_strong(effects).alpha if arguments.example is None else arguments.example
-    with commands.whole_folder(out_dir) as folder:
+    with program.whole_folder(out_dir) as folder:
         numbers = json.dumps([asdict(effect) for effect in effects], indent=1)
         (folder / "causality.json").write_text(numbers + "\n")
-        causality_figures.curves(folder / "causality.png", effects)
+        curves(folder / "causality.png", effects)
         right = predict(pixels) == labels
-        causality_figures.examples(
+        examples(
             folder / "examples.png", predict, loaded.source_names, pixels[right], labels[right],
             strength * unit_patterns(models),
         )  # fmt: skip
@@ -202,4 +265,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    program.run(main)

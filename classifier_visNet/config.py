@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 
-from gan_fingerprints.commands import (
+from gan_fingerprints.program import (
     count,
     kimg,
     non_negative,

@@ -6,7 +6,8 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
 
-from gan_fingerprints import commands, preparation
+from gan_fingerprints import program
+from gan_fingerprints.data import preparation
 
 
 def main() -> None:
@@ -14,4 +15,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    program.run(main)

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gan_fingerprints import classifying, commands, images
-from gan_fingerprints.attribution import find_testing_images
-from gan_fingerprints.commands import UserError
+from gan_fingerprints import images, program
+from gan_fingerprints.attribution.attributor import find_testing_images
+from gan_fingerprints.attribution.tables import add_model_flags, load_network
+from gan_fingerprints.program import UserError
 
 DESCRIPTION = """\
 Shows, case by case, which fingerprint an image carries.
@@ -35,16 +36,16 @@ OTHER_FILMS = (".apng", ".avi", ".htm", ".html", ".jpg", ".mkv", ".mov", ".pdf",
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = commands.Parser(description=DESCRIPTION)
-    classifying.add_model_flags(parser)
-    parser.add_argument("--refresh", type=commands.non_negative, default=5.0, metavar="SECONDS",
+    parser = program.Parser(description=DESCRIPTION)
+    add_model_flags(parser)
+    parser.add_argument("--refresh", type=program.non_negative, default=5.0, metavar="SECONDS",
                         help="time for each case")  # fmt: skip
     parser.add_argument("--out", metavar="PATH",
                         help="write the frames instead of opening a window: a film FILE.gif or "
                              "FILE.mp4, or a new folder of PNGs")  # fmt: skip
     parser.add_argument("--html", metavar="FILE",
                         help="write one page that steps through the cases")  # fmt: skip
-    parser.add_argument("--num_cases", type=commands.positive_int, metavar="N",
+    parser.add_argument("--num_cases", type=program.positive_int, metavar="N",
                         help="most cases, spread over the sources (default: all in a window, "
                              f"{MOST_FRAMES} in a file)")  # fmt: skip
     return parser.parse_args()
@@ -68,15 +69,15 @@ def check(arguments: argparse.Namespace) -> None:
     for flag in ("model_path", "testing_data_path"):
         if getattr(arguments, flag) is None:
             raise UserError(f"--{flag} is missing; see demo.py --help")
-    commands.existing_file(arguments.model_path, "--model_path")
+    program.existing_file(arguments.model_path, "--model_path")
     if arguments.html:
-        commands.check_writable(Path(arguments.html), "--html")
+        program.check_writable(Path(arguments.html), "--html")
     if arguments.out and Path(arguments.out).suffix.lower() in FILMS:
-        commands.check_writable(Path(arguments.out), "--out")
+        program.check_writable(Path(arguments.out), "--out")
     elif arguments.out and Path(arguments.out).suffix.lower() in OTHER_FILMS:
         raise UserError(f"--out {arguments.out}: expected a film .gif or .mp4, or a folder's name")
     elif arguments.out:
-        commands.new_output(arguments.out, "--out")
+        program.new_output(arguments.out, "--out")
 
 
 def open_window():
@@ -124,16 +125,16 @@ def write_files(display, cases: list, out: str | None, page: str | None, seconds
             f"{i + 1}: {case.found.row.path.name}: {case.found.row.predicted}"
             for i, case in enumerate(cases)
         ]
-        with commands.whole_file(page) as partial:
+        with program.whole_file(page) as partial:
             frames.write_html(partial, rendered(), captions, seconds)
         print(f"page: {page}")
     if out and Path(out).suffix.lower() in FILMS:
         write = frames.write_gif if Path(out).suffix.lower() == ".gif" else frames.write_mp4
-        with commands.whole_file(out) as partial:
+        with program.whole_file(out) as partial:
             write(partial, rendered(), seconds)
         print(f"film: {out}")
     elif out:
-        with commands.whole_folder(out) as folder:
+        with program.whole_folder(out) as folder:
             for i, frame in enumerate(rendered()):
                 images.write_png(folder / f"frame_{i:04d}.png", frame)
         print(f"frames: {out}")
@@ -157,11 +158,11 @@ def main() -> None:
     most = arguments.num_cases or (MOST_FRAMES if to_files else None)
     paths, truth = chosen(*find_testing_images(arguments.testing_data_path), most)
     figure = None if to_files else open_window()
-    commands.load_tensorflow()
+    program.load_tensorflow()
     from classifier_visNet import frames, testing
     from classifier_visNet.networks import AutoEncoder
 
-    loaded = classifying.load_network(arguments, {"visnet_autoencoder": AutoEncoder})
+    loaded = load_network(arguments, {"visnet_autoencoder": AutoEncoder})
     batch = min(arguments.batch, len(paths))
     examiner = testing.Examiner(loaded.network, loaded.source_names, batch)
     cases = usable_cases(examiner.examine(paths), truth)
@@ -179,4 +180,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    program.run(main)

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any, NamedTuple
 
-from gan_fingerprints import commands, fingerprint_pictures, metrics
+import numpy as np
 
-if TYPE_CHECKING:
-    from classifier_visNet.testing import Examined, Examiner
+from gan_fingerprints import metrics, program
+from gan_fingerprints.pictures import fingerprints as fingerprint_pictures
 
 LEGEND = "red pixels speak for a source,\nblue ones against it;\nframed: the strongest"
 GREEN, RED, PLAIN = "#1a7f37", "#c9252d", "#444444"
+
+
+class Example(NamedTuple):
+    """An image uint8 [R, R, 3], its fingerprint float32 [R, R, 3] and its logits [sources]."""
+
+    pixels: np.ndarray
+    fingerprint: np.ndarray
+    logits: np.ndarray
 
 
 def wrapped(name: str, width: int = 14, lines: int = 3) -> str:
@@ -29,18 +37,21 @@ def wrapped(name: str, width: int = 14, lines: int = 3) -> str:
 
 
 def confusion(
-    path: Path, examples: Mapping[str, Sequence[Examined]], examiner: Examiner
+    path: Path,
+    examples: Mapping[str, Sequence[Example]],
+    names: Sequence[str],
+    model_fingerprints: np.ndarray,
 ) -> list[Path]:
     """Writes the fingerprints' confusion matrix as PATH.png and PATH.pdf.
 
-    Rows: example images, by true source, with their fingerprints. Columns: model fingerprints.
+    Rows: example images, by true source, with their fingerprints. Columns: model fingerprints,
+    float32 [R, R, 3, sources], of the sources' names.
     Cells: what each pixel says for or against the source, and the logit; the highest is framed,
     green when it is the true source's and red when not.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    names = examiner.source_names
     rows = [(name, found) for name in _ordered(examples, names) for found in examples[name]]
     columns = 2 + len(names)
     figure = Figure(figsize=(1.25 * columns + 1.2, 1.45 * (len(rows) + 1) + 0.3), dpi=120)
@@ -51,39 +62,40 @@ def confusion(
     for axes in grid[0, :2]:
         axes.axis("off")
     grid[0, 0].text(0, 0.5, LEGEND, fontsize=8, va="center").set_in_layout(False)
-    models = fingerprint_pictures.of_models(examiner.model_fingerprints)
+    models = fingerprint_pictures.of_models(model_fingerprints)
     for axes, name, model in zip(grid[0, 2:], names, models, strict=True):
         axes.imshow(model)
         axes.set_title(wrapped(name), fontsize=8)
     for line, (name, found) in zip(grid[1:], rows, strict=True):
-        _row(line, name, found, examiner)
+        _row(line, name, found, names, model_fingerprints)
     grid[1, 0].set_title("image", fontsize=8)
     grid[1, 1].set_title("fingerprint", fontsize=8)
     figure.tight_layout(pad=0.5, w_pad=0.3, h_pad=0.5)
     written = [path.with_suffix(suffix) for suffix in (".png", ".pdf")]
     for file in written:
-        with commands.whole_file(file) as partial:
+        with program.whole_file(file) as partial:
             figure.savefig(partial, format=file.suffix[1:])
     return written
 
 
-def _ordered(examples: Mapping[str, Sequence[Examined]], names: Sequence[str]) -> list[str]:
+def _ordered(examples: Mapping[str, Sequence[Example]], names: Sequence[str]) -> list[str]:
     """The network's sources in label order, then strangers."""
     return [name for name in names if name in examples] + sorted(set(examples) - set(names))
 
 
-def _row(line, name: str, found: Examined, examiner: Examiner) -> None:
+def _row(
+    line: Any, name: str, found: Example, names: Sequence[str], model_fingerprints: np.ndarray
+) -> None:
     line[0].imshow(found.pixels)
     line[0].set_ylabel(wrapped(name), fontsize=8, rotation=0, ha="right", va="center")
     line[1].imshow(fingerprint_pictures.of_image(found.fingerprint))
     best = int(found.logits.argmax())
-    models = examiner.model_fingerprints
-    responses = fingerprint_pictures.contributions(found.fingerprint, models)
+    responses = fingerprint_pictures.contributions(found.fingerprint, model_fingerprints)
     for k, (axes, response) in enumerate(zip(line[2:], responses, strict=True)):
         axes.imshow(response)
         axes.set_xlabel(f"{found.logits[k]:.2f}", fontsize=8, labelpad=2)
         if k == best:
-            colour = GREEN if examiner.source_names[k] == name else RED
+            colour = GREEN if names[k] == name else RED
             for spine in axes.spines.values():
                 spine.set(color=colour, linewidth=2.5)
             axes.xaxis.label.set(color=colour, weight="bold")

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from classifier_visNet.figures import GREEN, PLAIN, RED, wrapped
-from gan_fingerprints import fingerprint_pictures, metrics
+from gan_fingerprints import metrics
+from gan_fingerprints.pictures import fingerprints as fingerprint_pictures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

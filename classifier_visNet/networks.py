@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from gan_fingerprints.layers import (
+from gan_fingerprints.networks.layers import (
     EqualizedConv2D,
     EqualizedDense,
     EqualizedDenseTo4x4,
@@ -23,7 +23,7 @@ from gan_fingerprints.layers import (
     minibatch_stddev,
     pixel_norm,
 )
-from gan_fingerprints.trunk import Mode, Trunk
+from gan_fingerprints.networks.trunk import Mode, Trunk
 
 Correlation = Literal["inner", "normalized"]
 CORRELATIONS: tuple[Correlation, ...] = ("inner", "normalized")

@@ -11,8 +11,26 @@ import dataclasses
 import json
 
 from classifier_visNet.config import Config
-from gan_fingerprints import classifying, commands, networks_io, runs
-from gan_fingerprints.commands import UserError
+from gan_fingerprints import program
+from gan_fingerprints.attribution.measuring import open_splits, require_same_network
+from gan_fingerprints.attribution.tables import (
+    add_testing_flags,
+    add_training_flags,
+    calibration_of,
+    load_network,
+    testing_images,
+    with_progress,
+    write_results,
+)
+from gan_fingerprints.networks import files
+from gan_fingerprints.program import UserError
+from gan_fingerprints.training.run import (
+    Execution,
+    add_run_flags,
+    data_facts,
+    open_run,
+    set_up_tensorflow,
+)
 
 DESCRIPTION = """\
 Trains a visNet, the attribution classifier whose fingerprints can be looked at, or names the source
@@ -29,16 +47,16 @@ the threshold below which images are answered "unknown"."""
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = commands.Parser(description=DESCRIPTION)
+    parser = program.Parser(description=DESCRIPTION)
     parser.add_argument("--app", choices=("train", "test"), required=True,
                         help="train a visNet, or test images")  # fmt: skip
-    classifying.add_training_flags(parser)
-    test = classifying.add_testing_flags(parser)
+    add_training_flags(parser)
+    test = add_testing_flags(parser)
     test.add_argument("--out_fingerprint_dir", metavar="DIR",
                       help="new folder for pictures and arrays of model fingerprints, image "
                            "fingerprints and responses")  # fmt: skip
-    commands.add_options(parser, "what to train", Config)
-    runs.add_run_flags(parser)
+    program.add_options(parser, "what to train", Config)
+    add_run_flags(parser)
     return parser.parse_args()
 
 
@@ -53,13 +71,11 @@ def check_groups(config: Config, gpus: int) -> None:
 
 
 def train(arguments: argparse.Namespace) -> None:
-    commands.require(
-        arguments, "train", "training_data_dir", "validation_data_dir", "out_model_dir"
-    )
-    config = commands.options_from(arguments, Config)
-    execution = commands.options_from(arguments, runs.Execution)
+    program.require(arguments, "train", "training_data_dir", "validation_data_dir", "out_model_dir")
+    config = program.options_from(arguments, Config)
+    execution = program.options_from(arguments, Execution)
     gpus = max(1, execution.num_gpus or 1)
-    data, validation = classifying.open_splits(arguments, config.minibatch, gpus)
+    data, validation = open_splits(arguments, config.minibatch, gpus)
     check_groups(config, gpus)
     settings = {
         "command": "classifier_visNet/run.py --app train",
@@ -67,26 +83,26 @@ def train(arguments: argparse.Namespace) -> None:
         "mixed_precision": execution.mixed_precision,
         "num_gpus": execution.num_gpus,
         "init_from": arguments.init_from,
-        "data": runs.data_facts(data),
-        "validation_data": runs.data_facts(validation),
+        "data": data_facts(data),
+        "validation_data": data_facts(validation),
     }
     print(json.dumps(settings, indent=2))
-    strategy = runs.set_up_tensorflow(execution)
+    strategy = set_up_tensorflow(execution)
     from classifier_visNet import training
     from classifier_visNet.networks import AutoEncoder
 
     initial = None
     if arguments.init_from:
         kinds = {"visnet_autoencoder": AutoEncoder}
-        old = networks_io.load(arguments.init_from, kinds, "--init_from")
+        old = files.load(arguments.init_from, kinds, "--init_from")
         names = ("fmap_base", "fmap_max", "correlation", "use_pixelnorm")
         asked = {name: getattr(config, name) for name in names}
-        classifying.require_same_network(arguments.init_from, old, asked, data)
-        initial = networks_io.arrays_of(old.network)
+        require_same_network(arguments.init_from, old, asked, data)
+        initial = files.arrays_of(old.network)
     if arguments.dry_run:
         print("dry run: everything fits; nothing was written")
         return
-    run = runs.open_run(arguments.out_model_dir, settings, execution, arguments.resume)
+    run = open_run(arguments.out_model_dir, settings, execution, arguments.resume)
     if run is None:
         print(f"{arguments.out_model_dir}: this run is finished")
         return
@@ -94,26 +110,26 @@ def train(arguments: argparse.Namespace) -> None:
 
 
 def test(arguments: argparse.Namespace) -> None:
-    commands.require(arguments, "test", "model_path", "testing_data_path")
+    program.require(arguments, "test", "model_path", "testing_data_path")
     out_dir = arguments.out_fingerprint_dir
     if out_dir:
-        commands.new_output(out_dir, "--out_fingerprint_dir")
-    paths, truth = classifying.testing_images(arguments)
-    commands.load_tensorflow()
+        program.new_output(out_dir, "--out_fingerprint_dir")
+    paths, truth = testing_images(arguments)
+    program.load_tensorflow()
     from classifier_visNet import testing
     from classifier_visNet.networks import AutoEncoder
 
-    loaded = classifying.load_network(arguments, {"visnet_autoencoder": AutoEncoder})
-    calibration = classifying.calibration_of(arguments, loaded)
+    loaded = load_network(arguments, {"visnet_autoencoder": AutoEncoder})
+    calibration = calibration_of(arguments, loaded)
     examiner = testing.Examiner(loaded.network, loaded.source_names, arguments.batch, calibration)
     examined = examiner.examine(paths)
     if not out_dir:
-        rows = classifying.with_progress((found.row for found in examined), len(paths))
+        rows = with_progress((found.row for found in examined), len(paths))
     else:
         with testing.fingerprint_folder(out_dir, examiner, paths, truth) as folder:
             kept = (folder.add(found) for found in examined)
-            rows = classifying.with_progress(kept, len(paths))
-    classifying.write_results(arguments, rows, truth, loaded.source_names, calibration)
+            rows = with_progress(kept, len(paths))
+    write_results(arguments, rows, truth, loaded.source_names, calibration)
     if out_dir:
         print(f"fingerprints: {out_dir}")
 
@@ -124,4 +140,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    program.run(main)

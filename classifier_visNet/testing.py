@@ -16,9 +16,17 @@ import tensorflow as tf
 
 from classifier_visNet import figures
 from classifier_visNet.networks import AutoEncoder, Outputs
-from gan_fingerprints import attribution, commands, fingerprint_pictures, images
-from gan_fingerprints.attribution import Attribution
+from gan_fingerprints import images, program, workers
+from gan_fingerprints.attribution.attributor import (
+    Attribution,
+    judged,
+    padded,
+    read_batches,
+    require_finite,
+    row_of,
+)
 from gan_fingerprints.calibration import Calibration, softmax
+from gan_fingerprints.pictures import fingerprints as fingerprint_pictures
 
 EXAMPLES = 1  # images per source in the figure
 NUMBERS = "fingerprints.npz"
@@ -50,7 +58,7 @@ class Examiner:
         source_names: the sources in label order.
         batch: images at once; the batch always has this shape, so the answer for an image depends
             neither on its neighbours nor on their number.
-        calibration: see `attribution.Attributor`.
+        calibration: see `Attributor`.
 
     Attributes: the arguments, and
         model_fingerprints: float32 [R, R, 3, sources].
@@ -85,12 +93,12 @@ class Examiner:
 
     def examine(self, paths: Iterable[str | Path]) -> Iterator[Examined]:
         """Yields one Examined per image file, in the order of `paths`, as results arrive."""
-        for chunk in attribution.read_batches(paths, self.resolution, self.batch):
+        for chunk in read_batches(paths, self.resolution, self.batch):
             usable = [found for _, found in chunk if isinstance(found, np.ndarray)]
             answers = self.examine_arrays(usable)
             for path, found in chunk:
                 if isinstance(found, str):
-                    yield Examined(attribution.row_of(path, found, self.source_names))
+                    yield Examined(row_of(path, found, self.source_names))
                     continue
                 fingerprint, logits = next(answers)
                 yield Examined(self._row(path, logits), found, fingerprint, logits)
@@ -98,8 +106,8 @@ class Examiner:
     def _row(self, path: Path, logits: np.ndarray) -> Attribution:
         one, scale = logits[None], self.calibration
         probabilities = scale.probabilities(one) if scale else softmax(one)
-        row = attribution.row_of(path, probabilities[0].astype(np.float32), self.source_names)
-        return attribution.judged(row, scale.scores(one, one)[0], scale) if scale else row
+        row = row_of(path, probabilities[0].astype(np.float32), self.source_names)
+        return judged(row, scale.scores(one, one)[0], scale) if scale else row
 
     def examine_arrays(
         self, pixels: Sequence[np.ndarray]
@@ -107,11 +115,11 @@ class Examiner:
         """Fingerprint and logits of each image uint8 [R, R, 3]."""
         for start in range(0, len(pixels), self.batch):
             part = pixels[start : start + self.batch]
-            found = self._outputs(attribution.padded(part, self.batch))
+            found = self._outputs(padded(part, self.batch))
             fingerprints, logits = (
                 x.numpy()[: len(part)] for x in (found.fingerprints, found.logits)
             )
-            attribution.require_finite(logits)
+            require_finite(logits)
             yield from zip(fingerprints, logits, strict=True)
 
 
@@ -147,8 +155,8 @@ def fingerprint_folder(
         truth: their true sources, or None.
     """
     with (
-        commands.whole_folder(path) as partial,
-        ThreadPoolExecutor(images.cores()) as writers,
+        program.whole_folder(path) as partial,
+        ThreadPoolExecutor(workers.cores()) as writers,
     ):
         folder = FingerprintFolder(partial, writers, examiner, paths, truth)
         yield folder
@@ -172,7 +180,7 @@ class FingerprintFolder:
         self.truth = truth
         self.stems = stems(paths, truth)
         self._writers = writers
-        self._examples: dict[str, list[Examined]] = {}
+        self._examples: dict[str, list[figures.Example]] = {}
         self._added = 0
         names, models = examiner.source_names, examiner.model_fingerprints
         for name, picture in zip(names, fingerprint_pictures.of_models(models), strict=True):
@@ -197,7 +205,7 @@ class FingerprintFolder:
         if self.truth:
             known = self._examples.setdefault(self.truth[i], [])
             if len(known) < EXAMPLES:
-                known.append(found)
+                known.append(figures.Example(found.pixels, found.fingerprint, found.logits))
         return found.row
 
     def _pictures(self, stem: Path, found: Examined) -> Iterator[tuple[Path, np.ndarray]]:
@@ -213,7 +221,10 @@ class FingerprintFolder:
         self._write_numbers()
         if self._examples:
             figures.confusion(
-                self.folder / "fingerprint_confusion_matrix", self._examples, self.examiner
+                self.folder / "fingerprint_confusion_matrix",
+                self._examples,
+                self.examiner.source_names,
+                self.examiner.model_fingerprints,
             )
 
     def _write_numbers(self) -> None:

@@ -11,11 +11,15 @@ import tensorflow as tf
 from classifier_visNet.config import Config
 from classifier_visNet.losses import Parts, autoencoder_losses, critic_loss
 from classifier_visNet.networks import AutoEncoder, Critic
-from gan_fingerprints import classifying, fingerprint_pictures, images, networks_io, pipeline
+from gan_fingerprints import images
+from gan_fingerprints.attribution.measuring import accuracy, calibrate
 from gan_fingerprints.calibration import Calibration
-from gan_fingerprints.runs import Run
-from gan_fingerprints.steps import adam, apply_if_finite
-from gan_fingerprints.tfrecords import DataSet
+from gan_fingerprints.data import pipeline
+from gan_fingerprints.data.reading import DataSet
+from gan_fingerprints.networks import files
+from gan_fingerprints.pictures import fingerprints as fingerprint_pictures
+from gan_fingerprints.training.optimizer import adam, apply_if_finite
+from gan_fingerprints.training.run import Run
 
 GRID_IMAGES = 64
 
@@ -179,19 +183,19 @@ def train(
     trainer = Trainer(config, data.resolution, len(sources), strategy, xla)
     EGs, shown, skipped = trainer.EGs, trainer.shown, trainer.skipped
     if initial_arrays:
-        networks_io.fill(trainer.EG, initial_arrays, "--init_from")
+        files.fill(trainer.EG, initial_arrays, "--init_from")
         trainer.start_average()
     predict = tf.function(lambda pixels: tf.argmax(EGs(to_network(pixels)), axis=1))
     examine = tf.function(lambda pixels: EGs.outputs(to_network(pixels)))
 
     def export(name: str, calibration: Calibration | None = None) -> None:
         path = run.path(f"{name}.safetensors")
-        networks_io.save(path, EGs, run.provenance(), sources, calibration)
+        files.save(path, EGs, run.provenance(), sources, calibration)
 
     def measure_accuracy() -> None:
         splits = {"training": data, "validation": validation}
         shares = {
-            name: classifying.accuracy(predict, split, config.accuracy_images, seed)
+            name: accuracy(predict, split, config.accuracy_images, seed)
             for name, split in splits.items()
         }
         run.scalars({f"accuracy/{name}": share for name, share in shares.items()})
@@ -254,8 +258,8 @@ def train(
     measure_accuracy()
     picture("-final")
     answers = tf.function(lambda pixels: EGs.answers(to_network(pixels)))
-    calibration = classifying.calibrate(answers, validation, config.false_alarms)
+    calibration = calibrate(answers, validation, config.false_alarms)
     run.log(calibration.describe())
     export("network-final", calibration)
-    networks_io.save(run.path("critic-final.safetensors"), trainer.D, run.provenance())
+    files.save(run.path("critic-final.safetensors"), trainer.D, run.provenance())
     run.finish()

@@ -11,8 +11,8 @@ import os
 
 import numpy as np
 
-from gan_fingerprints import commands, images
-from gan_fingerprints.commands import UserError
+from gan_fingerprints import images, program
+from gan_fingerprints.program import UserError
 
 DESCRIPTION = """\
 Makes a folder of links to some images of another: NUM of them from FIRST on, in the order of their
@@ -29,18 +29,18 @@ Two training sets that differ in ten images:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = commands.Parser(description=DESCRIPTION)
+    parser = program.Parser(description=DESCRIPTION)
     parser.add_argument("--in_dir", metavar="DIR", required=True, help="folder of images")
     parser.add_argument("--out_dir", metavar="DIR", required=True, help="new folder of links")
-    parser.add_argument("--num", type=commands.positive_int, metavar="N", required=True,
+    parser.add_argument("--num", type=program.positive_int, metavar="N", required=True,
                         help="how many")  # fmt: skip
-    parser.add_argument("--first", type=commands.count, metavar="N", default=0,
+    parser.add_argument("--first", type=program.count, metavar="N", default=0,
                         help="how many to leave out before")  # fmt: skip
-    parser.add_argument("--seed", type=commands.seed, metavar="SEED",
+    parser.add_argument("--seed", type=program.seed, metavar="SEED",
                         help="mix the images first, always in the same way")  # fmt: skip
-    parser.add_argument("--replace", type=commands.count, metavar="N", default=0,
+    parser.add_argument("--replace", type=program.count, metavar="N", default=0,
                         help="take so many, the last of them, from --spare on instead")  # fmt: skip
-    parser.add_argument("--spare", type=commands.count, metavar="N", default=0,
+    parser.add_argument("--spare", type=program.count, metavar="N", default=0,
                         help="see --replace")  # fmt: skip
     return parser.parse_args()
 
@@ -77,15 +77,15 @@ def link(files: list[Path], folder: Path, place: Path) -> None:
 
 def main() -> None:
     arguments = parse_arguments()
-    files = images.list_images(commands.existing_folder(arguments.in_dir, "--in_dir"), "--in_dir")
-    commands.new_output(arguments.out_dir, "--out_dir")
+    files = images.list_images(program.existing_folder(arguments.in_dir, "--in_dir"), "--in_dir")
+    program.new_output(arguments.out_dir, "--out_dir")
     picked = chosen(
         files, arguments.num, arguments.first, arguments.seed, arguments.replace, arguments.spare
     )
-    with commands.whole_folder(arguments.out_dir) as folder:
+    with program.whole_folder(arguments.out_dir) as folder:
         link(picked, folder, Path(arguments.out_dir))
     print(f"chose {len(picked)} of {len(files)} images: {arguments.out_dir}")
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    program.run(main)

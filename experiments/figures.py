@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from gan_fingerprints import commands, metrics
+from gan_fingerprints import metrics, program
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,7 +53,7 @@ def write(
     with rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}):
         for drawing in drawings(results):
             for kind in formats:
-                with commands.whole_file(folder / f"{drawing.name}.{kind}") as partial:
+                with program.whole_file(folder / f"{drawing.name}.{kind}") as partial:
                     # Without the date, or the same figure would give another file every time.
                     metadata = {"CreationDate": None} if kind == "pdf" else None
                     drawing.figure.savefig(partial, format=kind, metadata=metadata)
@@ -307,5 +307,5 @@ def training_curves(
         axes.set(title=network, xlabel="progress (kimg or iterations)",
                  ylabel="accuracy (%)" if percent else "loss")  # fmt: skip
         axes.legend(frameon=False, fontsize=8)
-    with commands.whole_file(path) as partial:
+    with program.whole_file(path) as partial:
         figure.savefig(partial, format="png")

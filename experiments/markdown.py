@@ -1,4 +1,4 @@
-"""A Markdown file that is built with the same calls as `gan_fingerprints.report.Page`."""
+"""A Markdown file that is built with the same calls as `pictures.html_page.Page`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from gan_fingerprints import commands
+from gan_fingerprints import program
 
 
 class Markdown:
@@ -69,7 +69,7 @@ class Markdown:
         self._parts.append("</details>")
 
     def write(self, path: str | Path) -> None:
-        with commands.whole_file(path) as partial:
+        with program.whole_file(path) as partial:
             text = "\n\n".join(self._parts) + "\n"
             partial.write_bytes(text.encode("utf-8", "backslashreplace"))
 

@@ -71,7 +71,7 @@ class Plan:
         if self.kind is None:
             return self.step(
                 "data/photos",
-                ["-m", "gan_fingerprints.sample_photos", f"{OUT}/data/photos", "--num",
+                ["-m", "gan_fingerprints", "sample_photos", f"{OUT}/data/photos", "--num",
                  self.scale.photos_needed, "--size", side],
                 "data/photos",
             )  # fmt: skip
@@ -258,7 +258,7 @@ class Plan:
     def samples(self, name: str, images: str, without: Sequence[str]) -> str:
         """A picture of some images of each source but those left out."""
         place = f"pictures/{name}.png"
-        command = ["-m", "gan_fingerprints.contact_sheet", images, f"{OUT}/{place}",
+        command = ["-m", "gan_fingerprints", "contact_sheet", images, f"{OUT}/{place}",
                    *(["--without", *without] if without else [])]  # fmt: skip
         return self.step(f"pictures/{name}", command, place)
 

@@ -19,7 +19,7 @@ from experiments import figures, report, results, scale, steps, study
 from experiments.plan import DATA, Plan
 from experiments.steps import OUT, Folder, Step
 from experiments.study import Table
-from gan_fingerprints import commands, metrics
+from gan_fingerprints import metrics, program
 
 DESCRIPTION = """\
 The whole pipeline, small, on crops of photographs that come with the dependencies: trains four
@@ -42,7 +42,7 @@ LEAD = (
 
 
 def parse_arguments() -> Any:
-    parser = commands.Parser(description=DESCRIPTION)
+    parser = program.Parser(description=DESCRIPTION)
     parser.add_argument("out", metavar="OUT", help="where everything goes")
     parser.add_argument(
         "--fast",
@@ -169,9 +169,9 @@ Finished in {minutes} min {seconds} s. Look at
   {folder.path / "models"}    networks and logs; tensorboard --logdir shows the curves
 Attribute images of yours, files or folders, and write a page that explains the answers:
   cd {shlex.quote(str(steps.PROJECT))}
-  {shlex.quote(sys.executable)} -m gan_fingerprints.command attribute IMAGES \\
+  {shlex.quote(sys.executable)} -m gan_fingerprints attribute IMAGES \\
       --model {shlex.quote(str(model))} --report attributed.html""")
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    program.run(main)

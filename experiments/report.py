@@ -17,8 +17,8 @@ from typing import Any
 from experiments import figures
 from experiments import report_tables as tables
 from experiments.markdown import Markdown
-from gan_fingerprints import commands
-from gan_fingerprints.report import Page
+from gan_fingerprints import program
+from gan_fingerprints.pictures.html_page import Page
 
 Results = Mapping[str, Any]
 
@@ -45,12 +45,12 @@ def write(results: Results, out: str | Path) -> None:
     stored = dict(results)
     if _has_published(results):
         stored["published_note"] = PUBLISHED_NOTE
-    with commands.whole_file(out / "results.json") as partial:
+    with program.whole_file(out / "results.json") as partial:
         partial.write_text(json.dumps(stored, indent=2, ensure_ascii=False) + "\n", "utf-8")
     lines = tables.csv_lines(results["table"], results.get("rows") or [])
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(lines)
-    with commands.whole_file(out / "results.csv") as partial:
+    with program.whole_file(out / "results.csv") as partial:
         partial.write_text(text.getvalue(), "utf-8")
     drawn = figures.write(results, out / "figures")
     document = Markdown(tables.title(results), results.get("claim") or "", out)

@@ -17,7 +17,8 @@ import numpy as np
 from experiments.plan import BASELINES
 from experiments.steps import OUT, Folder
 from experiments.study import NOTHING, Answers, Table
-from gan_fingerprints import calibration, metrics, runs
+from gan_fingerprints import calibration, metrics
+from gan_fingerprints.version import versions
 
 POINTS = 100  # of a curve
 
@@ -264,10 +265,10 @@ def machine() -> dict[str, Any]:
         names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     except OSError:
         names = []
-    versions = runs.versions()
+    installed = versions()
     return {
         "processor": (names or [platform.processor()])[0],
         "cores": len(os.sched_getaffinity(0)),
-        "python": versions["python"],
-        "tensorflow": versions["tensorflow"],
+        "python": installed["python"],
+        "tensorflow": installed["tensorflow"],
     }

@@ -12,9 +12,9 @@ import os
 
 from experiments import report, results, scale, steps, study
 from experiments.plan import DATA, KINDS, Plan
-from gan_fingerprints import commands
-from gan_fingerprints.commands import UserError
+from gan_fingerprints import program
 from gan_fingerprints.images import list_images
+from gan_fingerprints.program import UserError
 
 DESCRIPTION = """\
 Reproduces a table of the study, or all of them, by the commands that a user would type.
@@ -31,7 +31,7 @@ Markdown and figures, OUT/logs what the commands printed."""
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = commands.Parser(description=DESCRIPTION)
+    parser = program.Parser(description=DESCRIPTION)
     parser.add_argument("table", choices=[*study.TABLES, "all"], help="what to reproduce")
     parser.add_argument("--scale", metavar="SCALE", required=True,
                         help=f"how large: {', '.join(scale.names())}, or a file like those in "
@@ -44,7 +44,7 @@ def parse_arguments() -> argparse.Namespace:
                         help="images: of any size, centre squares are used; celeba: the aligned "
                              "photographs, cropped as published; lsun: its database")  # fmt: skip
     parser.add_argument("--out", metavar="DIR", required=True, help="where everything goes")
-    parser.add_argument("--jobs", type=commands.positive_int, metavar="N",
+    parser.add_argument("--jobs", type=program.positive_int, metavar="N",
                         help="steps at the same time, each on its share of the cores (default: as "
                              "the scale says)")  # fmt: skip
     parser.add_argument("--inception_weights", metavar="FILE",
@@ -72,7 +72,7 @@ def check_data(arguments: argparse.Namespace, needed: int) -> tuple[str | None, 
                 f"--data is missing: --scale {arguments.scale} needs a folder of photos"
             )
         return None, ""
-    folder = commands.existing_folder(arguments.data, "--data")
+    folder = program.existing_folder(arguments.data, "--data")
     if arguments.data_kind != "lsun" and (found := len(list_images(folder, "--data"))) < needed:
         raise UserError(
             f"--data {folder}: found {found} images, expected {needed} or more for --scale "
@@ -86,7 +86,7 @@ def main() -> None:
     size = scale.read(arguments.scale)
     kind, checksum = check_data(arguments, size.photos_needed)
     if arguments.inception_weights:
-        commands.existing_file(arguments.inception_weights, "--inception_weights")
+        program.existing_file(arguments.inception_weights, "--inception_weights")
     wanted = study.TABLES if arguments.table == "all" else [arguments.table]
     tables = []
     planned: dict[str, steps.Step] = {}
@@ -121,4 +121,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    program.run(main)

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from gan_fingerprints.commands import UserError, existing_file
+from gan_fingerprints.program import UserError, existing_file
 
 FOLDER = Path(__file__).resolve().parent / "scales"
 GANS = ("ProGAN", "SNGAN", "CramerGAN", "MMDGAN")

@@ -9,8 +9,8 @@ if __package__ in (None, ""):
 import argparse
 
 from experiments.choose import link
-from gan_fingerprints import commands, images
-from gan_fingerprints.commands import UserError
+from gan_fingerprints import images, program
+from gan_fingerprints.program import UserError
 
 DESCRIPTION = """\
 Makes OUT/training, OUT/validation and OUT/testing, each with a subfolder per source, of links to
@@ -25,13 +25,13 @@ SPLITS = ("training", "validation", "testing")
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = commands.Parser(description=DESCRIPTION)
+    parser = program.Parser(description=DESCRIPTION)
     parser.add_argument("folders", metavar="DIR", nargs="+", help="images of one source")
     parser.add_argument("--out_dir", metavar="DIR", required=True, help="new folder")
     for name in SPLITS:
-        parser.add_argument(f"--{name}", type=commands.count, metavar="N", default=0,
+        parser.add_argument(f"--{name}", type=program.count, metavar="N", default=0,
                             help="images of each source")  # fmt: skip
-    parser.add_argument("--first", type=commands.count, metavar="N", default=0,
+    parser.add_argument("--first", type=program.count, metavar="N", default=0,
                         help="how many of each source to leave out before")  # fmt: skip
     return parser.parse_args()
 
@@ -41,7 +41,7 @@ def main() -> None:
     numbers = [getattr(arguments, name) for name in SPLITS]
     sources = {}
     for folder in map(Path, arguments.folders):
-        files = images.list_images(commands.existing_folder(folder, "DIR"), "DIR")
+        files = images.list_images(program.existing_folder(folder, "DIR"), "DIR")
         needed = arguments.first + sum(numbers)
         if len(files) < needed or not sum(numbers):
             raise UserError(
@@ -49,8 +49,8 @@ def main() -> None:
                 "--first; at least one split must have images"
             )
         sources[folder.name] = files
-    out = commands.new_output(arguments.out_dir, "--out_dir")
-    with commands.whole_folder(out) as partial:
+    out = program.new_output(arguments.out_dir, "--out_dir")
+    with program.whole_folder(out) as partial:
         for source, files in sources.items():
             first = arguments.first
             for split, number in zip(SPLITS, numbers, strict=True):
@@ -63,4 +63,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    program.run(main)

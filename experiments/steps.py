@@ -23,8 +23,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from gan_fingerprints import runs
-from gan_fingerprints.commands import UserError, check_writable
+from gan_fingerprints.program import UserError, check_writable
+from gan_fingerprints.training.run import write_json
 
 PROJECT = Path(__file__).resolve().parents[1]
 OUT = "$OUT"  # stands for the output folder in commands, so that it may be moved
@@ -153,7 +153,7 @@ class Folder:
 
     def _write(self, name: str, facts: dict[str, Any]) -> None:
         step = self.steps[name]
-        runs.write_json(
+        write_json(
             self.record_file(name),
             {"command": step.shown(), "key": self.key(name), "inputs": self.inputs(name), **facts},
         )

@@ -8,17 +8,18 @@
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from gan_fingerprints.attribution import Attribution, Attributor
+from gan_fingerprints.version import __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from gan_fingerprints.attribution.attributor import Attribution, Attributor
+
 __all__ = ["Attribution", "Attributor", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
     """Imports NumPy, Pillow and what else attribution needs only for those who ask for it."""
     if name in ("Attribution", "Attributor"):
-        from gan_fingerprints import attribution
+        from gan_fingerprints.attribution import attributor
 
-        return getattr(attribution, name)
+        return getattr(attributor, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

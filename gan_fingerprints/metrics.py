@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gan_fingerprints import commands
+from gan_fingerprints import program
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -164,7 +164,7 @@ def _percent(part: float, unit: str = " %") -> str:
 
 def confusion_png(path: str | Path, matrix: np.ndarray, names: Sequence[str]) -> None:
     """Writes the confusion matrix [n, n] as a picture: counts, and percent of each row."""
-    with commands.whole_file(path) as partial:
+    with program.whole_file(path) as partial:
         confusion_figure(matrix, names).savefig(partial, format="png")
 
 

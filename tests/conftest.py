@@ -11,7 +11,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 import pytest
 
-from gan_fingerprints import sample_photos
+from gan_fingerprints.data import sample_photos
 
 PROJECT = Path(__file__).resolve().parents[1]
 

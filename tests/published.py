@@ -9,19 +9,19 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_fingerprints import networks_io
-from gan_fingerprints.legacy import published
-from gan_fingerprints.legacy.published import our_name  # noqa: F401
+from gan_fingerprints.networks import files
+from gan_fingerprints.networks.published import network_pickle
+from gan_fingerprints.networks.published.network_pickle import our_name  # noqa: F401
 
 
 def read_networks(path: Path) -> list[dict[str, np.ndarray]]:
     """The weights of each network in a published pickle, under our names."""
-    networks = published.read(path)
+    networks = network_pickle.read(path)
     return [{name: np.asarray(a) for name, a in net.arrays.items()} for net in networks]
 
 
 def fill(network, arrays):
-    networks_io.fill(network, arrays, "published weights")
+    files.fill(network, arrays, "published weights")
     return network
 
 
@@ -73,7 +73,7 @@ def pickled(content, protocol=4) -> bytes:
 def published_variables(network, seed=0) -> dict[str, np.ndarray]:
     """Random weights for a network of ours, under the published names."""
     random, variables = np.random.default_rng(seed), {}
-    for name, variable in networks_io.named_variables(network).items():
+    for name, variable in files.named_variables(network).items():
         array = random.standard_normal(tuple(variable.shape), np.float32)
         variables[published_name(name)] = np.float32(0) if name == "lod" else array
     return variables

@@ -22,9 +22,9 @@ from PIL import Image
 
 from classifier.networks import Classifier
 from classifier_visNet.networks import AutoEncoder
-from gan_fingerprints import networks_io
 from gan_fingerprints.ipm.networks import Generator as BatchGenerator
-from gan_fingerprints.legacy.source_names import KNOWN_ORDERS
+from gan_fingerprints.networks import files
+from gan_fingerprints.networks.published.source_names import KNOWN_ORDERS
 from ProGAN.networks import Generator
 from SNGAN import snapshots
 from SNGAN.gen_models.resnet import ResNetGenerator
@@ -224,11 +224,11 @@ WAYS = [
     Way("classifier_visNet", "python3 run.py --app train", dry(0), "--dry_run", copy_splits),
     Way("classifier_visNet", "python3 run.py --app test", check_fingerprints),
     Way("classifier_visNet", "python3 demo.py", check_film, "--out demo.gif --num_cases 2"),
-    Way("", "python3 -m gan_fingerprints.command attribute", check_report),
+    Way("", "python3 -m gan_fingerprints attribute", check_report),
     Way("", "python3 experiments/run.py all --scale mini",
         printed("experiments/choose.py", "classifier_visNet/run.py --app train"), "--dry_run"),
-    Way("", "python3 -m gan_fingerprints.pretrained list", printed("ProGAN/models", "visNet")),
-    Way("", "python3 -m gan_fingerprints.convert --show",
+    Way("", "python3 -m gan_fingerprints pretrained list", printed("ProGAN/models", "visNet")),
+    Way("", "python3 -m gan_fingerprints convert --show",
         printed("12,946 parameters", "resolution = 16", "4x4_Conv/weight [3, 3, 16, 16]")),
 ]  # fmt: skip
 COMMANDS = [Command(*found) for found in bash_lines((PROJECT / "README.md").read_text("utf-8"))]
@@ -257,7 +257,7 @@ def write_networks(root: Path) -> None:
         ("MMDGAN/models/mmd/some_run", narrow, None),
         ("classifier_visNet/models/GAN_classifier", visnet, SOURCES),
     ):
-        networks_io.save(made(root / folder / "network-final.safetensors"), network, {}, names)
+        files.save(made(root / folder / "network-final.safetensors"), network, {}, names)
     sngan = ResNetGenerator(32, ch=2, n_classes=1)
     snapshots.write(made(root / f"SNGAN/models/{CELEBA}.npz"), sngan)
     given = {"num_channels": 3, **SMALL}

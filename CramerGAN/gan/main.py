@@ -8,9 +8,10 @@ if __package__ in (None, ""):
 
 from typing import Any
 
-from gan_fingerprints import commands
-from gan_fingerprints.ipm import program
+from gan_fingerprints import program
+from gan_fingerprints.ipm import main as ipm
 from gan_fingerprints.ipm.config import Config
+from gan_fingerprints.ipm.flags import Gan
 
 DESCRIPTION = """\
 Trains a CramerGAN on images, or generates images with a trained one.
@@ -31,7 +32,7 @@ def objective(config: Config) -> Any:
     return OBJECTIVES[config.model]()
 
 
-CRAMER_GAN = program.Program(
+CRAMER_GAN = Gan(
     command="CramerGAN/gan/main.py --is_train",
     description=DESCRIPTION,
     defaults={"model": "cramer", "name": "cramer_gan", "dof_dim": 256, "gradient_penalty": 10.0},
@@ -44,8 +45,8 @@ CRAMER_GAN = program.Program(
 
 
 def main() -> None:
-    program.main(CRAMER_GAN)
+    ipm.main(CRAMER_GAN)
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    program.run(main)

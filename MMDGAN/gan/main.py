@@ -8,9 +8,10 @@ if __package__ in (None, ""):
 
 from typing import Any
 
-from gan_fingerprints import commands
-from gan_fingerprints.ipm import program
+from gan_fingerprints import program
+from gan_fingerprints.ipm import main as ipm
 from gan_fingerprints.ipm.config import Config
+from gan_fingerprints.ipm.flags import Gan
 from MMDGAN.gan.kernels import DEFAULT, KERNELS
 
 DESCRIPTION = """\
@@ -39,7 +40,7 @@ def wgan_gp(config: Config) -> Any:
     return WassersteinGP()
 
 
-MMD_GAN = program.Program(
+MMD_GAN = Gan(
     command="MMDGAN/gan/main.py --is_train",
     description=DESCRIPTION,
     defaults={"model": "mmd", "name": "mmd", "kernel": DEFAULT, "dof_dim": 16,
@@ -53,8 +54,8 @@ MMD_GAN = program.Program(
 
 
 def main() -> None:
-    program.main(MMD_GAN)
+    ipm.main(MMD_GAN)
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    program.run(main)

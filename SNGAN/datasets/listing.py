@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from gan_fingerprints import commands, images
-from gan_fingerprints.commands import UserError
+from gan_fingerprints import images, program
+from gan_fingerprints.program import UserError
 
 LISTS = Path(__file__).resolve().parent  # where the programs of this folder write theirs
 KEPT_BYTES = 2**30  # decoded images up to this total stay in memory
@@ -24,8 +24,8 @@ def write_list(folder: str | Path, path: Path) -> int:
     One line per image, `name.png 0`.
     """
     names = [file.name for file in images.list_images(folder, "DIR")]
-    commands.check_writable(path, "--image_list")
-    with commands.whole_file(path) as partial_path:
+    program.check_writable(path, "--image_list")
+    with program.whole_file(path) as partial_path:
         partial_path.write_text("".join(f"{name} 0\n" for name in names))
     return len(names)
 
@@ -37,7 +37,7 @@ def read_list(path: Path, folder: Path) -> tuple[list[str], list[int]]:
         UserError: no such list, a line that is no `name class`, or a file that is not there.
     """
     names, classes = [], []
-    lines = commands.existing_file(path, "--image_list").read_text().splitlines()
+    lines = program.existing_file(path, "--image_list").read_text().splitlines()
     for number, line in enumerate(lines, start=1):
         name, _, label = line.strip().rpartition(" ")
         if not name or not label.isdecimal():
@@ -79,7 +79,7 @@ def _decode_all(paths: Sequence[Path], side: int, keep: bool) -> tuple[bytes, np
 
 
 class ListedImages:
-    """Images by position, as `gan_fingerprints.pipeline` takes them.
+    """Images by position, as `data.pipeline` takes them.
 
     Attributes:
         name, count, resolution, source_names, checksum: what identifies the data.
@@ -115,7 +115,7 @@ class ListedImages:
         Raises:
             UserError: the list or an image cannot be used; the message names it.
         """
-        folder = commands.existing_folder(data_dir, "--data_dir")
+        folder = program.existing_folder(data_dir, "--data_dir")
         path = Path(image_list) if image_list else None
         if path is None and cls.image_list and (LISTS / cls.image_list).is_file():
             path = LISTS / cls.image_list
@@ -137,8 +137,8 @@ class ListedImages:
         job = partial(_decode_all, side=self.resolution, keep=keep)
         start, chunk = 0, 32
         with tqdm(total=self.count, unit="image", desc="reading", dynamic_ncols=True) as bar:
-            for sha, pixels in images.parallel_chunks(
-                job, self.paths, min(workers, images.cores()), chunk
+            for sha, pixels in workers.parallel_chunks(
+                job, self.paths, min(workers, workers.cores()), chunk
             ):
                 digest.update(sha)
                 if self._kept is not None:
@@ -162,7 +162,7 @@ class ListedImages:
 
 def main(image_list: str, what: str) -> None:
     """The command line of a data set's program: writes its image list."""
-    parser = commands.Parser(description=f"Writes the list of the images of {what} for train.py.")
+    parser = program.Parser(description=f"Writes the list of the images of {what} for train.py.")
     parser.add_argument("DIR", help="folder of square PNG images")
     parser.add_argument("--image_list", metavar="FILE", type=Path,
                         help="list to write (default: where train.py looks, "

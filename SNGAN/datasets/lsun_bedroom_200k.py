@@ -6,7 +6,7 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[2])  # runs from any folder
 
-from gan_fingerprints import commands
+from gan_fingerprints import program
 from SNGAN.datasets import listing
 
 IMAGE_LIST = "lsun_bedroom_200k_png_image_list.txt"
@@ -19,4 +19,4 @@ class LSUNBedroom200kDataset(listing.ListedImages):
 
 
 if __name__ == "__main__":
-    commands.run(lambda: listing.main(IMAGE_LIST, "LSUN bedroom (200,000, 128x128)"))
+    program.run(lambda: listing.main(IMAGE_LIST, "LSUN bedroom (200,000, 128x128)"))

@@ -10,7 +10,7 @@ import json
 
 import numpy as np
 
-from gan_fingerprints import commands, images
+from gan_fingerprints import images, program
 from SNGAN.datasets.listing import decode
 
 DESCRIPTION = """\
@@ -35,18 +35,18 @@ def mean_pairwise_distance(pixels: np.ndarray) -> float:
 
 
 def main() -> None:
-    parser = commands.Parser(description=DESCRIPTION)
+    parser = program.Parser(description=DESCRIPTION)
     parser.add_argument("--generated", required=True, metavar="DIR", help="folder of images")
     parser.add_argument("--real", required=True, metavar="DIR",
                         help="folder of images; resized to the generated ones' size")  # fmt: skip
-    parser.add_argument("--num_images", type=commands.positive_int, default=1000, metavar="N",
+    parser.add_argument("--num_images", type=program.positive_int, default=1000, metavar="N",
                         help="images of each folder, sorted by name (2 or more)")  # fmt: skip
     arguments = parser.parse_args()
     found, side = {}, None
     for flag in ("generated", "real"):
         paths = images.list_images(getattr(arguments, flag), f"--{flag}")[: arguments.num_images]
         if len(paths) < 2:
-            raise commands.UserError(f"--{flag}: found one image, expected 2 or more")
+            raise program.UserError(f"--{flag}: found one image, expected 2 or more")
         side = side or images.read_image(paths[0]).shape[0]
         pixels = np.stack([decode(path, side) for path in paths])
         found[flag] = {"images": len(paths), "distance": round(mean_pairwise_distance(pixels), 3)}
@@ -55,4 +55,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    program.run(main)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from gan_fingerprints import commands
-from gan_fingerprints.commands import UserError
+from gan_fingerprints import program
+from gan_fingerprints.program import UserError
 
 
 def add_generator_flags(parser: argparse.ArgumentParser) -> None:
@@ -15,7 +15,7 @@ def add_generator_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--snapshot", required=True, metavar="FILE",
                         help="ResNetGenerator_ITERATION.npz, of ours or Chainer's")  # fmt: skip
     parser.add_argument("--results_dir", required=True, metavar="DIR", help="new folder of images")
-    parser.add_argument("--seed", type=commands.seed, default=0, metavar="SEED",
+    parser.add_argument("--seed", type=program.seed, default=0, metavar="SEED",
                         help="of the latents; the same seed gives the same images")  # fmt: skip
 
 

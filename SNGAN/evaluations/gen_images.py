@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from tqdm import tqdm
 
-from gan_fingerprints import commands, images
-from gan_fingerprints.commands import UserError
+from gan_fingerprints import images, program
+from gan_fingerprints.program import UserError
 from SNGAN import config as configuration
 from SNGAN.evaluations import flags
 
@@ -26,19 +26,19 @@ Generates images with a trained SNGAN: SNGAN_00000000.png, SNGAN_00000001.png, â
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = commands.Parser(description=DESCRIPTION)
+    parser = program.Parser(description=DESCRIPTION)
     flags.add_generator_flags(parser)
-    parser.add_argument("--num_pngs", type=commands.positive_int, default=10, metavar="N",
+    parser.add_argument("--num_pngs", type=program.positive_int, default=10, metavar="N",
                         help="images per class")  # fmt: skip
-    parser.add_argument("--classes", type=commands.count, nargs="+", default=[0], metavar="CLASS",
+    parser.add_argument("--classes", type=program.count, nargs="+", default=[0], metavar="CLASS",
                         help="classes to generate, one after the other")  # fmt: skip
-    parser.add_argument("--round", type=commands.switch, default="0", metavar="0|1",
+    parser.add_argument("--round", type=program.switch, default="0", metavar="0|1",
                         help="1: to the nearest of 256 levels, as the other GANs here do; 0: cut "
                         "off, as published, which makes images darker by half a level")  # fmt: skip
-    parser.add_argument("--rows", type=commands.positive_int, metavar="N",
+    parser.add_argument("--rows", type=program.positive_int, metavar="N",
                         help="with --columns: also a sheet of each class's first images, "
                         "sheet_class_0.png, â€¦")  # fmt: skip
-    parser.add_argument("--columns", type=commands.positive_int, metavar="N",
+    parser.add_argument("--columns", type=program.positive_int, metavar="N",
                         help="see --rows")  # fmt: skip
     return parser.parse_args()
 
@@ -59,16 +59,16 @@ def main() -> None:
     arguments = parse_arguments()
     config = configuration.load(arguments.config_path)
     check(arguments, config.generator["n_classes"])
-    commands.existing_file(arguments.snapshot, "--snapshot")
-    folder = commands.new_output(arguments.results_dir, "--results_dir")
-    commands.load_tensorflow()
+    program.existing_file(arguments.snapshot, "--snapshot")
+    folder = program.new_output(arguments.results_dir, "--results_dir")
+    program.load_tensorflow()
     from SNGAN.evaluations import sampling
 
     G = sampling.load_generator(config, arguments.snapshot)
     random = np.random.RandomState(arguments.seed)
     number, sheet = arguments.num_pngs, (arguments.rows or 0) * (arguments.columns or 0)
     with (
-        commands.whole_folder(folder) as partial,
+        program.whole_folder(folder) as partial,
         ThreadPoolExecutor() as writers,
         tqdm(total=number * len(arguments.classes), unit="image", dynamic_ncols=True) as bar,
     ):
@@ -87,4 +87,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    program.run(main)

@@ -10,8 +10,8 @@ import argparse
 
 import numpy as np
 
-from gan_fingerprints import commands, images
-from gan_fingerprints.commands import UserError
+from gan_fingerprints import images, program
+from gan_fingerprints.program import UserError
 from SNGAN import config as configuration
 from SNGAN.evaluations import flags
 
@@ -24,13 +24,13 @@ Generates images between two latents, or between two classes: one row per pair, 
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = commands.Parser(description=DESCRIPTION)
+    parser = program.Parser(description=DESCRIPTION)
     flags.add_generator_flags(parser)
-    parser.add_argument("--rows", type=commands.positive_int, default=8, metavar="N",
+    parser.add_argument("--rows", type=program.positive_int, default=8, metavar="N",
                         help="pairs of latents; with two classes, latents")  # fmt: skip
-    parser.add_argument("--columns", type=commands.positive_int, default=8, metavar="N",
+    parser.add_argument("--columns", type=program.positive_int, default=8, metavar="N",
                         help="steps of a row, both ends included (2 or more)")  # fmt: skip
-    parser.add_argument("--classes", type=commands.count, nargs="+", default=[0], metavar="CLASS",
+    parser.add_argument("--classes", type=program.count, nargs="+", default=[0], metavar="CLASS",
                         help="one class: between latents; two: from one class to the other, with "
                         "the latent fixed")  # fmt: skip
     return parser.parse_args()
@@ -69,9 +69,9 @@ def main() -> None:
     arguments = parse_arguments()
     config = configuration.load(arguments.config_path)
     check(arguments, config.generator["n_classes"])
-    commands.existing_file(arguments.snapshot, "--snapshot")
-    folder = commands.new_output(arguments.results_dir, "--results_dir")
-    commands.load_tensorflow()
+    program.existing_file(arguments.snapshot, "--snapshot")
+    folder = program.new_output(arguments.results_dir, "--results_dir")
+    program.load_tensorflow()
     from SNGAN.evaluations import sampling
 
     G = sampling.load_generator(config, arguments.snapshot)
@@ -79,7 +79,7 @@ def main() -> None:
     ends = sampling.latents(np.random.RandomState(arguments.seed), G, 2 * rows)
     z, mixture = inputs(ends.reshape(2, rows, -1), arguments.classes, G.n_classes, columns)
     pictures = np.concatenate(list(sampling.pictures(G, z, mixture)))
-    with commands.whole_folder(folder) as partial:
+    with program.whole_folder(folder) as partial:
         for i, picture in enumerate(pictures):
             name = f"SNGAN_interpolated_{i // columns:03d}_{i % columns:03d}.png"
             images.write_png(partial / name, picture)
@@ -88,4 +88,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    program.run(main)

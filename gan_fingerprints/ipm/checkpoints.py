@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import safetensors
 
-from gan_fingerprints import networks_io
-from gan_fingerprints.commands import UserError
 from gan_fingerprints.ipm.config import Config
-from gan_fingerprints.legacy import tf1_checkpoint
+from gan_fingerprints.networks import files
+from gan_fingerprints.networks.published import tf1_checkpoint
+from gan_fingerprints.program import UserError
 
 if TYPE_CHECKING:
     from gan_fingerprints.ipm.networks import Generator
@@ -72,7 +72,7 @@ def _images_shown(path: Path) -> int | None:
     """None unless the file holds a generator."""
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            header = json.loads((file.metadata() or {})[networks_io.HEADER_KEY])
+            header = json.loads((file.metadata() or {})[files.HEADER_KEY])
         return (
             int(header["provenance"].get("images_shown", 0)) if header["network"] == KIND else None
         )
@@ -93,7 +93,7 @@ def load(path: Path, config: Config, given: set[str]) -> Loaded:
     """
     from gan_fingerprints.ipm.networks import Generator
 
-    loaded = networks_io.load(path, {KIND: Generator}, FLAG)
+    loaded = files.load(path, {KIND: Generator}, FLAG)
     _require_agreement(path, loaded.arguments, config, given)
     G: Any = loaded.network
     return Loaded(G, path, "published_file" in loaded.provenance)

@@ -13,10 +13,11 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from gan_fingerprints import commands, images
-from gan_fingerprints.commands import UserError
+from gan_fingerprints import images, program
+from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.ipm import databases
-from gan_fingerprints.tfrecords import DataSet
+from gan_fingerprints.program import UserError
+from gan_fingerprints.workers import cores, parallel_chunks
 
 KEPT_BYTES = 2**30  # decoded images up to this total stay in memory
 
@@ -43,7 +44,7 @@ def load_lsun(item: tuple[Path, bytes], side: int) -> np.ndarray:
 
 
 class Images:
-    """Images of one size by position, as `gan_fingerprints.pipeline` takes them.
+    """Images of one size by position, as `data.pipeline` takes them.
 
     Decodes everything once, on all workers, and keeps it where it is small.
 
@@ -55,7 +56,7 @@ class Images:
         workers: processes (later threads) that decode.
 
     Attributes:
-        name, count, resolution, labels, source_names, checksum: as of a `tfrecords.DataSet`.
+        name, count, resolution, labels, source_names, checksum: as of a `data.reading.DataSet`.
 
     Raises:
         UserError: naming the image that cannot be used.
@@ -76,9 +77,9 @@ class Images:
     def _check(self, workers: int) -> str:
         job = partial(_load_all, load=self._load, keep=self._kept is not None)
         digest, start, chunk = hashlib.sha256(), 0, 32
-        workers = min(workers, images.cores())
+        workers = min(workers, cores())
         with tqdm(total=self.count, unit="image", desc="reading", dynamic_ncols=True) as bar:
-            for sha, pixels in images.parallel_chunks(job, self._items, workers, chunk):
+            for sha, pixels in parallel_chunks(job, self._items, workers, chunk):
                 digest.update(sha)
                 if self._kept is not None and pixels is not None:
                     self._kept[start : start + chunk] = pixels
@@ -134,7 +135,7 @@ def open_images(dataset: str, data_dir: str | None, side: int, workers: int) -> 
     """
     if data_dir is None:
         raise UserError("--data_dir is missing: training needs a folder of images; see --help")
-    folder = commands.existing_folder(data_dir, "--data_dir")
+    folder = program.existing_folder(data_dir, "--data_dir")
     name = folder.resolve().name
     if dataset in databases.FILES:
         return Images(dataset, databases.FILES[dataset](folder), bilinear, side, workers)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gan_fingerprints import images
-from gan_fingerprints.commands import UserError
+from gan_fingerprints.program import UserError
 
 LSUN_IMAGES = 200_000  # the first ones, in the order of their keys, as in the study
 IDX_OF_IMAGES = b"\x00\x00\x08\x03"  # bytes in three dimensions

@@ -11,8 +11,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from gan_fingerprints import inception, kinds, networks_io
-from gan_fingerprints.commands import UserError
+from gan_fingerprints.networks import files, inception
+from gan_fingerprints.networks.files import constructors
+from gan_fingerprints.program import UserError
 
 Extractor = Callable[[tf.Tensor], tf.Tensor]
 
@@ -23,7 +24,7 @@ def of_classifier(path: str | Path) -> Extractor:
     Raises:
         UserError: not such a file, or a classifier of patches.
     """
-    loaded = networks_io.load(path, kinds.constructors("classifier"), "--features_model")
+    loaded = files.load(path, constructors("classifier"), "--features_model")
     network: Any = loaded.network
     if network.patches:
         raise UserError("--features_model: a classifier of patches, expected one with dense "

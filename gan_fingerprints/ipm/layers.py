@@ -7,8 +7,8 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
-from gan_fingerprints.ipm.architectures import Statistics
-from gan_fingerprints.layers import box_downscale, box_upscale
+from gan_fingerprints.ipm.config import Statistics
+from gan_fingerprints.networks.layers import box_downscale, box_upscale
 
 Shape = tuple[int, ...]
 

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from gan_fingerprints.ipm.architectures import ARCHITECTURES, Statistics
+from gan_fingerprints.ipm.config import ARCHITECTURES, Statistics
 from gan_fingerprints.ipm.layers import (
     BatchNorm,
     Conv2D,
@@ -18,7 +18,7 @@ from gan_fingerprints.ipm.layers import (
     he_uniform,
     truncated_normal,
 )
-from gan_fingerprints.layers import leaky_relu
+from gan_fingerprints.networks.layers import leaky_relu
 
 BLOCK_ROLES = ("Filters", "Biases")
 Layers = dict[str, tf.Tensor]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from gan_fingerprints.ipm.architectures import Statistics
+from gan_fingerprints.ipm.config import Statistics
 from gan_fingerprints.ipm.layers import BatchNorm
 from gan_fingerprints.ipm.networks import Generator
 

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from gan_fingerprints import networks_io, pipeline
+from gan_fingerprints.data import pipeline
 from gan_fingerprints.ipm.data import Images
 from gan_fingerprints.ipm.features import Extractor
 from gan_fingerprints.ipm.networks import Generator
 from gan_fingerprints.ipm.sampling import collect_statistics, images_of, to_uint8
-from gan_fingerprints.ipm.schedule import TestedRate
+from gan_fingerprints.ipm.three_samples import TestedRate
 from gan_fingerprints.ipm.updates import Updater
-from gan_fingerprints.runs import Run
+from gan_fingerprints.networks import files
+from gan_fingerprints.training.run import Run
 
 GRID_IMAGES = 64
 NOTHING = 1e-5  # a loss of the generator below which the discriminator tells nothing apart
@@ -87,7 +88,7 @@ def train(
 
     def export(name: str) -> None:
         collect_statistics(G, seed)
-        networks_io.save(run.path(f"{name}.safetensors"), G, run.provenance())
+        files.save(run.path(f"{name}.safetensors"), G, run.provenance())
 
     state = updater.state | ({"tested_rate": tested.state} if tested else {})
     run.start(state, config.total_images / 1000, updater.shown)

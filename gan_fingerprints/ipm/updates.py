@@ -8,10 +8,9 @@ import keras
 import tensorflow as tf
 
 from gan_fingerprints.ipm.config import Config
+from gan_fingerprints.ipm.losses import Objective, between, mean_square, slope_penalty
 from gan_fingerprints.ipm.networks import Discriminator, Generator, Layers
-from gan_fingerprints.ipm.objectives import Objective
-from gan_fingerprints.ipm.penalties import between, mean_square, slope_penalty
-from gan_fingerprints.steps import adam, apply_if_finite
+from gan_fingerprints.training.optimizer import adam, apply_if_finite
 
 CLIP_NORM = 1.0
 
@@ -75,7 +74,7 @@ class Updater:
         shown: int64 variable, real images used so far.
         iteration: int64 variable, iterations done.
         rate, gradient_penalty: float32 variables, the current ones.
-        state: name → variables, as `runs.Run.start` takes them.
+        state: name → variables, as `Run.start` takes them.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 
 from CramerGAN.gan import main as cramer_main
 from gan_fingerprints import images
-from gan_fingerprints.commands import UserError
+from gan_fingerprints.program import UserError
 from MMDGAN.gan import main as mmd_main
 
 PROGRAMS = {"cramer": "CramerGAN/gan/main.py", "mmd": "MMDGAN/gan/main.py"}
@@ -177,7 +177,7 @@ def test_a_converted_checkpoint_is_still_a_published_one(oracles, tmp_path, call
     source = oracles / "gan" / "mmd_r32_g8" / "models"
     converted = tmp_path / "models" / "mmd" / "converted.safetensors"
     converted.parent.mkdir(parents=True)
-    run_script("gan_fingerprints.convert", source, converted)
+    run_script("gan_fingerprints", "convert", source, converted)
     flags = ["--no_of_samples", "2", "--output_dir_of_test_samples"]
     call("mmd", "--checkpoint_dir", tmp_path / "models", *flags, tmp_path / "a")
     call("mmd", "--checkpoint_dir", source, *flags, tmp_path / "b")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gan_fingerprints.commands import ladder, step_of
+from gan_fingerprints.program import ladder, step_of
 from ProGAN.config import PRESETS, Config, level_sides, schedule
 
 

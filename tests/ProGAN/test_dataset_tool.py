@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_fingerprints import commands, images
-from gan_fingerprints.tfrecords import DataSet
+from gan_fingerprints import images, program
+from gan_fingerprints.data.reading import DataSet
 from ProGAN import dataset_tool
 
 RNG = np.random.default_rng(0)
@@ -29,7 +29,7 @@ def tool(monkeypatch, capsys):
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["dataset_tool.py", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
-            commands.run(dataset_tool.main)
+            program.run(dataset_tool.main)
         return ended.value.code, *capsys.readouterr()
 
     return run

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gan_fingerprints.layers import box_downscale
-from gan_fingerprints.steps import adam
+from gan_fingerprints.networks.layers import box_downscale
+from gan_fingerprints.training.optimizer import adam
 from ProGAN.config import Config
 from ProGAN.networks import Discriminator, Generator, level_and_fade
 from ProGAN.training import D_gradients, G_gradients, real_images, update_average

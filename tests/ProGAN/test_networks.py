@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from gan_fingerprints.images import to_uint8
-from gan_fingerprints.layers import box_downscale, box_upscale
+from gan_fingerprints.networks.layers import box_downscale, box_upscale
 from ProGAN.networks import Discriminator, Generator, full_size_images, level_and_fade
 from tests.published import fill, nhwc, read_networks, relative_error
 

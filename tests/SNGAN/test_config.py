@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gan_fingerprints.commands import UserError
+from gan_fingerprints.program import UserError
 from SNGAN import config as configuration
 
 CONFIGS = Path(configuration.__file__).parent / "configs"

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_fingerprints import images, pipeline
-from gan_fingerprints.commands import UserError
+from gan_fingerprints import images
+from gan_fingerprints.data import pipeline
+from gan_fingerprints.program import UserError
 from SNGAN.datasets import listing
 from SNGAN.datasets.celeba import CelebADataset
 from SNGAN.datasets.folder import FolderDataset

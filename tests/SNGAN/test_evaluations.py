@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from gan_fingerprints import images
-from gan_fingerprints.commands import UserError
+from gan_fingerprints.program import UserError
 from SNGAN import snapshots
 from SNGAN.evaluations import gen_images, gen_interpolated_images
 from SNGAN.evaluations.diversity import mean_pairwise_distance

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gan_fingerprints.layers import box_downscale, box_upscale
+from gan_fingerprints.networks.layers import box_downscale, box_upscale
 from SNGAN import layers
 from SNGAN.dis_models.snresnet import SNResNetProjectionDiscriminator
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gan_fingerprints.networks_io import named_variables
+from gan_fingerprints.networks.files import named_variables
 from SNGAN import snapshots
 from SNGAN.dis_models.snresnet import SNResNetProjectionDiscriminator
 from SNGAN.evaluations import sampling

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gan_fingerprints.commands import UserError
+from gan_fingerprints.program import UserError
 from SNGAN import chainer_state, config, snapshots
 from SNGAN.dis_models.snresnet import SNResNetProjectionDiscriminator
 from SNGAN.gen_models.resnet import ResNetGenerator

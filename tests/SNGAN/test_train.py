@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
-from gan_fingerprints.commands import UserError
+from gan_fingerprints.program import UserError
 from SNGAN import config as configuration
 from SNGAN import snapshots, train
 

@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 from classifier import data_preparation
-from gan_fingerprints import images, tfrecords
-from gan_fingerprints.commands import UserError
-from gan_fingerprints.tfrecords import DataSet
+from gan_fingerprints import images
+from gan_fingerprints.data.reading import DataSet
+from gan_fingerprints.data.writing import shuffled_order
+from gan_fingerprints.program import UserError
 
 PROJECT = Path(__file__).resolve().parents[2]
 SCRIPT = "classifier/data_preparation.py"
@@ -81,7 +82,7 @@ def test_without_resolution_pixels_are_untouched(prepare, published, tmp_path):
     data = prepare(published, tmp_path / "out")
     files = [file for folder in sorted(published.iterdir()) for file in sorted(folder.iterdir())]
     assert data.resolution == 128
-    for record, i in enumerate(tfrecords.shuffled_order(60)):
+    for record, i in enumerate(shuffled_order(60)):
         (pixels,) = data.images([record])
         np.testing.assert_array_equal(pixels, images.read_image(files[i]))
 

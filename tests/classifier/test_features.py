@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from classifier import feature_spaces
 from classifier.networks import Classifier
-from gan_fingerprints import feature_spaces, networks_io
-from tests.gan_fingerprints.test_feature_spaces import points_of
+from gan_fingerprints.networks import files
+from tests.classifier.test_feature_spaces import points_of
 from tests.marks import marked
 from tests.published import relative_error
 
@@ -23,7 +24,7 @@ def network(tmp_path_factory):
     keras.utils.set_random_seed(0)
     network = Classifier(16, 3, fmap_base=128, fmap_max=32)
     path = tmp_path_factory.mktemp("models") / "network-final.safetensors"
-    networks_io.save(path, network, {}, ["gan_a", "gan_b", "real"])
+    files.save(path, network, {}, ["gan_a", "gan_b", "real"])
     return network, path
 
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from classifier.networks import Classifier
 from classifier.training import loss_per_image, to_network
-from gan_fingerprints.steps import adam
+from gan_fingerprints.training.optimizer import adam
 from tests.published import fill, nhwc, our_name, read_networks, relative_error
 
 TOLERANCE = 1e-4

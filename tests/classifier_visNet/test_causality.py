@@ -9,8 +9,8 @@ from PIL import Image
 from classifier_visNet import causality
 from classifier_visNet.networks import AutoEncoder
 from classifier_visNet.testing import Examiner
-from gan_fingerprints import networks_io
-from gan_fingerprints.commands import UserError
+from gan_fingerprints.networks import files
+from gan_fingerprints.program import UserError
 
 SOURCES = ["marked_a", "marked_b", "real"]
 ALPHA = 6.0
@@ -18,7 +18,7 @@ ALPHA = 6.0
 
 @pytest.fixture(scope="module")
 def examiner(visnet_model):
-    loaded = networks_io.load(
+    loaded = files.load(
         visnet_model / "network-final.safetensors", {"visnet_autoencoder": AutoEncoder}, "--m"
     )
     return Examiner(loaded.network, loaded.source_names, batch=60)

@@ -15,7 +15,7 @@ from PIL import Image
 from classifier_visNet import demo, frames
 from classifier_visNet.figures import GREEN, PLAIN, RED, wrapped
 from classifier_visNet.testing import Examined
-from gan_fingerprints.attribution import row_of
+from gan_fingerprints.attribution.attributor import row_of
 from tests.conftest import PROJECT
 
 RNG = np.random.default_rng(0)

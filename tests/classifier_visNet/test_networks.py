@@ -8,8 +8,8 @@ from classifier_visNet.config import Config
 from classifier_visNet.losses import critic_loss
 from classifier_visNet.networks import AutoEncoder, Critic
 from classifier_visNet.training import D_gradients, EG_gradients, total_loss, update_average
-from gan_fingerprints import networks_io
-from gan_fingerprints.steps import adam
+from gan_fingerprints.networks import files
+from gan_fingerprints.training.optimizer import adam
 from tests.published import fill, nhwc, our_name, read_networks, relative_error
 
 TOLERANCE = 1e-4
@@ -96,7 +96,7 @@ def test_losses_and_gradients_match(published, which):
 def test_three_steps_of_critic_autoencoder_and_average(published):
     EG, D, EGs, reference = published.EG, published.D, published.EGs, published.losses
     networks = {"EG": EG, "D_rec": D, "EGs": EGs}
-    start = {k: networks_io.arrays_of(network) for k, network in networks.items()}
+    start = {k: files.arrays_of(network) for k, network in networks.items()}
     optimizers = {"D_rec": adam(*ADAM), "EG": adam(*ADAM)}
     for which, optimizer in optimizers.items():
         optimizer.build(networks[which].trainable_variables)
@@ -111,7 +111,7 @@ def test_three_steps_of_critic_autoencoder_and_average(published):
             expected = reference[f"step{k}/{which}_loss"]
             assert relative_error(losses, expected) < STEP_TOLERANCE, (k, which)
     for which, network in networks.items():
-        for name, array in networks_io.arrays_of(network).items():
+        for name, array in files.arrays_of(network).items():
             for key in (k for k in reference.files if k.startswith(f"after3/{which}_")):
                 kind, _, published_name = key[len("after3/") :].partition("/")
                 if our_name(published_name) != name:
@@ -142,7 +142,7 @@ def test_every_form_builds_and_its_gradients_are_finite(latent_res, fused_scale)
 
 def test_variables_of_the_dense_form_have_the_published_names():
     EG = AutoEncoder(16, 3, 64, 16, latent_res=-1)
-    shapes = {name: tuple(v.shape) for name, v in networks_io.named_variables(EG).items()}
+    shapes = {name: tuple(v.shape) for name, v in files.named_variables(EG).items()}
     assert shapes["E_4x4_Dense1/weight"] == (16 * 16, 16)
     assert shapes["G_4x4_Dense0/weight"] == (16, 16 * 16)
     assert shapes["G_4x4_Dense0/bias"] == (16,)

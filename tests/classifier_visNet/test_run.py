@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from classifier_visNet.networks import AutoEncoder
-from gan_fingerprints import fingerprint_pictures, networks_io
+from gan_fingerprints.networks import files
+from gan_fingerprints.pictures import fingerprints as fingerprint_pictures
 from tests.conftest import PROJECT
 
 SOURCES = ["marked_a", "marked_b", "real"]
@@ -56,7 +57,7 @@ def test_training_writes_what_it_should(visnet_model):
 
 
 def test_exported_network_is_the_average(visnet_model):
-    header = networks_io.load(
+    header = files.load(
         visnet_model / "network-final.safetensors", {"visnet_autoencoder": AutoEncoder}, "--m"
     )
     assert header.source_names == SOURCES
@@ -101,7 +102,7 @@ def test_responses_add_up_to_the_logits_and_the_probabilities(tested, visnet_mod
     largest = np.abs(numbers["logits"]).max()
     assert np.abs(logits - numbers["logits"]).max() / largest < 1e-4
     path = visnet_model / "network-final.safetensors"
-    calibration = networks_io.load(path, {"visnet_autoencoder": AutoEncoder}, "--m").calibration
+    calibration = files.load(path, {"visnet_autoencoder": AutoEncoder}, "--m").calibration
     logits /= calibration.temperature
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     rows = list(csv.DictReader((out / "out.csv").open()))

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from experiments.choose import chosen
-from gan_fingerprints.commands import UserError
+from gan_fingerprints.program import UserError
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def run(*arguments):
 def test_a_dry_run_names_every_command_and_makes_nothing(tmp_path):
     done = run("seeds", "--scale", "mini", "--out", tmp_path / "out", "--dry_run")
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("python3 -m gan_fingerprints.sample_photos $OUT/data/photos")
+    assert lines[0].startswith("python3 -m gan_fingerprints sample_photos $OUT/data/photos")
     assert sum("--app train" in line for line in lines) == 4  # two ProGANs, classifier, visNet
     assert not (tmp_path / "out").exists()
 

@@ -11,7 +11,7 @@ import pytest
 
 from experiments import steps
 from experiments.steps import Folder, Step
-from gan_fingerprints.commands import UserError
+from gan_fingerprints.program import UserError
 from tests.conftest import PROJECT
 
 # Writes the sum of the numbers in its inputs, plus one, and notes in a diary that it ran.

@@ -11,7 +11,7 @@ from experiments import plan, results, scale, study
 from experiments.steps import Folder
 from experiments.study import Answers, Table
 from gan_fingerprints import metrics
-from gan_fingerprints.commands import UserError
+from gan_fingerprints.program import UserError
 from tests.conftest import PROJECT
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_fingerprints import images, networks_io
+from gan_fingerprints import images
 from gan_fingerprints.calibration import Calibration, Centres
+from gan_fingerprints.networks import files
 
 NAMES = ["photographs", "ProGAN_seed_0", "ProGAN_seed_1"]
 SIDE = 16
@@ -32,7 +33,7 @@ def networks(tmp_path_factory):
             calibration = Calibration(0.25, "energy", 0.5, 0.05, centres, "5" * 64)
         path = folder / f"{name}.safetensors"
         origin = {"command": "run.py --app train", "data": {"count": 9, "source_names": NAMES}}
-        networks_io.save(path, network, origin, NAMES, calibration)
+        files.save(path, network, origin, NAMES, calibration)
         made[name] = SimpleNamespace(network=network, path=path, calibration=calibration)
     return SimpleNamespace(**made)
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from gan_fingerprints import images
-from gan_fingerprints.commands import UserError
+from gan_fingerprints import images, workers
 from gan_fingerprints.images import ImageError
+from gan_fingerprints.program import UserError
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (6, 9, 3), dtype=np.uint8)
@@ -227,28 +227,28 @@ def test_grid_goes_row_by_row():
 
 
 def test_parallel_keeps_the_order():
-    assert list(images.parallel(math.sqrt, range(200), workers=2, chunk=7)) == [
+    assert list(workers.parallel(math.sqrt, range(200), workers=2, chunk=7)) == [
         math.sqrt(i) for i in range(200)
     ]
-    assert list(images.parallel(math.sqrt, [4.0, 9.0])) == [2, 3]
-    assert list(images.parallel(math.sqrt, [])) == []
+    assert list(workers.parallel(math.sqrt, [4.0, 9.0])) == [2, 3]
+    assert list(workers.parallel(math.sqrt, [])) == []
 
 
 def test_an_exception_in_a_worker_arrives_as_itself():
-    results = images.parallel(partial(operator.truediv, 6), [*range(1, 90), 0, 1], workers=2)
+    results = workers.parallel(partial(operator.truediv, 6), [*range(1, 90), 0, 1], workers=2)
     with pytest.raises(ZeroDivisionError):
         list(results)
 
 
 def test_workers_do_not_import_tensorflow():
     question = "'tensorflow' in __import__('sys').modules"
-    assert list(images.parallel(eval, [question] * 64, workers=2)) == [False] * 64
+    assert list(workers.parallel(eval, [question] * 64, workers=2)) == [False] * 64
 
 
 def test_workers_do_not_run_far_ahead(tmp_path):
     names = [str(tmp_path / str(i)) for i in range(400)]
     touch = [f"open({name!r}, 'x').close()" for name in names]
-    results = images.parallel(eval, touch, workers=2, chunk=10)
+    results = workers.parallel(eval, touch, workers=2, chunk=10)
     next(results)
     time.sleep(0.5)
     done = len(list(tmp_path.iterdir()))

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 from scipy import fft, ndimage
 
-from gan_fingerprints import perturbations, sample_photos
+from gan_fingerprints import perturbations
+from gan_fingerprints.data import sample_photos
 from gan_fingerprints.perturbations import NAMES, SINGLE, Perturbation
 
 # ITU-T T.81, table K.1: the luminance table that libjpeg scales.

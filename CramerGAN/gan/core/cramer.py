@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from gan_fingerprints.ipm.penalties import norm
+from gan_fingerprints.ipm.losses import norm
 
 
 def distance(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:

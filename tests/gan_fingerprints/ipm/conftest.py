@@ -10,10 +10,10 @@ import pytest
 import tensorflow as tf
 
 from CramerGAN.gan.core.cramer import Cramer
-from gan_fingerprints import networks_io
-from gan_fingerprints.ipm import published, updates
+from gan_fingerprints.ipm import updates
 from gan_fingerprints.ipm.config import Config
-from gan_fingerprints.legacy.tf1_networks import our_name
+from gan_fingerprints.networks import files
+from gan_fingerprints.networks.published.tf1_networks import PREFIXES, our_name
 from MMDGAN.gan.core.mmd import MMD
 
 CONFIGS = {
@@ -40,16 +40,16 @@ class Reference:
             return {key: file[key] for key in file.files}
 
     def fill(self, network: Any) -> None:
-        stored = networks_io.read(self.folder / "models", "--checkpoint_dir")
+        stored = files.read(self.folder / "models", "--checkpoint_dir")
         (arrays,) = (found.arrays for found in stored if found.kind == network.name)
-        networks_io.fill(network, arrays, "published")
+        files.fill(network, arrays, "published")
 
     def variables(self, network: Any) -> dict[str, Any]:
         """The network's trainable variables by their published names."""
         info = json.loads((self.folder / "info.json").read_text())
-        prefix = published.PREFIXES[network.name]
+        prefix = PREFIXES[network.name]
         known = [name for name in info["g_vars"] + info["d_vars"] if name.startswith(prefix)]
-        ours = networks_io.named_variables(network)
+        ours = files.named_variables(network)
         return {name: ours[our_name(name.removeprefix(prefix))] for name in known}
 
     def updater(self, config: Config | None = None) -> updates.Updater:

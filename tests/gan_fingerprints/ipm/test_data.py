@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from gan_fingerprints import images
-from gan_fingerprints.commands import UserError
 from gan_fingerprints.ipm import data
+from gan_fingerprints.program import UserError
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 
 from classifier.networks import Classifier
-from gan_fingerprints import networks_io
-from gan_fingerprints.commands import UserError
 from gan_fingerprints.ipm import features
+from gan_fingerprints.networks import files
+from gan_fingerprints.program import UserError
 from tests.published import relative_error
 
 
@@ -19,7 +19,7 @@ def classifier_file(tmp_path_factory):
     tf.keras.utils.set_random_seed(0)
     network = Classifier(16, 3, fmap_base=64, fmap_max=16)
     path = tmp_path_factory.mktemp("classifier") / "network-final.safetensors"
-    networks_io.save(path, network, {}, ["a", "b", "c"])
+    files.save(path, network, {}, ["a", "b", "c"])
     return network, path
 
 
@@ -33,7 +33,7 @@ def test_features_of_a_classifier_are_its_image_fingerprints(classifier_file):
 
 
 def test_a_classifier_of_patches_is_refused(tmp_path):
-    networks_io.save(tmp_path / "x.safetensors", Classifier(16, 2, 64, 16, latent_res=8), {}, ["a"])
+    files.save(tmp_path / "x.safetensors", Classifier(16, 2, 64, 16, latent_res=8), {}, ["a"])
     with pytest.raises(UserError, match="classifier of patches"):
         features.of_classifier(tmp_path / "x.safetensors")
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gan_fingerprints.commands import UserError
 from gan_fingerprints.ipm import layers
-from gan_fingerprints.ipm.architectures import ARCHITECTURES, require_size
+from gan_fingerprints.ipm.config import ARCHITECTURES, require_size
 from gan_fingerprints.ipm.networks import Discriminator, Generator
-from gan_fingerprints.layers import box_upscale
+from gan_fingerprints.networks.layers import box_upscale
+from gan_fingerprints.program import UserError
 from tests.published import relative_error
 
 

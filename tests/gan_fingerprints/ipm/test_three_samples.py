@@ -5,7 +5,7 @@ import pytest
 
 from gan_fingerprints.ipm import three_samples
 from gan_fingerprints.ipm.config import Config
-from gan_fingerprints.ipm.schedule import TestedRate
+from gan_fingerprints.ipm.three_samples import TestedRate
 
 
 def mmd2(x, y):

@@ -1,0 +1,329 @@
+"""What fingerprints are compared with: nearest neighbours, Eigenfaces and camera noise (PRNU).
+
+Each method is fitted on training images, its hyper-parameters chosen by accuracy on validation
+images. Images are uint8 [N, H, W, 3], labels int [N]. Array work goes to the GPU where CuPy is
+installed; scikit-learn and PyWavelets do the rest.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from gan_fingerprints.program import UserError, existing_file, whole_file
+
+HEADER_KEY = "gan_fingerprints_baseline"
+CHUNK = 256  # images at a time
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One choice of hyper-parameters and its accuracy on the validation images, 0 to 1."""
+
+    parameters: dict[str, float]
+    accuracy: float
+
+
+class Baseline(Protocol):
+    """A method of attribution; `fit` chooses its parameters and keeps what `scores` needs."""
+
+    name: ClassVar[str]
+    parameters: dict[str, float]
+
+    def fit(self, train: Images, validation: Images) -> list[Trial]: ...
+
+    def scores(self, images: np.ndarray) -> np.ndarray:
+        """float [N, sources]: the largest is the answer."""
+        ...
+
+    def arrays(self) -> dict[str, np.ndarray]: ...
+
+
+@dataclass(frozen=True)
+class Images:
+    """uint8 [N, H, W, 3], labels int [N] from 0 to sources - 1."""
+
+    pixels: np.ndarray
+    labels: np.ndarray
+    sources: int
+
+
+def array_module() -> Any:
+    """CuPy where it is installed and has a GPU, else NumPy."""
+    try:
+        import cupy
+
+        return cupy if cupy.cuda.runtime.getDeviceCount() else np
+    except Exception:  # not installed, or no driver
+        return np
+
+
+def _numpy(array: Any) -> np.ndarray:
+    return array.get() if hasattr(array, "get") else np.asarray(array)
+
+
+def _chunks(images: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(images), CHUNK):
+        yield images[start : start + CHUNK]
+
+
+def _best(trials: list[Trial]) -> dict[str, float]:
+    """The parameters with the highest accuracy, the earliest among equals."""
+    return max(trials, key=lambda trial: trial.accuracy).parameters
+
+
+@dataclass
+class NearestNeighbours:
+    """k nearest neighbours by the Euclidean distance of pixels; the scores are shares of votes."""
+
+    name: ClassVar[str] = "knn"
+    choices: ClassVar[tuple[int, ...]] = (1, 3, 5, 9, 17, 33, 65, 129)
+    parameters: dict[str, float] = field(default_factory=dict)
+    pixels: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 0, 3), np.uint8))
+    labels: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    sources: int = 0
+
+    def fit(self, train: Images, validation: Images) -> list[Trial]:
+        self.pixels, self.labels, self.sources = train.pixels, train.labels, train.sources
+        choices = [k for k in self.choices if k <= len(train.pixels)]
+        neighbours = self._neighbours(validation.pixels, max(choices))
+        trials = []
+        for k in choices:
+            answers = self._votes(neighbours[:, :k]).argmax(axis=1)
+            trials.append(Trial({"k": k}, float(np.mean(answers == validation.labels))))
+        self.parameters = _best(trials)
+        return trials
+
+    def scores(self, images: np.ndarray) -> np.ndarray:
+        k = int(self.parameters["k"])
+        return self._votes(self._neighbours(images, k)) / k
+
+    def _votes(self, neighbours: np.ndarray) -> np.ndarray:
+        """Labels of neighbours [N, k] → votes [N, sources]."""
+        return np.stack([(neighbours == i).sum(axis=1) for i in range(self.sources)], axis=1)
+
+    def _neighbours(self, images: np.ndarray, k: int) -> np.ndarray:
+        """Labels of the k nearest training images, nearest first: int [N, k]."""
+        xp = array_module()
+        train = xp.asarray(self.pixels.reshape(len(self.pixels), -1), np.float64)
+        squares = (train**2).sum(axis=1)
+        found = []
+        for part in _chunks(images):
+            x = xp.asarray(part.reshape(len(part), -1), np.float64)
+            distances = squares - 2 * x @ train.T  # the images' own squares change no order
+            nearest = xp.argpartition(distances, min(k, len(train) - 1), axis=1)[:, :k]
+            order = xp.argsort(xp.take_along_axis(distances, nearest, axis=1), axis=1)
+            found.append(_numpy(xp.take_along_axis(nearest, order, axis=1)))
+        return self.labels[np.concatenate(found)]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        sources = np.array([self.sources])
+        return {"pixels": self.pixels, "labels": self.labels, "sources": sources}
+
+    @classmethod
+    def of(
+        cls, parameters: dict[str, float], arrays: Mapping[str, np.ndarray]
+    ) -> NearestNeighbours:
+        return cls(parameters, arrays["pixels"], arrays["labels"], int(arrays["sources"][0]))
+
+
+@dataclass
+class Eigenface:
+    """Principal components of the pixels and a linear support vector machine on them.
+
+    Sirovich and Kirby (1987). At most `most` components are computed: where they hold less of
+    the variance than asked for, all of them are used.
+    """
+
+    name: ClassVar[str] = "eigenface"
+    shares: ClassVar[tuple[float, ...]] = (0.25, 0.50, 0.75, 0.95)
+    penalties: ClassVar[tuple[float, ...]] = (1e-4, 1e-3, 1e-2, 1e-1)
+    most: ClassVar[int] = 1024
+    parameters: dict[str, float] = field(default_factory=dict)
+    mean: np.ndarray = field(default_factory=lambda: np.empty(0))
+    components: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    weights: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    bias: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+    def fit(self, train: Images, validation: Images) -> list[Trial]:
+        from sklearn.decomposition import PCA
+
+        x = self._flat(train.pixels)
+        pca = PCA(min(self.most, *x.shape), random_state=0).fit(x)
+        held = np.cumsum(pca.explained_variance_ratio_)
+        features, tested = pca.transform(x), pca.transform(self._flat(validation.pixels))
+        trials, machines = [], []
+        for share, penalty in itertools.product(self.shares, self.penalties):
+            number = min(int(np.searchsorted(held, share)) + 1, len(held))
+            machine = self._machine(penalty).fit(features[:, :number], train.labels)
+            accuracy = float(np.mean(machine.predict(tested[:, :number]) == validation.labels))
+            trials.append(Trial({"variance": share, "C": penalty}, accuracy))
+            machines.append((number, machine))
+        self.parameters = _best(trials)
+        number, machine = machines[[t.parameters for t in trials].index(self.parameters)]
+        self.mean, self.components = pca.mean_, pca.components_[:number]
+        self.weights, self.bias = _one_per_source(machine.coef_, machine.intercept_)
+        return trials
+
+    @staticmethod
+    def _machine(penalty: float) -> Any:
+        from sklearn.svm import LinearSVC
+
+        return LinearSVC(C=penalty, dual="auto", random_state=0, max_iter=5000)
+
+    @staticmethod
+    def _flat(images: np.ndarray) -> np.ndarray:
+        return images.reshape(len(images), -1).astype(np.float32) / 127.5 - 1
+
+    def scores(self, images: np.ndarray) -> np.ndarray:
+        parts = [
+            (self._flat(part) - self.mean) @ self.components.T @ self.weights.T + self.bias
+            for part in _chunks(images)
+        ]
+        return np.concatenate(parts)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        names = ("mean", "components", "weights", "bias")
+        return {name: np.ascontiguousarray(getattr(self, name)) for name in names}
+
+    @classmethod
+    def of(cls, parameters: dict[str, float], arrays: Mapping[str, np.ndarray]) -> Eigenface:
+        return cls(parameters, **arrays)
+
+
+def _one_per_source(weights: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of two sources scikit-learn keeps one score only, positive for the second."""
+    if len(weights) > 1:
+        return weights, bias
+    return np.concatenate([-weights, weights]), np.concatenate([-bias, bias])
+
+
+@dataclass
+class Prnu:
+    """Camera identification applied to GANs: each source's print is its mean noise residual.
+
+    The residual of an image is what an adaptive Wiener filter of its wavelet coefficients takes
+    away (Mihçak et al. 1999; Lukáš, Fridrich and Goljan 2006; Marra et al. 2019). The scores are
+    normalised correlations of an image's residual and the prints.
+    """
+
+    name: ClassVar[str] = "prnu"
+    levels: ClassVar[tuple[int, ...]] = (1, 2, 3, 4)
+    sigmas: ClassVar[tuple[float, ...]] = (1.0, 3.0, 5.0, 9.0)
+    parameters: dict[str, float] = field(default_factory=dict)
+    prints: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+
+    def fit(self, train: Images, validation: Images) -> list[Trial]:
+        import pywt
+
+        deepest = max(1, pywt.dwt_max_level(min(train.pixels.shape[1:3]), "db4"))
+        trials, prints = [], []
+        for level, sigma in itertools.product(self.levels, self.sigmas):
+            if level > deepest:
+                continue
+            self.parameters = {"levels": level, "sigma": sigma}
+            self.prints = self._prints(train)
+            answers = self.scores(validation.pixels).argmax(axis=1)
+            trials.append(Trial(self.parameters, float(np.mean(answers == validation.labels))))
+            prints.append(self.prints)
+        self.parameters = _best(trials)
+        self.prints = prints[[t.parameters for t in trials].index(self.parameters)]
+        return trials
+
+    def _prints(self, train: Images) -> np.ndarray:
+        """Mean residuals, of zero mean and unit norm: [sources, H·W·3]."""
+        sums = np.zeros((train.sources, train.pixels[0].size))
+        labels = _chunks(train.labels)
+        for part, of_part in zip(_chunks(train.pixels), labels, strict=True):
+            np.add.at(sums, of_part, self._residuals(part))
+        return _standardized(sums)
+
+    def _residuals(self, images: np.ndarray) -> np.ndarray:
+        levels, sigma = int(self.parameters["levels"]), self.parameters["sigma"]
+        return noise_residual(images, levels, sigma).reshape(len(images), -1)
+
+    def scores(self, images: np.ndarray) -> np.ndarray:
+        xp = array_module()
+        prints = xp.asarray(self.prints.T)
+        parts = [
+            _numpy(xp.asarray(_standardized(self._residuals(part))) @ prints)
+            for part in _chunks(images)
+        ]
+        return np.concatenate(parts)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {"prints": self.prints}
+
+    @classmethod
+    def of(cls, parameters: dict[str, float], arrays: Mapping[str, np.ndarray]) -> Prnu:
+        return cls(parameters, arrays["prints"])
+
+
+def _standardized(rows: np.ndarray) -> np.ndarray:
+    rows = rows - rows.mean(axis=1, keepdims=True)
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+
+
+def noise_residual(images: np.ndarray, levels: int, sigma: float) -> np.ndarray:
+    """What denoising takes away: float64 [N, H, W, C].
+
+    Each detail coefficient c is estimated to hold c·s²/(s² + sigma²) of image, where s² is the
+    least of the local means of c² over 3×3, 5×5, 7×7 and 9×9, less sigma², and not below 0.
+
+    Args:
+        images: uint8 [N, H, W, C].
+        levels: of the wavelet transform (Daubechies, eight taps).
+        sigma: deviation of the noise, on the scale of 0 to 255.
+    """
+    import pywt
+
+    transformed = pywt.wavedec2(images.astype(np.float64), "db4", level=levels, axes=(1, 2))
+    noise = [np.zeros_like(transformed[0])]
+    for bands in transformed[1:]:
+        noise.append(tuple(band * _noise_share(band, sigma**2) for band in bands))
+    height, width = images.shape[1:3]
+    return pywt.waverec2(noise, "db4", axes=(1, 2))[:, :height, :width]
+
+
+def _noise_share(band: np.ndarray, noise_variance: float) -> np.ndarray:
+    from scipy.ndimage import uniform_filter
+
+    local = [uniform_filter(band**2, (1, size, size, 1)) for size in (3, 5, 7, 9)]
+    signal = np.maximum(np.min(local, axis=0) - noise_variance, 0)
+    return noise_variance / (signal + noise_variance)
+
+
+METHODS: dict[str, type[NearestNeighbours | Eigenface | Prnu]] = {
+    method.name: method for method in (NearestNeighbours, Eigenface, Prnu)
+}
+
+
+def save(path: str | Path, baseline: Baseline, header: dict[str, Any]) -> None:
+    """Writes a fitted baseline; `header` adds source names, resolution and provenance."""
+    header = header | {"method": baseline.name, "parameters": baseline.parameters}
+    with whole_file(path) as partial:
+        text = {HEADER_KEY: json.dumps(header)}
+        partial.write_bytes(safetensors.numpy.save(baseline.arrays(), text))
+
+
+def load(path: str | Path, flag: str) -> tuple[Baseline, dict[str, Any]]:
+    """Reads a fitted baseline and its header. Raises UserError when it is something else."""
+    path = existing_file(path, flag)
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            header = json.loads((file.metadata() or {})[HEADER_KEY])
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return METHODS[header["method"]].of(header["parameters"], arrays), header
+    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+        raise UserError(
+            f"{flag} {path}: not a baseline of ours, or damaged ({error}); expected a "
+            ".safetensors file that baselines.py wrote"
+        ) from None

@@ -1,0 +1,144 @@
+"""Spaces of features: of image files, how well sources are separated in them, and a map."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gan_fingerprints import images, program
+from gan_fingerprints.attribution.attributor import padded, read_batches, require_finite
+
+Extractor = Callable[[np.ndarray], Any]
+"""Images float32 [N, R, R, 3] in [-1, 1] → features [N, D], a NumPy array or a tensor."""
+
+
+def extract(
+    extractor: Extractor, paths: Iterable[Path], side: int, batch: int
+) -> Iterator[tuple[Path, np.ndarray | str]]:
+    """Yields each image file, in order, with its features float32 [D] or why it has none.
+
+    The whole image is resized to `side` pixels. The extractor always gets `batch` images, so that
+    what it says of an image depends neither on its neighbours nor on their number.
+    """
+    for chunk in read_batches(paths, side, batch):
+        usable = [found for _, found in chunk if isinstance(found, np.ndarray)]
+        answers: Iterator[np.ndarray] = iter(())
+        if usable:
+            pixels = images.from_uint8(padded(usable, batch))
+            features = np.asarray(extractor(pixels), np.float32)[: len(usable)]
+            require_finite(features)
+            answers = iter(features)
+        for path, found in chunk:
+            yield path, found if isinstance(found, str) else next(answers)
+
+
+class _Gaussian(NamedTuple):
+    """Its mean [D], and R [min(N, D), D] with RᵀR its covariance."""
+
+    mean: np.ndarray
+    root: np.ndarray
+
+
+def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """Fréchet distance of the Gaussians that two sets of features would come from.
+
+    a, b: float [N, D] and [M, D], N and M at least 2. Raises ValueError otherwise.
+    |μ₁ - μ₂|² + tr(Σ₁) + tr(Σ₂) - 2·tr((Σ₁Σ₂)^½), Dowson and Landau (1982). With Σ = RᵀR the last
+    trace is the sum of the singular values of R₁R₂ᵀ: no root of a matrix is needed, and equal sets
+    give 0 to rounding even when there are fewer features than dimensions.
+    """
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
+        raise ValueError(f"got features {a.shape} and {b.shape}, expected [N, D], [M, D], N, M > 1")
+    return _distance(_gaussian(a), _gaussian(b))
+
+
+def _gaussian(x: np.ndarray) -> _Gaussian:
+    """That of features [N, D]."""
+    x = np.asarray(x, np.float64)
+    mean = x.mean(axis=0)
+    root = np.linalg.qr((x - mean) / np.sqrt(len(x) - 1), mode="r")
+    return _Gaussian(mean, np.asarray(root))
+
+
+def _distance(a: _Gaussian, b: _Gaussian) -> float:
+    shared = np.linalg.svd(a.root @ b.root.T, compute_uv=False).sum()
+    spread = (a.root**2).sum() + (b.root**2).sum()
+    return float(((a.mean - b.mean) ** 2).sum() + spread - 2 * shared)
+
+
+class FdRatio(NamedTuple):
+    """The ratio, the two means it is made of, and what those are means of.
+
+    Attributes:
+        images: the number in each set.
+        distances: two sources → their Fréchet distance; a source twice → that of its halves.
+    """
+
+    ratio: float
+    between: float
+    within: float
+    images: int
+    distances: dict[tuple[str, str], float]
+
+
+def fd_ratio(features: Mapping[str, np.ndarray], seed: int = 0) -> FdRatio:
+    """Mean Fréchet distance between sources / that between two halves of the same source.
+
+    Above 1, sources are further from each other than from themselves (the publication, section
+    on uniqueness). All sets have the same number of images, half of the smallest source, since
+    the distance is biased by the number.
+
+    features: source name → float [N, D]; two sources or more with 4 images or more. Raises
+        ValueError otherwise.
+    """
+    number = min(map(len, features.values()), default=0) // 2
+    if len(features) < 2 or number < 2:
+        raise ValueError(f"got {len(features)} sources, the smallest of {2 * number} images")
+    rng = np.random.default_rng(seed)
+    halves = {}
+    for name, x in features.items():
+        order = rng.permutation(len(x))
+        halves[name] = [_gaussian(x[order[i * number : (i + 1) * number]]) for i in range(2)]
+    distances = {(name, name): _distance(*pair) for name, pair in halves.items()}
+    within = np.mean(list(distances.values()))
+    apart = {
+        (one, other): _distance(halves[one][0], halves[other][0])
+        for one, other in itertools.combinations(halves, 2)
+    }
+    between = np.mean(list(apart.values()))
+    means = float(between / within), float(between), float(within)
+    return FdRatio(*means, number, distances | apart)
+
+
+def map_of(features: np.ndarray, seed: int = 0) -> np.ndarray:
+    """A map of features float [N, D] in two dimensions, [N, 2], by t-SNE (van der Maaten 2008)."""
+    from sklearn.manifold import TSNE
+
+    perplexity = min(30.0, (len(features) - 1) / 3)
+    return TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(features)
+
+
+def write_map(path: str | Path, features: Mapping[str, np.ndarray], seed: int = 0) -> None:
+    """Writes `map_of` all sources together as a PNG or, by the path's ending, a PDF."""
+    from matplotlib import colormaps
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    places = map_of(np.concatenate(list(features.values())), seed)
+    figure = Figure(figsize=(7, 5.5), layout="constrained", dpi=120)
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    ends = np.cumsum([len(x) for x in features.values()])[:-1]
+    colours = colormaps["tab20" if len(features) > 10 else "tab10"]
+    for i, (name, part) in enumerate(zip(features, np.split(places, ends), strict=True)):
+        axes.scatter(
+            part[:, 0], part[:, 1], s=6, color=colours(i % colours.N), label=name, linewidths=0
+        )
+    axes.set(xticks=[], yticks=[])
+    figure.legend(loc="outside right upper", markerscale=2.5, frameon=False)
+    with program.whole_file(path) as partial:
+        figure.savefig(partial, format=Path(path).suffix[1:] or "png")

@@ -1,0 +1,61 @@
+"""What is installed as `gan-fingerprints`: one command for each thing to do beside the subprojects.
+
+Uninstalled, `python3 -m gan_fingerprints` in the project's folder does the same.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import NoReturn
+
+from gan_fingerprints import program
+
+DESCRIPTION = """\
+Attributes images to the sources that made them, and what goes with it.
+
+Uninstalled, `python3 -m gan_fingerprints` in the project's folder does the same."""
+
+COMMANDS = {
+    "attribute": ("examiner.command", "say where images come from"),
+    "convert": ("networks.convert", "turn a published network file into one of ours, or show it"),
+    "pretrained": ("networks.pretrained", "list, download and verify the published models"),
+    "contact_sheet": ("pictures.contact_sheet", "draw samples of each source on one picture"),
+    "sample_photos": (
+        "data.sample_photos",
+        "cut photos out of those that come with Python packages",
+    ),
+}
+"""Name → module with DESCRIPTION, add_flags(parser) and main(arguments); what it does."""
+
+
+def main() -> NoReturn:
+    """Runs the command that the command line names."""
+    program.run(lambda: run(sys.argv[1:]))
+
+
+def run(words: list[str]) -> int | None:
+    """Parses a command line without the program's name; returns the exit status.
+
+    Only the module of the command that is named is imported.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # file names may be no text
+    if words and words[0] in COMMANDS:
+        module = importlib.import_module(f"gan_fingerprints.{COMMANDS[words[0]][0]}")
+        parser = program.Parser(prog=f"gan-fingerprints {words[0]}", description=module.DESCRIPTION)
+        module.add_flags(parser)
+        arguments = parser.parse_intermixed_args(words[1:])  # flags may stand between paths
+        arguments.words = words
+        return module.main(arguments)
+    parser = program.Parser(prog="gan-fingerprints", description=DESCRIPTION)
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, (_, about) in COMMANDS.items():
+        subparsers.add_parser(name, help=about)
+    parser.parse_args(words)  # answers --help, or fails
+    raise AssertionError(words)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""A trained classifier at work: verdicts on images, and how often they are right."""

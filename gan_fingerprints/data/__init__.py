@@ -1,0 +1,1 @@
+"""Data sets on disk: written, read, prepared, audited, and streamed to a training step."""

@@ -1,0 +1,85 @@
+"""The files of a data set: their names, and what the bytes of a TFRecord of an image are.
+
+Importing TensorFlow takes longer than preparing thousands of images, and per image its writer
+costs as much as decoding a PNG. The files are the same, checksums included.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import google_crc32c
+import numpy as np
+
+FRAME = 12  # bytes before a record: its length (uint64) and the checksum of that (uint32)
+ADVICE = "copy it again or prepare the data set again"
+
+
+def level_path(folder: Path, name: str, resolution: int) -> Path:
+    """The TFRecord file of one resolution."""
+    return folder / f"{name}-r{resolution.bit_length() - 1:02d}.tfrecords"
+
+
+def labels_path(folder: Path, name: str) -> Path:
+    return folder / f"{name}-rxx.labels"
+
+
+def manifest_path(folder: Path, name: str) -> Path:
+    return folder / f"{name}.json"
+
+
+def crc32c(rows: np.ndarray) -> np.ndarray:
+    """CRC-32C of each row, contiguous in memory: uint8 [N, L] → uint32 [N]."""
+    rows = rows.view()
+    rows.flags.writeable = False  # else the library wants a copy
+    return np.array([google_crc32c.value(row) for row in rows], np.uint32)
+
+
+def masked_crc(rows: np.ndarray) -> np.ndarray:
+    """The checksum that TFRecord files hold."""
+    crc = crc32c(rows)
+    return ((crc >> 15) | (crc << 17)) + np.uint32(0xA282EAD8)
+
+
+def frame(length: int) -> bytes:
+    """What precedes a record of `length` bytes."""
+    number = np.array([[length]], "<u8").view(np.uint8)
+    return number.tobytes() + masked_crc(number).astype("<u4").tobytes()
+
+
+def _varint(value: int) -> bytes:
+    high, low = divmod(value, 128)
+    return bytes([low | 128]) + _varint(high) if high else bytes([low])
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """A protocol buffer's field of bytes."""
+    return bytes([number << 3 | 2]) + _varint(len(content)) + content
+
+
+class Layout(NamedTuple):
+    """One record with its frame, as a NumPy structure; `head` and `tail` are always the same."""
+
+    dtype: np.dtype
+    head: np.ndarray
+    tail: np.ndarray
+
+
+@lru_cache
+def record_layout(resolution: int, shape_first: bool = False) -> Layout:
+    """The layout of a record: ours, or that with `shape` before `data`, as many published ones."""
+    pixels = b"\xff" * (3 * resolution**2)
+    shape = b"".join(map(_varint, (3, resolution, resolution)))
+    features = {b"data": _field(1, _field(1, pixels)), b"shape": _field(3, _field(1, shape))}
+    entries = [_field(1, _field(1, name) + _field(2, x)) for name, x in features.items()]
+    example = _field(1, b"".join(reversed(entries) if shape_first else entries))
+    head, _, tail = (frame(len(example)) + example).partition(pixels)
+    fields = [
+        ("head", np.uint8, len(head)),
+        ("pixels", np.uint8, (3, resolution, resolution)),
+        ("tail", np.uint8, len(tail)),
+        ("crc", "<u4"),
+    ]
+    return Layout(np.dtype(fields), np.frombuffer(head, np.uint8), np.frombuffer(tail, np.uint8))

@@ -1,0 +1,112 @@
+"""Endless shuffled minibatches from a data set on disk, the same for the same seed and position.
+
+What comes at a position depends on (seed, position) alone, so a run that was interrupted goes on
+exactly where it was, and nothing of the shuffling has to be stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from gan_fingerprints.perturbations import Perturbation
+from gan_fingerprints.workers import cores
+
+READ_AHEAD = 4  # minibatches
+
+
+class Source(Protocol):
+    """Images by position, as a `data.reading.DataSet` has them."""
+
+    name: str
+    count: int
+    resolution: int
+    labels: np.ndarray | None
+    source_names: list[str] | None
+
+    @property
+    def checksum(self) -> str: ...
+
+    def read(self, indices: np.ndarray, resolution: int) -> np.ndarray: ...
+
+
+@lru_cache(maxsize=4)
+def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
+    """The order of a whole epoch: int [count], every record once."""
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+def stream_indices(count: int, seed: int, position: int, minibatch: int) -> np.ndarray:
+    """Record numbers at positions position … position + minibatch - 1 of the endless stream."""
+    positions = np.arange(position, position + minibatch)
+    epochs = positions // count
+    parts = [
+        epoch_order(count, seed, epoch)[positions[epochs == epoch] % count]
+        for epoch in np.unique(epochs)
+    ]
+    return np.concatenate(parts)
+
+
+def mirrored(images: np.ndarray, seed: int, position: int) -> np.ndarray:
+    """Flips each image [N, C, H, W] left to right with probability 1/2, by (seed, position)."""
+    flip = np.random.default_rng([seed, position, 1]).random(len(images)) < 0.5
+    images[flip] = images[flip, :, :, ::-1]
+    return images
+
+
+def attacked(images: np.ndarray, attack: Perturbation, keys: Iterable[int]) -> np.ndarray:
+    """Images uint8 [N, 3, H, W] after an attack whose parameters follow from each image's key."""
+    for planes, key in zip(images, keys, strict=True):
+        picture, _ = attack(planes.transpose(1, 2, 0), int(key))
+        planes[:] = picture.transpose(2, 0, 1)
+    return images
+
+
+def minibatches(
+    data: Source,
+    minibatch: int,
+    *,
+    seed: int,
+    start: int,
+    resolution: int | None = None,
+    mirror: bool = False,
+    attack: Perturbation | None = None,
+) -> tf.data.Dataset:
+    """Endless (images, labels) from position `start`, in images, of the shuffled stream.
+
+    Every epoch shows each record once in a new order. Memory does not grow with the data set.
+    An attack draws new parameters at every position; minibatches are then made on all cores.
+
+    Returns:
+        images uint8 [minibatch, H, W, 3] at `resolution` (default: the full one), labels float32
+        [minibatch, sources] ([minibatch, 0] without labels).
+    """
+    side = data.resolution if resolution is None else resolution
+    labels = np.zeros([data.count, 0], np.float32) if data.labels is None else data.labels
+
+    def fetch(position: np.int64) -> tuple[np.ndarray, np.ndarray]:
+        indices = stream_indices(data.count, seed, int(position), minibatch)
+        images = data.read(indices, side)
+        if attack:
+            images = attacked(images, attack, range(int(position), int(position) + minibatch))
+        return mirrored(images, seed, int(position)) if mirror else images, labels[indices]
+
+    def load(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images, one_hot = tf.numpy_function(
+            fetch, [position], [tf.uint8, tf.float32], stateful=False
+        )
+        images = tf.ensure_shape(images, [minibatch, 3, side, side])
+        one_hot = tf.ensure_shape(one_hot, [minibatch, labels.shape[1]])
+        return tf.transpose(images, [0, 2, 3, 1]), one_hot
+
+    positions = tf.data.Dataset.range(start, np.iinfo(np.int64).max, minibatch)
+    threads = cores() if attack else 1
+    stream = positions.map(load, num_parallel_calls=threads, deterministic=True)
+    stream = stream.prefetch(READ_AHEAD)
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return stream.with_options(options)

@@ -1,0 +1,240 @@
+"""The data preparation of the classifiers: one folder of images per source → TFRecords, labels."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gan_fingerprints import images, program
+from gan_fingerprints.data import audit
+from gan_fingerprints.data.audit import ImageFacts
+from gan_fingerprints.data.reading import DataSet
+from gan_fingerprints.data.writing import Writer, default_name, shuffled_order
+from gan_fingerprints.images import ImageError
+from gan_fingerprints.program import UserError
+
+DESCRIPTION = """\
+Makes a data set for training or validating a classifier from one folder of images per source.
+
+  python3 data_preparation.py --in_dir ../GAN_classifier_datasets/train/ --out_dir datasets/train/
+
+The names of the subfolders, sorted, are the sources in label order. The data audit then says
+which trivial property of the files tells the sources apart, and which images are copies."""
+
+
+def parse_arguments(command: str) -> argparse.Namespace:
+    parser = program.Parser(description=DESCRIPTION)
+    parser.set_defaults(command=command)
+    parser.add_argument("--in_dir", metavar="DIR", required=True,
+                        help="folder of subfolders of images, one per source")  # fmt: skip
+    parser.add_argument("--out_dir", metavar="DIR", required=True,
+                        help="new folder for the data set")  # fmt: skip
+    parser.add_argument("--resolution", type=program.power_of_two, metavar="PIXELS",
+                        help="resize all images to this side; by default they must be squares "
+                             "of one size, a power of two")  # fmt: skip
+    parser.add_argument("--shuffle", type=program.switch, default="1", metavar="0|1",
+                        help="mix the sources, always in the same order")  # fmt: skip
+    parser.add_argument("--export_labels", type=program.switch, default="1", metavar="0|1",
+                        help="write the labels")  # fmt: skip
+    parser.add_argument("--percentage_samples", type=program.percentage, default=100.0,
+                        metavar="PERCENT",
+                        help="use the first so many of each source's sorted images")  # fmt: skip
+    parser.add_argument("--skip_bad_images", action="store_true",
+                        help="leave out and list images that cannot be used, instead of "
+                             "stopping")  # fmt: skip
+    parser.add_argument("--audit", type=program.switch, default="1", metavar="0|1",
+                        help="look for trivial differences between the sources")  # fmt: skip
+    parser.add_argument("--against", metavar="DIR",
+                        help="also look for images that are in this prepared data set, e.g. the "
+                             "training split while preparing the test split")  # fmt: skip
+    return parser.parse_args()
+
+
+class Job(NamedTuple):
+    """An image to prepare, the label of its source, and whether the audit gathers its facts."""
+
+    label: int
+    path: str  # reaches the worker faster than a Path
+    sampled: bool
+
+
+class Examined(NamedTuple):
+    """What the audit needs to know of a prepared image; facts only of the sampled ones."""
+
+    digest: bytes
+    facts: ImageFacts | None
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads one image in a worker process.
+
+    like: an image of this resolution, when all must have it already; None to resize them.
+    audited: whether to examine the images for the audit.
+    """
+
+    resolution: int
+    like: str | None
+    audited: bool
+
+    def __call__(self, job: Job) -> tuple[np.ndarray, Examined | None]:
+        """The image as uint8 [R, R, 3], and what the audit needs of it. Raises ImageError."""
+        try:
+            with open(job.path, "rb") as file:
+                content = file.read()
+        except OSError as error:
+            raise ImageError(f"{job.path}: {error.strerror}; replace or remove it") from None
+        native = images.open_image(job.path, content)
+        if self.like and native.size != (self.resolution, self.resolution):
+            raise ImageError(
+                f"{job.path}: found {native.width}x{native.height} pixels, expected "
+                f"{self.resolution}x{self.resolution} as {self.like}; give --resolution to "
+                "resize all images"
+            )
+        planes = images.planes(images.resize_image(native, self.resolution))
+        prepared = planes.transpose(1, 2, 0)
+        if not self.audited:
+            return prepared, None
+        facts = audit.facts_of(content, np.asarray(native), prepared) if job.sampled else None
+        return prepared, Examined(audit.digest_of(planes), facts)
+
+
+def find_sources(in_dir: str) -> dict[str, list[Path]]:
+    """Source name → its images. Raises UserError unless there are two sources or more."""
+    sources = images.list_sources(in_dir, "--in_dir")
+    if len(sources) < 2:
+        raise UserError(
+            f"--in_dir {in_dir}: found one subfolder, {next(iter(sources))}, expected two or more; "
+            "name the folder that holds one subfolder per source"
+        )
+    return sources
+
+
+def list_jobs(sources: Iterable[Sequence[Path]], percentage: float, shuffle: bool) -> list[Job]:
+    """The first `percentage` of the images of each source (at least one), in written order."""
+    jobs = []
+    for label, paths in enumerate(sources):
+        count = max(1, int(len(paths) * percentage / 100))
+        sampled = set(np.linspace(0, count - 1, min(count, audit.SAMPLE)).astype(int).tolist())
+        jobs += [Job(label, str(path), i in sampled) for i, path in enumerate(paths[:count])]
+    return [jobs[i] for i in shuffled_order(len(jobs))] if shuffle else jobs
+
+
+def common_size(paths: Sequence[str], skip_bad: bool) -> tuple[int, str]:
+    """The side of the first usable image, and which one that is. Raises ImageError if none is."""
+    for path in paths:
+        try:
+            height, width = images.read_image(path).shape[:2]
+            if height == width >= 4 and height & (height - 1) == 0:
+                return height, path
+            raise ImageError(
+                f"{path}: found {width}x{height} pixels, expected a square whose side is a power "
+                "of two from 4 up; give --resolution to resize all images"
+            )
+        except ImageError as error:
+            if not skip_bad:
+                raise
+            last = error
+    raise last
+
+
+def open_other_split(arguments: argparse.Namespace, resolution: int) -> DataSet | None:
+    """The data set --against, or UserError when its images cannot be compared."""
+    if arguments.against is None:
+        return None
+    if not arguments.audit:
+        raise UserError("--against: found --audit 0, expected the audit, which compares the images")
+    other = DataSet.open(arguments.against, "--against")
+    if other.resolution != resolution:
+        raise UserError(
+            f"--against {arguments.against}: found {other.resolution} pixels, expected "
+            f"{resolution} as in this data set: images of different sizes cannot be compared"
+        )
+    return other
+
+
+def write(
+    writer: Writer,
+    names: Sequence[str],
+    jobs: Sequence[Job],
+    reader: Reader,
+    arguments: argparse.Namespace,
+) -> list[Examined | ImageError | None]:
+    """Writes records, labels and manifest; returns what became of each image."""
+    from tqdm import tqdm  # here, as the workers import this module but not that
+
+    with tqdm(total=len(jobs), unit="image", dynamic_ncols=True) as bar:
+        outcomes = writer.add_all(
+            reader, jobs, skip_bad=arguments.skip_bad_images, progress=bar.update
+        )
+    usable = [
+        job.label
+        for job, outcome in zip(jobs, outcomes, strict=True)
+        if not isinstance(outcome, ImageError)
+    ]
+    for label in set(range(len(names))).difference(usable):
+        raise UserError(
+            f"--in_dir {arguments.in_dir}: found no usable image in {names[label]}, expected some"
+        )
+    labels = np.eye(len(names), dtype=np.float32)[usable]
+    settings = {
+        "shuffle": arguments.shuffle,
+        "percentage_samples": arguments.percentage_samples,
+        "skipped": len(jobs) - len(usable),
+    }
+    writer.finish(labels if arguments.export_labels else None, names, arguments.command, settings)
+    return outcomes
+
+
+def examine(
+    names: Sequence[str],
+    jobs: Sequence[Job],
+    outcomes: Sequence[Examined | ImageError | None],
+    other: DataSet | None,
+) -> dict[str, Any]:
+    """The data audit, see `audit.examine`."""
+    digests: dict[str, bytes] = {}
+    facts: dict[str, list[ImageFacts]] = defaultdict(list)
+    for job, outcome in zip(jobs, outcomes, strict=True):
+        if isinstance(outcome, Examined):
+            source = names[job.label]
+            digests[f"{source}/{Path(job.path).name}"] = outcome.digest
+            if outcome.facts:
+                facts[source].append(outcome.facts)
+    against = (str(other.folder), audit.digests_of(other)) if other else None
+    return audit.examine(dict(sorted(facts.items())), dict(sorted(digests.items())), against)
+
+
+def main(command: str) -> None:
+    """The whole command line program; `command` is the script's name for the manifest."""
+    arguments = parse_arguments(command)
+    sources = find_sources(arguments.in_dir)
+    names = list(sources)
+    out_dir = program.new_output(arguments.out_dir, "--out_dir")
+    name = default_name(out_dir)
+    jobs = list_jobs(sources.values(), arguments.percentage_samples, arguments.shuffle)
+    resolution, like = arguments.resolution, None
+    if resolution is None:
+        resolution, like = common_size([job.path for job in jobs], arguments.skip_bad_images)
+    other = open_other_split(arguments, resolution)
+    reader = Reader(resolution, like, arguments.audit)
+    with program.whole_folder(out_dir) as folder:
+        with Writer(folder, name, resolution, every_level=False) as writer:
+            outcomes = write(writer, names, jobs, reader, arguments)
+        if arguments.audit:
+            findings = examine(names, jobs, outcomes, other)
+            text = json.dumps(findings, indent=2, ensure_ascii=False)
+            (folder / f"{name}-audit.json").write_text(text + "\n", encoding="utf-8")
+            print(audit.text(findings))
+    bad = [outcome for outcome in outcomes if isinstance(outcome, ImageError)]
+    for error in bad:
+        print(f"skipped: {error}")
+    number = len(jobs) - len(bad)
+    print(f"{number} images of {len(names)} sources, {resolution}x{resolution}: {out_dir}")

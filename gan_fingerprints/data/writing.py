@@ -1,0 +1,302 @@
+"""Writes a data set: TFRecord files of images, their labels and a manifest; without TensorFlow."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import platform
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+from blake3 import blake3
+
+from gan_fingerprints.data import layout
+from gan_fingerprints.images import ImageError
+from gan_fingerprints.program import UserError
+from gan_fingerprints.version import __version__
+from gan_fingerprints.workers import parallel_chunks
+
+CHUNK_BYTES = 2**21  # of pixels that a worker holds at a time
+IN_CACHE = 2**18  # bytes that are halved at a time
+
+
+class Writer:
+    """Writes one data set, a context manager to be used inside `program.whole_folder`.
+
+    Args:
+        folder: an existing folder without this data set.
+        name: the beginning of the file names.
+        resolution: R, a power of two from 4 up.
+        every_level: write R, R/2, ..., 4 (for GANs that grow), not R alone.
+
+    The same images, in the same order, give the same bytes.
+    """
+
+    def __init__(self, folder: Path, name: str, resolution: int, *, every_level: bool) -> None:
+        if resolution < 4 or resolution & (resolution - 1):
+            raise ValueError(f"got resolution {resolution}, expected a power of two from 4 up")
+        levels = resolution.bit_length() - 2 if every_level else 1
+        self.resolutions = [resolution >> level for level in range(levels)]
+        self.folder, self.name = folder, name
+        self._waiting: list[np.ndarray] = []
+        self._files = [GrowingFile(layout.level_path(folder, name, r), r) for r in self.resolutions]
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, OSError):
+            raise UserError(
+                f"data set {self.name}: cannot be written ({error.strerror}); "
+                "make room or name an output elsewhere"
+            ) from error
+
+    @property
+    def count(self) -> int:
+        """Number of images so far."""
+        return self._files[0].count + len(self._waiting)
+
+    def add(self, image: np.ndarray) -> None:
+        """Adds an image, uint8 [R, R, 3]; ValueError when it is anything else."""
+        self._waiting.append(_fitting(image, self.resolutions[0]))
+        if len(self._waiting) == self._chunk:
+            self._write_waiting()
+
+    def add_all(
+        self,
+        read: Callable[[Any], tuple[np.ndarray, Any]],
+        items: Sequence[Any],
+        *,
+        skip_bad: bool = False,
+        workers: int | None = None,
+        progress: Callable[[int], object] = bool,
+    ) -> list[Any]:
+        """Reads and adds many images on all cores; the records come in the order of `items`.
+
+        Args:
+            read: item → (image uint8 [R, R, 3], anything else to be returned), run in a worker
+                process: see `workers.parallel_chunks`. Raises ImageError for a bad image.
+            skip_bad: go on after an ImageError instead of raising it.
+            workers: number of processes; all cores by default.
+            progress: called with how many more items are done.
+
+        Returns:
+            For each item what `read` returned with the image, or the ImageError.
+        """
+        self._write_waiting()
+        paths = [file.path for file in self._files]
+        write = partial(_write_chunk, read, paths, self.resolutions, skip_bad)
+        jobs = list(enumerate(items, self.count))
+        outcomes: list[Any] = []
+        with closing(parallel_chunks(write, jobs, workers, self._chunk)) as chunks:
+            for place, number, part in chunks:
+                for file in self._files:
+                    file.take(place, number)
+                outcomes += part
+                progress(len(part))
+        return outcomes
+
+    @property
+    def _chunk(self) -> int:
+        return min(32, max(1, CHUNK_BYTES // (3 * self.resolutions[0] ** 2)))
+
+    def _write_waiting(self) -> None:
+        if self._waiting:
+            blocks = encode(self._waiting, len(self._waiting), self.resolutions)
+            for file, records in zip(self._files, blocks, strict=True):
+                file.append(records)
+            self._waiting = []
+
+    def finish(
+        self,
+        labels: np.ndarray | None,
+        source_names: Sequence[str] | None,
+        command: str,
+        extra: dict[str, Any],
+    ) -> None:
+        """Ends the files and writes the labels and the manifest.
+
+        Args:
+            labels: float32 [n, sources], one-hot, in the order of the records.
+            source_names: in label order.
+            command: what made the data set, without paths, which differ between machines.
+            extra: more entries of the manifest, as JSON can hold them.
+        """
+        self._write_waiting()
+        if not self.count:
+            raise UserError(f"data set {self.name}: found no usable image, expected one or more")
+        files = {file.path.name: file.finish() for file in self._files}
+        counts = None
+        if labels is not None:
+            path = layout.labels_path(self.folder, self.name)
+            files[path.name] = write_labels(path, labels, self.count)
+            counts = [int(n) for n in labels.sum(axis=0)]
+        facts = {
+            "name": self.name,
+            "count": self.count,
+            "resolution": self.resolutions[0],
+            "source_names": None if source_names is None else list(source_names),
+            "source_counts": counts,
+            "files": files,
+            "command": command,
+        }
+        write_manifest(self.folder, self.name, facts | extra)
+
+
+def _write_chunk(
+    read: Callable[[Any], tuple[np.ndarray, Any]],
+    paths: Sequence[Path],
+    resolutions: Sequence[int],
+    skip_bad: bool,
+    jobs: Sequence[tuple[int, Any]],
+) -> tuple[int, int, list[Any]]:
+    """In a worker: reads images and writes their records to where they belong if none is bad."""
+    outcomes: list[Any] = []
+
+    def pictures() -> Iterator[np.ndarray]:
+        for _, item in jobs:
+            try:
+                picture, outcome = read(item)
+            except ImageError as error:
+                if not skip_bad:
+                    raise
+                outcomes.append(error)
+            else:
+                outcomes.append(outcome)
+                yield _fitting(picture, resolutions[0])
+
+    place = jobs[0][0]
+    blocks = encode(pictures(), len(jobs), resolutions)
+    for path, records in zip(paths, blocks, strict=True):
+        write_at(path, place * records.itemsize, records)
+    return place, len(blocks[0]), outcomes
+
+
+def _fitting(picture: np.ndarray, resolution: int) -> np.ndarray:
+    if picture.dtype != np.uint8 or picture.shape != (resolution, resolution, 3):
+        expected = [resolution, resolution, 3]
+        raise ValueError(f"got {picture.dtype} {picture.shape}, expected uint8 {expected}")
+    return picture
+
+
+def encode(
+    pictures: Iterable[np.ndarray], most: int, resolutions: Sequence[int]
+) -> list[np.ndarray]:
+    """Records of N <= `most` images, uint8 [R, R, 3], at each of R, R/2, ...
+
+    Each half is the 2×2 mean of the floats above it; rounding comes last. A few images at a time
+    are taken and halved, which is faster while the processor's cache still holds them.
+
+    Returns:
+        One structured array [N] for each of `resolutions`.
+    """
+    blocks = [np.empty(most, layout.record_layout(resolution).dtype) for resolution in resolutions]
+    few = max(1, IN_CACHE // blocks[0].itemsize)
+    rest, count = iter(pictures), 0
+    while part := list(islice(rest, few)):
+        _fill_pixels([block["pixels"][count : count + len(part)] for block in blocks], part)
+        count += len(part)
+    blocks = [block[:count] for block in blocks]
+    for block, resolution in zip(blocks, resolutions, strict=True):
+        block["head"], block["tail"] = layout.record_layout(resolution)[1:]
+        rows = block.view(np.uint8).reshape(count, block.itemsize)
+        block["crc"] = layout.masked_crc(rows[:, layout.FRAME : -4])
+    return blocks
+
+
+def _fill_pixels(levels: Sequence[np.ndarray], pictures: Sequence[np.ndarray]) -> None:
+    for place, picture in zip(levels[0], pictures, strict=True):
+        place[:] = picture.transpose(2, 0, 1)
+    means = levels[0]
+    for level in levels[1:]:
+        rows = np.add(means[..., 0::2, :], means[..., 1::2, :], dtype=np.float32)
+        means = (rows[..., 0::2] + rows[..., 1::2]) * np.float32(0.25)
+        level[:] = np.rint(means)
+
+
+def write_at(path: Path, offset: int, records: np.ndarray) -> None:
+    """Writes into an existing file, from a byte on."""
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        file.write(records.view(np.uint8).data)
+
+
+class GrowingFile:
+    """One TFRecord file being written. Hashes its records in order, as they come."""
+
+    def __init__(self, path: Path, resolution: int) -> None:
+        self.path = path
+        self.count = 0
+        self._itemsize = layout.record_layout(resolution).dtype.itemsize
+        self._blake3 = blake3()
+        path.touch(exist_ok=False)
+
+    def append(self, records: np.ndarray) -> None:
+        write_at(self.path, self.count * self._itemsize, records)
+        self._blake3.update(records.view(np.uint8).data)
+        self.count += len(records)
+
+    def take(self, place: int, number: int) -> None:
+        """Takes in `number` records that a worker wrote; moves them up if earlier ones lacked."""
+        if not number:
+            return
+        size, start = number * self._itemsize, place * self._itemsize
+        before = start % mmap.ALLOCATIONGRANULARITY
+        with (
+            open(self.path, "rb") as file,
+            mmap.mmap(
+                file.fileno(), before + size, access=mmap.ACCESS_READ, offset=start - before
+            ) as pages,
+        ):
+            with memoryview(pages) as view, view[before:] as records:
+                self._blake3.update(records)
+            if place != self.count:
+                moved = np.frombuffer(pages[before:], np.uint8)  # a copy: the places may overlap
+                write_at(self.path, self.count * self._itemsize, moved)
+        self.count += number
+
+    def finish(self) -> dict[str, Any]:
+        size = self.count * self._itemsize
+        os.truncate(self.path, size)
+        return {"bytes": size, "records": self.count, "blake3": self._blake3.hexdigest()}
+
+
+def write_manifest(folder: Path, name: str, facts: dict[str, Any]) -> None:
+    """Writes NAME.json: the facts, and the versions that made them."""
+    versions = {
+        "gan_fingerprints": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "pillow": PIL.__version__,
+    }
+    text = json.dumps(facts | {"versions": versions}, indent=2, ensure_ascii=False)
+    layout.manifest_path(folder, name).write_text(text + "\n", encoding="utf-8")
+
+
+def write_labels(path: Path, labels: np.ndarray, count: int) -> dict[str, Any]:
+    """Writes labels [count, sources] as float32; returns the facts for the manifest."""
+    if labels.ndim != 2 or len(labels) != count:
+        raise ValueError(f"got labels {labels.shape}, expected [{count}, sources]")
+    with open(path, "wb") as file:  # np.save would add .npy to a name
+        np.save(file, labels.astype(np.float32), allow_pickle=False)
+    content = path.read_bytes()
+    return {"bytes": len(content), "records": count, "blake3": blake3(content).hexdigest()}
+
+
+def default_name(folder: str | Path) -> str:
+    """What to call a data set in `folder`: the folder's own name, never empty."""
+    return Path(folder).resolve().name or "dataset"
+
+
+def shuffled_order(count: int) -> np.ndarray:
+    """The order in which the sorted images are written: int [count], the same as published."""
+    order = np.arange(count)
+    np.random.RandomState(123).shuffle(order)
+    return order

@@ -1,0 +1,1 @@
+"""The command for people with images in question: evidence, verdicts, report."""

@@ -1,0 +1,259 @@
+"""`gan-fingerprints attribute`: says of images in question where they come from."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+from tqdm import tqdm
+
+from gan_fingerprints import program
+from gan_fingerprints.examiner import evidence, verdicts
+from gan_fingerprints.examiner.evidence import Found
+from gan_fingerprints.examiner.page import ExaminationPage
+from gan_fingerprints.examiner.verdicts import UNREADABLE, Examined, Model, Rules, rounded
+from gan_fingerprints.program import UserError
+from gan_fingerprints.version import versions
+
+MODEL = "GAN_FINGERPRINTS_MODEL"
+SOME_UNREADABLE = 3  # exit status
+WIDEST = 60  # characters for paths; longer ones are shown whole, out of line
+
+
+DESCRIPTION = f"""\
+Says of each image which of the sources that a model knows it comes from, or that it comes from
+none of them, or that the evidence is too weak.
+
+  gan-fingerprints attribute photo.jpg --model network-final.safetensors
+  gan-fingerprints attribute images/ --out results.jsonl --report report.html
+
+Folders are searched with all their subfolders; hidden files and files that are not named as images
+are left out, and counted. What cannot be read becomes a row with the reason.
+
+exit status: 0 done, {SOME_UNREADABLE} done but some files could not be read, 2 nothing done, 130 \
+interrupted"""
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """What to attribute, with which model, by which rules, and the files to write."""
+    parser.add_argument("paths", metavar="PATH", nargs="+",
+                        help="an image, or a folder of images")  # fmt: skip
+    parser.add_argument("--model", metavar="FILE",
+                        help="a network that classifier/run.py or classifier_visNet/run.py "
+                             f"trained, or a published one (default: ${MODEL})")  # fmt: skip
+    parser.add_argument("--source_names", metavar="A,B,C",
+                        help="names of a published network's sources, in their order, which such "
+                             "a file does not carry")  # fmt: skip
+    parser.add_argument("--out", metavar="FILE",
+                        help="write a JSON line per image: .jsonl")  # fmt: skip
+    parser.add_argument("--report", metavar="FILE",
+                        help="write a page with pictures, verdicts and what they mean: "
+                             ".html")  # fmt: skip
+    parser.add_argument("--overwrite", action="store_true",
+                        help="replace the files of --out and --report if they exist")  # fmt: skip
+    parser.add_argument("--least_probability", type=between(0.5, 1), default=0.9, metavar="P",
+                        help="inconclusive if the most probable source has less")  # fmt: skip
+    parser.add_argument("--least_size", type=between(0, 1), default=0.5, metavar="SHARE",
+                        help="inconclusive if the shorter side of the image has less than this "
+                             "share of the network's")  # fmt: skip
+    parser.add_argument("--sheets", type=program.count, default=50, metavar="N",
+                        help="images that the report shows in full; its tables have "
+                             "all")  # fmt: skip
+    parser.add_argument("--batch", type=program.positive_int, default=64, metavar="N",
+                        help="images per step; changes the speed, not the verdicts")  # fmt: skip
+
+
+def between(low: float, high: float) -> Callable[[str], float]:
+    """A flag's type: a number from `low` to `high`, both included."""
+
+    def number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(
+                f"found {text!r}, expected a number from {low:g} to {high:g}"
+            )
+        return value
+
+    return number
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Examines the images that were asked for; returns the exit status."""
+    try:
+        return attribute(arguments)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the last flush
+        raise UserError(
+            "the reader of the output went away before the end; --out and --report are only "
+            "written when all of it was taken: let it go to a file or to /dev/null"
+        ) from None
+
+
+def attribute(arguments: argparse.Namespace) -> int:
+    """As `main`, where nobody closes the output early."""
+    path, flag = model_file(arguments.model)
+    found = evidence.find(arguments.paths, "PATH")
+    check_outputs(arguments, [path, *found.paths])
+    program.load_tensorflow()
+    model = Model.load(path, flag, arguments.source_names, arguments.batch)
+    rules = Rules(arguments.least_probability, arguments.least_size)
+    print(head(model))
+    page = ExaminationPage(model, rules, arguments.sheets) if arguments.report else None
+    with lines_file(arguments.out) as lines:
+        counts = examine(model, rules, found.paths, lines, page)
+        print(summary(counts, found), flush=True)
+        if page:
+            page.page(origin(arguments, found)).write(arguments.report)
+    for name, file in (("results", arguments.out), ("report", arguments.report)):
+        if file:
+            print(f"{name}: {shown(file)}")
+    return SOME_UNREADABLE if counts[None] else 0
+
+
+def model_file(given: str | None) -> tuple[Path, str]:
+    """The network file, and the flag or variable that named it."""
+    if given:
+        return program.existing_file(given, "--model"), "--model"
+    named = os.environ.get(MODEL)
+    if not named:
+        raise UserError(
+            f"--model is missing: name a network file that a training run wrote "
+            f"(network-final.safetensors) or a published one, or set the variable {MODEL} to it"
+        )
+    return program.existing_file(named, MODEL), MODEL
+
+
+def check_outputs(arguments: argparse.Namespace, inputs: Sequence[Path]) -> None:
+    """UserError unless --out and --report can be written without harm to any other file."""
+    used = {os.path.realpath(path): str(path) for path in inputs}
+    for flag in ("out", "report"):
+        file = getattr(arguments, flag)
+        if file is None:
+            continue
+        if (other := used.get(os.path.realpath(file))) is not None:
+            raise UserError(f"--{flag} {file}: would replace {other}; name another file")
+        used[os.path.realpath(file)] = f"what --{flag} writes"
+        if os.path.isdir(file):
+            raise UserError(f"--{flag} {file}: found a folder, expected a file")
+        if os.path.lexists(file) and not arguments.overwrite:
+            raise UserError(
+                f"--{flag} {file}: already exists; name a new one, or add --overwrite to replace it"
+            )
+        program.check_writable(Path(file), f"--{flag}")
+
+
+@contextmanager
+def lines_file(path: str | None) -> Iterator[IO[bytes] | None]:
+    """The file of --out, which appears when all is in it; None where it was not asked for."""
+    if path is None:
+        yield None
+        return
+    with program.whole_file(path) as partial, open(partial, "wb") as file:
+        yield file
+
+
+def head(model: Model) -> str:
+    """What is examined with."""
+    scale = model.calibration
+    threshold = (
+        "none in this file, so no image can be answered unknown"
+        if scale is None
+        else f"unknown below {scale.score} {scale.threshold:.6g}, "
+        f"which gives up {scale.false_alarms:.1%} of the images of known sources"
+    )
+    lines = [
+        f"model: {model.file} ({model.network}, {model.side}×{model.side} pixels)",
+        f"SHA-256: {model.sha256}",
+        f"sources: {', '.join(model.source_names)}",
+        f"threshold: {threshold}",
+    ]
+    return "\n".join(map(shown, [*lines, *filter(None, [model.names_assumed])])) + "\n"
+
+
+def examine(
+    model: Model,
+    rules: Rules,
+    paths: Sequence[Path],
+    lines: IO[bytes] | None,
+    page: ExaminationPage | None,
+) -> Counter[str | None]:
+    """Examines images, prints a table and writes as it goes; returns how often which verdict."""
+    counts: Counter[str | None] = Counter()
+    widths = (
+        min(WIDEST, max(len(shown(path)) for path in paths)),
+        max(map(len, [*model.source_names, verdicts.INCONCLUSIVE])),
+    )
+    thumbnails = page.sheets if page else 0
+    with (
+        tqdm(total=len(paths), unit="image", dynamic_ncols=True, disable=None) as bar,
+        closing(verdicts.examine(model, paths, rules, thumbnails)) as examined,
+    ):
+        bar.write(table_row(widths, "path", "verdict", "probability", "reason"))
+        for found in examined:
+            counts[found.verdict.name] += 1
+            record = verdicts.record(found, model, rules)
+            bar.write(row_of(widths, found))
+            if lines:
+                lines.write(verdicts.json_line(record))
+            if page:
+                page.add(found, record)
+            bar.update()
+    return counts
+
+
+def row_of(widths: tuple[int, int], found: Examined) -> str:
+    """An image's row of the table: a probability where a source is named, else the reason."""
+    verdict, path = found.verdict, found.specimen.path
+    if found.named:
+        return table_row(widths, path, str(verdict.name), str(rounded(found.probability)), "")
+    return table_row(widths, path, verdict.name or UNREADABLE, "–", verdict.reason)
+
+
+def table_row(
+    widths: tuple[int, int], path: object, verdict: str, probability: str, reason: str
+) -> str:
+    """A line of the table."""
+    row = f"{shown(path):<{widths[0]}}  {verdict:<{widths[1]}}  {probability:>11}  {reason}"
+    return shown(row.rstrip())
+
+
+def summary(counts: Counter[str | None], found: Found) -> str:
+    """How many images there were, of each verdict, and what was left out."""
+    verdicts = [f"{count} {name}" for name, count in counts.most_common() if name is not None]
+    total = sum(counts.values())
+    lines = ["", f"{total} file{'s' if total != 1 else ''}: {', '.join(verdicts) or 'none named'}"]
+    if counts[None]:
+        lines.append(f"{counts[None]} could not be read; their rows say why")
+    if found.left_out:
+        lines.append(f"other files left out: {evidence.listed(found.left_out)}")
+    return "\n".join(map(shown, lines))
+
+
+def origin(arguments: argparse.Namespace, found: Found) -> dict[str, object]:
+    """What the report says about its own making."""
+    return {
+        "time": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "program": verdicts.PROGRAM,
+        **versions(),
+        "command": shlex.join(["gan-fingerprints", *arguments.words]),
+        "paths are relative to": os.getcwd(),
+        "least probability of a named source": arguments.least_probability,
+        "least share of the network's side": arguments.least_size,
+        "other files left out": evidence.listed(found.left_out) or "none",
+    }
+
+
+def shown(text: object) -> str:
+    """Text, a file's name say, without characters that would do something to a terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))

@@ -1,0 +1,59 @@
+"""Names for the outputs of published classifiers and visNets, which carry none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gan_fingerprints.program import UserError
+
+GANS = ("ProGAN", "SNGAN", "CramerGAN", "MMDGAN")
+KNOWN_ORDERS = {
+    5: ["CelebA_real_data", *(f"{name}_generated_data" for name in GANS)],
+    11: ["CelebA_real_data", *(f"ProGAN_seed_{i}_generated_data" for i in range(10))],
+}
+
+
+def source_names(
+    num_sources: int, given: str | Sequence[str] | None = None, file_name: str = ""
+) -> tuple[list[str], bool, str]:
+    """Names of a network's outputs, in their order.
+
+    Args:
+        num_sources: number of outputs.
+        given: the value of `--source_names`, `a,b,c` or a list; None to go by the known orders.
+        file_name: of the network; a data set other than CelebA in it rules the known orders out.
+
+    Returns:
+        The names; whether they are assumed; one line that says so, empty when they were given.
+
+    Raises:
+        UserError: `given` has another number of names, or a name twice.
+    """
+    if given is not None:
+        names = given.split(",") if isinstance(given, str) else list(given)
+        names = [name.strip() for name in names]
+        if len(names) != num_sources or len(set(names)) != len(names) or "" in names:
+            raise UserError(
+                f"--source_names: found {len(names)} names ({', '.join(names)}), expected "
+                f"{num_sources} different ones, in the order of the network's outputs"
+            )
+        return names, False, ""
+    if num_sources in KNOWN_ORDERS and "lsun" not in file_name.lower():
+        names = KNOWN_ORDERS[num_sources]
+        return (
+            list(names),
+            True,
+            (
+                f"source names are assumed, the network carries none: {', '.join(names)}; "
+                "--source_names gives others"
+            ),
+        )
+    names = [f"source_{i}" for i in range(num_sources)]
+    return (
+        names,
+        True,
+        (
+            "source names are assumed, the network carries none and its order is not known: "
+            f"{names[0]} to {names[-1]}; --source_names gives others"
+        ),
+    )

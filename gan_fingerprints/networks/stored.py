@@ -1,0 +1,153 @@
+"""Networks and arrays that are still in their file: described, read when they are asked for."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gan_fingerprints.calibration import Calibration
+
+NUMBERS = frozenset(
+    {"f2", "f4", "f8", "b1", *(f"{kind}{n}" for kind in "iu" for n in (1, 2, 4, 8))}
+)
+MAX_DIMENSIONS = 8
+ALWAYS_ALLOWED = 40_000_000  # parameters; no published configuration needs more
+MAX_RATIO = 4  # of the parameters that are built to those in the file, beyond that
+MAX_EXCESS = 2  # of the parameters in the file to those that are built
+SLACK = 1_000_000  # parameters, for networks so narrow that the estimates do not hold
+WIDTHS = ("ch", "gf_dim", "df_dim")
+
+
+class Refused(ValueError):
+    """What a file holds is not admitted; the message says what it was."""
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """An array of numbers in a file; `np.asarray` reads it.
+
+    Attributes:
+        shape, dtype: as they will be in memory.
+        read: reads the values.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    read: Callable[[], np.ndarray]
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
+        array = self.read()
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise Refused("holds values that are not numbers")
+        return array if dtype is None else array.astype(dtype)
+
+
+@dataclass(frozen=True)
+class StoredNetwork:
+    """A network in a file, of which nothing has been built yet.
+
+    Attributes:
+        kind: its name here, e.g. "generator".
+        arguments: of the constructor of that kind.
+        arrays: under our names, for `files.fill`; each is read when it is used.
+        source_names: in label order; None where there are none.
+        provenance: where it comes from.
+        published_as: how its file calls it, e.g. "Gs (G_paper)"; empty for files of ours.
+        calibration: of a classifier, where its training added one.
+    """
+
+    kind: str
+    arguments: dict[str, Any]
+    arrays: Mapping[str, Any]
+    source_names: list[str] | None = None
+    provenance: dict[str, Any] = field(default_factory=dict)
+    published_as: str = ""
+    calibration: Calibration | None = None
+
+
+def in_file(path: Path, offset: int, shape: tuple[int, ...], dtype: np.dtype,
+            fortran: bool = False) -> StoredArray:  # fmt: skip
+    """An array whose bytes lie in a file without compression, from `offset` on."""
+
+    def read() -> np.ndarray:
+        flat = np.fromfile(path, dtype, math.prod(shape), offset=offset)
+        return flat.reshape(shape, order="F" if fortran else "C")
+
+    return StoredArray(shape, dtype, read)
+
+
+def plain_dtype(text: object) -> np.dtype:
+    """The type for a code such as `f4` or `<i8`; Refused unless it is a plain number."""
+    if not isinstance(text, str) or text.lstrip("<>|=") not in NUMBERS or len(text) > 3:
+        raise Refused(f"an array of type {clipped(text)}; only plain numbers are admitted")
+    return np.dtype(text)
+
+
+def plain_shape(shape: object) -> tuple[int, ...]:
+    """A shape as stored; Refused unless it is a tuple of a few sizes."""
+    if not isinstance(shape, tuple) or len(shape) > MAX_DIMENSIONS:
+        raise Refused("an array whose shape is not a short tuple")
+    for size in shape:
+        if type(size) is not int or not 1 <= size < 2**48:
+            raise Refused("an array whose shape is not made of sizes")
+    return shape
+
+
+def clipped(value: object) -> str:
+    """A foreign value for a message: printable, on one line, at most 80 characters."""
+    if not isinstance(value, str | int | float | bytes | None):
+        return f"a {type(value).__name__}"
+    if isinstance(value, int) and abs(value) >= 2**64:
+        return "a very large number"
+    text = (
+        value if isinstance(value, str) else repr(value[:80] if isinstance(value, bytes) else value)
+    )
+    text = text.encode("unicode_escape").decode()
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def require_plausible(network: StoredNetwork) -> None:
+    """Refused when the network would be far larger, or smaller, than what its file holds."""
+    for name, value in network.arguments.items():
+        if not isinstance(value, str | int | float | None):
+            raise Refused(f"{clipped(name)} is a {type(value).__name__}, expected a plain value")
+        if isinstance(value, int | float) and not -1 <= value <= 2**24:
+            raise Refused(f"{clipped(name)}={clipped(value)}; expected at most {2**24:,}")
+    stored = sum(math.prod(array.shape) for array in network.arrays.values())
+    needed = parameters_at_most(network.arguments)
+    too_large = needed > max(ALWAYS_ALLOWED, MAX_RATIO * stored)
+    if too_large or stored > MAX_EXCESS * needed + SLACK:
+        shown = ", ".join(f"{clipped(k)}={clipped(v)}" for k, v in network.arguments.items())
+        raise Refused(
+            f"its arguments ({shown}) are of a network of some {needed:,} parameters, but it "
+            f"holds {stored:,}"
+        )
+
+
+def parameters_at_most(arguments: Mapping[str, Any]) -> int:
+    """An upper bound on the parameters of a network of any kind."""
+    numbers = {k: int(v) for k, v in arguments.items() if isinstance(v, int | float)}
+    side = max(numbers.get(name, 4) for name in ("resolution", "size", "output_size"))
+    outputs = max(numbers.get(n, 0) for n in ("label_size", "num_sources", "n_classes", "dof_dim"))
+    if "fmap_base" in numbers:
+        maps = [
+            min(numbers["fmap_base"] >> stage, numbers.get("fmap_max", 512))
+            for stage in range(max(side, 4).bit_length())
+        ]
+        convolutions = sum(9 * b * (a + b) for a, b in itertools.pairwise(maps))
+        dense = 17 * maps[1] * (max(maps[0], maps[1], outputs) + outputs)
+        return 2 * convolutions + dense + 3 * side * side * numbers.get("num_sources", 0)
+    width = max((numbers.get(name, 0) for name in WIDTHS), default=0)
+    latent = max(numbers.get(name, 0) for name in ("dim_z", "z_dim"))
+    first = max(4, side // 16)  # side of the first features, or twice that
+    return 8000 * width * width + 16 * width * (first * first * latent + 16 * outputs)

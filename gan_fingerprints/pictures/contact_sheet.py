@@ -1,0 +1,79 @@
+"""One picture with a row of samples per source, each row with its name."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Container, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from gan_fingerprints import images, program
+from gan_fingerprints.program import UserError
+
+DESCRIPTION = """\
+Draws one picture with a row of samples per source, each row with its name.
+
+  gan-fingerprints contact_sheet sources/ sheet.png --num 12"""
+
+
+def contact_sheet(path: str | Path, samples: Mapping[str, np.ndarray]) -> None:
+    """Writes a PNG: one row per source, its name above it.
+
+    Args:
+        path: the file to write.
+        samples: source name → uint8 [N, H, W, 3].
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    widest = max(len(batch) for batch in samples.values())
+    figure = Figure(figsize=(0.9 * widest + 0.2, 1.25 * len(samples) + 0.1), dpi=120)
+    rows = figure.subplots(len(samples), 1, squeeze=False)[:, 0]
+    for axes, (name, batch) in zip(rows, samples.items(), strict=True):
+        axes.imshow(np.concatenate(list(batch), axis=1), interpolation="nearest")
+        axes.set_title(f"{name} ({len(batch)} samples)", loc="left", fontsize=9)
+        axes.set_xlim(-0.5, widest * batch.shape[2] - 0.5)
+        axes.axis("off")
+    figure.tight_layout(pad=0.4)
+    with program.whole_file(path) as partial:
+        FigureCanvasAgg(figure).print_png(str(partial))
+
+
+def samples_of(
+    folder: Path, num: int, size: int, without: Container[str] = ()
+) -> dict[str, np.ndarray]:
+    """Evenly spread images of each subfolder but those of some names, resized to a common size."""
+    sources = images.list_sources(folder, "FOLDER")
+    shown = {name: paths for name, paths in sources.items() if name not in without}
+    if not shown:
+        raise UserError(f"--without leaves none of {folder}'s sources: {', '.join(sources)}")
+    return {
+        name: np.stack([images.resize(images.read_image(p), size) for p in _spread(paths, num)])
+        for name, paths in shown.items()
+    }
+
+
+def _spread(paths: list[Path], num: int) -> list[Path]:
+    chosen = np.linspace(0, len(paths) - 1, min(num, len(paths))).round().astype(int)
+    return [paths[i] for i in chosen]
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Whose samples to draw, and how many."""
+    parser.add_argument("folder", metavar="FOLDER", help="one subfolder of images per source")
+    parser.add_argument("out", metavar="OUT.png", help="the picture to write")
+    parser.add_argument("--num", type=program.positive_int, default=12, metavar="N",
+                        help="samples per source")  # fmt: skip
+    parser.add_argument("--size", type=program.positive_int, default=64, metavar="PIXELS",
+                        help="side of each sample")  # fmt: skip
+    parser.add_argument("--without", nargs="+", default=[], metavar="NAME",
+                        help="sources to leave out, as photos not to be passed on")  # fmt: skip
+
+
+def main(arguments: argparse.Namespace) -> None:
+    """Draws the picture."""
+    program.check_writable(Path(arguments.out), "OUT.png")
+    folder, without = Path(arguments.folder), arguments.without
+    contact_sheet(arguments.out, samples_of(folder, arguments.num, arguments.size, without))
+    print(f"wrote {arguments.out}")

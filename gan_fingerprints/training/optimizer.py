@@ -1,0 +1,60 @@
+"""What every training step ends with: Adam in one operation, and no step that is not finite.
+
+And how networks run on a CPU: a minibatch in two halves.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+class FusedAdam(keras.optimizers.Adam):
+    """Keras's Adam, updating in one pass over the weights where Keras takes about eight."""
+
+    def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: Any) -> None:
+        step = tf.cast(self.iterations + 1, tf.float32)
+        index = self._get_variable_index(variable)
+        weights = variable if isinstance(variable, tf.Variable) else variable.value
+        tf.raw_ops.ResourceApplyAdam(
+            var=weights.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=tf.pow(self.beta_1, step),
+            beta2_power=tf.pow(self.beta_2, step),
+            lr=tf.cast(learning_rate, tf.float32),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=tf.cast(gradient, tf.float32),
+        )
+
+
+def adam(beta_1: float, beta_2: float, epsilon: float) -> FusedAdam:
+    """Adam whose rate the training loop assigns before each step."""
+    return FusedAdam(0.0, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+
+
+def apply_if_finite(
+    strategy: tf.distribute.Strategy,
+    optimizer: keras.optimizers.Optimizer,
+    gradients: list[Any],
+    variables: list[Any],
+    skipped: tf.Variable,
+) -> None:
+    """Applies gradients that `strategy.run` returned, or skips and counts a non-finite step."""
+
+    def finite(parts: list[tf.Tensor]) -> tf.Tensor:
+        return tf.cast(
+            tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in parts]), tf.float32
+        )
+
+    share = strategy.reduce("MEAN", strategy.run(finite, (gradients,)), axis=None)
+
+    def apply() -> tf.Tensor:
+        strategy.run(lambda parts: optimizer.apply(parts, variables), (gradients,))
+        return tf.constant(0, tf.int64)
+
+    skipped.assign_add(tf.cond(share == 1.0, apply, lambda: tf.constant(1, tf.int64)))

@@ -1,0 +1,161 @@
+"""What is said of attributed images: lines, tables, accuracy, unknown sources."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from gan_fingerprints.attribution import tables
+from gan_fingerprints.attribution.attributor import Attribution
+
+NAMES = ["CelebA_real_data", "ProGAN_generated_data", "SNGAN_generated_data"]
+
+
+def rows_of(*predicted: str | None) -> list[Attribution]:
+    """One row per name, sure to 0.8; an error where the name is None."""
+    rows = []
+    for i, name in enumerate(predicted):
+        path = Path(f"folder/img{i:02d}.png")
+        if name is None:
+            rows.append(Attribution(path, None, dict.fromkeys(NAMES), "truncated, alas"))
+        else:
+            rows.append(Attribution(path, name, {x: 0.8 if x == name else 0.1 for x in NAMES}))
+    return rows
+
+
+def test_lines_are_as_published(oracles):
+    published = (oracles / "classifier" / "test_folder_label5.stdout.txt").read_text().splitlines()
+    name = "MMDGAN_generated_data"
+    row = Attribution(Path("testfolder/img04_rgba.png"), name, {name: 1.0})
+    assert tables.line(4, 8, row) == published[6]
+    names = [line.split()[6] for line in published[-5:]]
+    rows = [Attribution(Path("x.png"), name, dict.fromkeys(names, 0.2)) for _ in range(8)]
+    assert tables.report(rows, None, names).splitlines() == published[-5:]
+
+
+def test_the_line_of_an_error_has_its_reason():
+    row = rows_of(None)[0]
+    assert tables.line(3, 8, row) == ("Classifying 3/8 images: img00.png: skipped: truncated, alas")
+
+
+def test_csv(tmp_path):
+    tables.write_csv(tmp_path / "new" / "out.csv", rows_of(NAMES[1], None))
+    text = (tmp_path / "new" / "out.csv").read_text()
+    assert text.splitlines()[0] == f"path,predicted,probability,{','.join(NAMES)},error"
+    with open(tmp_path / "new" / "out.csv", newline="") as file:
+        good, bad = csv.DictReader(file)
+    assert good["path"] == "folder/img00.png"
+    assert good["predicted"] == NAMES[1]
+    assert float(good["probability"]) == float(good[NAMES[1]]) == 0.8
+    assert float(good[NAMES[0]]) == 0.1
+    assert good["error"] == ""
+    assert bad["error"] == "truncated, alas"
+    assert {bad[x] for x in ("predicted", "probability", *NAMES)} == {""}
+
+
+def test_json(tmp_path):
+    tables.write_json(tmp_path / "out.json", rows_of(NAMES[1], None))
+    good, bad = json.loads((tmp_path / "out.json").read_text())
+    assert good == {
+        "path": "folder/img00.png",
+        "predicted": NAMES[1],
+        "probabilities": {NAMES[0]: 0.1, NAMES[1]: 0.8, NAMES[2]: 0.1},
+        "error": None,
+    }
+    assert bad["predicted"] is None
+    assert bad["error"] == "truncated, alas"
+
+
+def test_report_without_truth_counts_shares():
+    lines = tables.report(rows_of(NAMES[0], NAMES[1], NAMES[1], None), None, NAMES).split("\n")
+    assert lines == [
+        "The percentage of images sampled from CelebA_real_data is 1/3 = 33.33%",
+        "The percentage of images sampled from ProGAN_generated_data is 2/3 = 66.67%",
+        "The percentage of images sampled from SNGAN_generated_data is 0/3 = 0.00%",
+        "Skipped: 1 of 4 images could not be used",
+    ]
+    assert "0/0 = 0.00%" in tables.report(rows_of(None), None, NAMES)
+
+
+def test_report_with_truth_has_the_scores():
+    real, progan, sngan = NAMES
+    rows = rows_of(real, real, progan, progan, real, sngan, progan, None)
+    truth = [real, real, progan, progan, progan, sngan, "StyleGAN", "StyleGAN"]
+    report = tables.report(rows, truth, NAMES)
+    assert (
+        "Left out of the accuracy, as no source of this network: StyleGAN (1 of 8 images)" in report
+    )
+    assert "Accuracy: 5/6 = 83.33% (95% interval 43.65% to 96.99%)" in report
+    assert "Expected calibration error: 0.0333" in report  # |5/6 - 0.8|
+    assert "Real (CelebA_real_data) or generated: AP 0.9167, AUC 0.8750" in report
+    matrix = [line.split()[2:5] for line in report.splitlines()[-4:-1]]
+    assert matrix == [["2", "0", "0"], ["1", "2", "0"], ["0", "0", "1"]]
+    assert "66.7 %" in report.splitlines()[-3]  # recall of ProGAN
+
+
+def test_report_without_any_known_truth():
+    report = tables.report(rows_of(NAMES[0]), ["cats"], NAMES)
+    assert "cats (1 of 1 images)" in report
+    assert "No accuracy: no folder is named as one of CelebA_real_data" in report
+    assert "Accuracy" not in report
+
+
+def test_the_picture_needs_a_known_truth(tmp_path):
+    path = tmp_path / "confusion.png"
+    rows = rows_of(NAMES[0], NAMES[1], None)
+    assert not tables.write_confusion_png(path, rows, ["cats", "dogs", NAMES[0]], NAMES)
+    assert not path.exists()
+    assert tables.write_confusion_png(path, rows, ["cats", NAMES[1], NAMES[0]], NAMES)
+    with Image.open(path) as picture:
+        assert picture.format == "PNG"
+
+
+@pytest.fixture
+def judged_rows():
+    """Four images of known sources, one of them rejected, and two of another, one of them."""
+
+    def row(likely, score):
+        probabilities = {x: 0.8 if x == likely else 0.1 for x in NAMES}
+        predicted = likely if score >= 1 else "unknown"
+        return Attribution(Path("a.png"), predicted, probabilities, score=score)
+
+    real, progan, _ = NAMES
+    rows = [row(real, 5.0), row(real, 0.5), row(progan, 3.0), row(real, 2.0), row(real, 0.1),
+            row(progan, 2.5)]  # fmt: skip
+    return rows, [real, real, progan, progan, "StyleGAN", "StyleGAN"]
+
+
+def test_unknown_images_are_counted_and_the_accuracy_stays_that_of_names(judged_rows):
+    rows, truth = judged_rows
+    report = tables.report(rows, truth, NAMES)
+    assert "The percentage of images of unknown sources is 2/6 = 33.33%" in report
+    assert "images of known sources: 1/4 = 25.00%" in report
+    assert f"  of each: {NAMES[0]} 1/2, {NAMES[1]} 0/2\n" in report
+    assert "images of other sources: 1/2 = 50.00%" in report
+    assert "Accuracy: 3/4 = 75.00%" in report  # the rejected image is named right
+    assert "AUROC 0.7500" in report  # 5, 0.5, 3, 2 against 0.1, 2.5: 6 of 8 pairs
+
+
+def test_unknown_images_in_tables(judged_rows, tmp_path):
+    rows, _ = judged_rows
+    tables.write_csv(tmp_path / "out.csv", rows)
+    with open(tmp_path / "out.csv", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [line["predicted"] for line in table].count("unknown") == 2
+    assert {float(line["probability"]) for line in table} == {0.8}
+    tables.write_scores(tmp_path / "scores.csv", rows, "energy", 1.0)
+    with open(tmp_path / "scores.csv", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [float(line["energy"]) for line in table] == [5.0, 0.5, 3.0, 2.0, 0.1, 2.5]
+    assert table[1]["predicted"] == "unknown"
+    assert table[1]["most_probable"] == NAMES[0]
+    assert {line["threshold"] for line in table} == {"1"}
+
+
+def test_the_line_of_an_unknown_image(judged_rows):
+    assert tables.line(1, 6, judged_rows[0][1]) == (
+        "Classifying 1/6 images: a.png: predicted as being sampled from an unknown source "
+        "(most like CelebA_real_data)"
+    )
