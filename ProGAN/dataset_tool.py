@@ -285,14 +285,10 @@ def creation(source: str) -> dict[str, Any]:
     """The options that all commands to create a data set have; `source` says what they read."""
     return {
         "out": option(
-            typed.path.of("OUT"),
-            REQUIRED,
-            "new folder for the data set; its name begins the file names",
+            typed.path.of("OUT"), REQUIRED, "new folder for the data set; names begin with its"
         ),
         "source": option(typed.path.of("IN"), REQUIRED, source),
-        "--shuffle": option(
-            typed.switch, True, "write the images in a random order, always the same; 0: by name"
-        ),
+        "--shuffle": option(typed.switch, True, "mix the images, always alike; 0: in name order"),
         "--skip_bad_images": option(
             typed.given, False, "leave out and list images that cannot be used, instead of stopping"
         ),
@@ -310,19 +306,19 @@ IMAGES_OPTIONS = {
 LSUN_OPTIONS = {
     **creation("folder with LSUN's data.mdb, or of images"),
     **one_size("resize the centre squares to this, a power of two", 128),
-    "--max_images": option(
-        typed.positive_int, 200_000, "take the first N in key order (or by name)"
-    ),
+    "--max_images": option(typed.positive_int, 200_000, "the first N in key order (or by name)"),
 }
 DISPLAY_OPTIONS = {
     "folder": option(typed.folder, REQUIRED, "folder of the data set"),
     **one_size("which size to show; the full one unless given"),
     "--number": option(typed.positive_int, 64, "images to show"),
-    "--out": option(typed.file, None, "where the picture goes; DIR.png unless given"),
+    "--out": option(typed.file, None, "new folder for the data set; names begin with its"),
 }
 EXTRACT_OPTIONS = {
     "folder": option(typed.folder, REQUIRED, "folder of the data set"),
-    "out": option(typed.path.of("OUT"), REQUIRED, "new folder for the PNG files"),
+    "out": option(
+        typed.path.of("OUT"), REQUIRED, "new folder for the data set; names begin with its"
+    ),
     **one_size("which size to write; the full one unless given"),
 }
 COMPARE_OPTIONS = {

@@ -38,13 +38,9 @@ CPU cores in half an hour. Images of another size are resized."""
 
 
 OPTIONS = {
-    "--config_path": option(
-        typed.file, REQUIRED, "YAML file with every number of the run; see configs/"
-    ),
+    "--config_path": option(typed.file, REQUIRED, "YAML file with every number; see configs/"),
     "--data_dir": option(typed.folder, REQUIRED, "folder of square images"),
-    "--results_dir": option(
-        typed.folder, REQUIRED, "where snapshots, log, previews and checkpoints go"
-    ),
+    "--results_dir": option(typed.folder, REQUIRED, "snapshots, log, previews and checkpoints"),
     "--loaderjob": option(typed.positive_int, 2, "parallel workers that read images"),
     "--image_list": option(
         typed.file,
@@ -53,10 +49,7 @@ OPTIONS = {
         "wrote, else the whole folder)",
     ),
     "--snapshot": option(
-        typed.file,
-        None,
-        "go on in a new folder from a training state that Chainer wrote (snapshot_iter_N); for "
-        "our own runs use --resume",
+        typed.file, None, "go on, in a new folder, from a state of Chainer's (snapshot_iter_N)"
     ),
 }
 

@@ -40,25 +40,17 @@ TABLE = "distances.csv"
 CHUNK = 256  # images whose neighbours are searched together
 BATCH = 16
 OPTIONS = {
-    "--in_dir": option(
-        typed.folder, REQUIRED, "one subfolder of images per source, or images of one"
-    ),
+    "--in_dir": option(typed.folder, REQUIRED, "one subfolder of images per source, or images"),
     "--real_dir": option(
         typed.folder, REQUIRED, "real ones, of which 4,000 take 100 MB of memory at 32 pixels"
     ),
-    "--out_dir": option(
-        typed.folder, REQUIRED, "new folder of copies, with subfolders as in --in_dir"
-    ),
+    "--out_dir": option(typed.folder, REQUIRED, "new folder of copies; subfolders as in --in_dir"),
     "--share": option(typed.part, 0.1, "of each source's images"),
     "--space": option(typed.one_of("pixels", "inception"), "pixels", "what is compared"),
     "--side": option(
-        typed.positive_int.of("PIXELS"),
-        None,
-        "of the small copies that --space pixels compares (default: 32)",
+        typed.positive_int.of("PIXELS"), None, "of the copies that are compared (default: 32)"
     ),
-    "--inception_weights": option(
-        typed.file, None, "of Keras's InceptionV3, .h5; Keras fetches them if there are none"
-    ),
+    "--inception_weights": option(typed.file, None, "of InceptionV3, .h5; else Keras fetches them"),
     "--seed": option(typed.seed, 0, "of what is drawn at random"),
 }
 

@@ -43,12 +43,8 @@ their scores instead, which is good for ranking only."""
 FIT = {
     "--method": option(typed.one_of(*baseline_methods.METHODS), None, "what to fit"),
     "--training_data_dir": TRAINING["--training_data_dir"],
-    "--validation_data_dir": option(
-        typed.folder, None, "another one, of the same sources, to choose parameters on"
-    ),
-    "--training_images": option(
-        typed.positive_int, 5000, "the first so many at most; all are in memory at once"
-    ),
+    "--validation_data_dir": option(typed.folder, None, "of the same sources, to choose by"),
+    "--training_images": option(typed.positive_int, 5000, "the first at most; all are in memory"),
     "--out_model": option(typed.file, None, "where the fitted method goes"),
 }
 TEST = {

@@ -10,6 +10,7 @@ from gan_fingerprints.perturbations import Perturbation
 from gan_fingerprints.program import UserError, option
 
 COMPONENTS = ("full", "low_frequency", "high_frequency", "patch")
+ATTACKS = typed.one_of("none", *perturbations.NAMES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,18 +28,12 @@ class Config:
         "component_res",
     )
     component_res: int | None = option(typed.power_of_two, None, "see component")
-    attack: str = option(
-        typed.one_of("none", *perturbations.NAMES),
-        "none",
-        "train on, or test, images after this attack",
-    )
+    attack: str = option(ATTACKS, "none", "train on, or test, images after this attack")
     attack_seed: int = option(typed.seed, 0, "of the parameters, with each image's place or name")
     total_kimg: float = option(typed.kimg, 100_000.0, "length, in thousand images shown")
     minibatch: int = option(typed.positive_int, 32, "images per step")
     learning_rate: float = option(typed.non_negative, 0.001, "Adam's rate")
-    rampdown_kimg: float = option(
-        typed.kimg, 0.0, "linear fall of the rate to 0 at the end; 0, as published: none"
-    )
+    rampdown_kimg: float = option(typed.kimg, 0.0, "linear fall of the rate to 0; 0: as published")
     beta_1: float = option(typed.non_negative, 0.0, "Adam's decay of the mean")
     beta_2: float = option(typed.non_negative, 0.99, "Adam's decay of the variance")
     epsilon: float = option(typed.non_negative, 1e-8, "Adam's epsilon")
@@ -47,9 +42,7 @@ class Config:
     accuracy_ticks: int = option(typed.positive_int, 10, "measure accuracy every N ticks")
     accuracy_images: int = option(typed.positive_int, 5000, "most images per split to measure on")
     snapshots: int = option(typed.count, 100, "network snapshots over the run")
-    false_alarms: float = option(
-        typed.share, 0.05, "of the images of known sources that the threshold makes unknown"
-    )
+    false_alarms: float = option(typed.share, 0.05, "of images of known sources, answered unknown")
 
     def perturbation(self) -> Perturbation | None:
         """The attack, if there is one."""

@@ -37,16 +37,12 @@ OPTIONS = {
     "--space": option(
         typed.one_of("fingerprint", "inception"),
         "fingerprint",
-        "features of --model_path before its last layer, or of Keras's InceptionV3",
+        "of --model_path, or of InceptionV3",
     ),
-    "--model_path": option(typed.file, None, "a network that training wrote, or a published one"),
-    "--inception_weights": option(
-        typed.file, None, "of Keras's InceptionV3, .h5; Keras fetches them if there are none"
-    ),
+    "--model_path": option(typed.file, None, "a network of ours, or a published one"),
+    "--inception_weights": option(typed.file, None, "of InceptionV3, .h5; else Keras fetches them"),
     "--images": option(
-        typed.positive_int,
-        None,
-        "so many of each source at most, drawn at random; each set has half of the smallest source",
+        typed.positive_int, None, "most of each source, at random; each set has half the smallest"
     ),
     "--out_features": option(typed.file, None, "write features, paths and sources as an .npz"),
     "--out_json": option(typed.file, None, "write ratio and distances as JSON"),

@@ -39,9 +39,7 @@ OPTIONS = {
         typed.non_negative.of("FACTOR"), 1.0, "of the effect: 1 as published, 0 changes nothing"
     ),
     "--noise_reading": option(
-        typed.one_of("sigma", "variance"),
-        "sigma",
-        "what of the noise is drawn from 5 to 20: its standard deviation, or its variance",
+        typed.one_of("sigma", "variance"), "sigma", "what of the noise is drawn from 5 to 20"
     ),
     "--skip_bad_images": option(
         typed.given, False, "leave out and list images that cannot be read, instead of stopping"

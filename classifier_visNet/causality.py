@@ -40,9 +40,7 @@ OPTIONS = {
     "--alphas": option(STRENGTHS, "0.5,1,2,3,4,6,8,12,16", "strengths to try"),
     "--num_images": option(typed.positive_int, 100, "most images of each source"),
     "--example": option(
-        typed.non_negative,
-        None,
-        "strength of the example images (default: the least that moves 90% of them)",
+        typed.non_negative, None, "strength of the examples (default: the least that moves 90%)"
     ),
 }
 

@@ -37,16 +37,13 @@ OPTIONS = {
     **model_options(REQUIRED),
     "--refresh": option(typed.non_negative.of("SECONDS"), 5.0, "time for each case"),
     "--out": option(
-        typed.path,
-        None,
-        "write the frames instead of opening a window: a film FILE.gif or FILE.mp4, or a new "
-        "folder of PNGs",
+        typed.path, None, "write the frames: a film FILE.gif or FILE.mp4, or a new folder of PNGs"
     ),
     "--html": option(typed.file, None, "write one page that steps through the cases"),
     "--num_cases": option(
         typed.positive_int,
         None,
-        f"most cases, spread over the sources (default: all in a window, {MOST_FRAMES} in a file)",
+        f"most cases, of all sources (default: all; {MOST_FRAMES} to a file)",
     ),
 }
 

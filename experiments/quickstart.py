@@ -44,9 +44,7 @@ LEAD = (
 
 OPTIONS = {
     "out": option(typed.text.of("OUT"), REQUIRED, "where everything goes"),
-    "--fast": option(
-        typed.given, False, "train a third as long or less: rough images, lower accuracies"
-    ),
+    "--fast": option(typed.given, False, "train a third as long or less, for lower accuracies"),
 }
 
 

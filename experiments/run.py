@@ -33,9 +33,7 @@ Markdown and figures, OUT/logs what the commands printed."""
 OPTIONS = {
     "table": option(typed.one_of(*study.TABLES, "all"), REQUIRED, "what to reproduce"),
     "--scale": option(
-        typed.text.of("SCALE"),
-        REQUIRED,
-        f"how large: {', '.join(scale.names())}, or a file like those in experiments/scales",
+        typed.text.of("SCALE"), REQUIRED, f"{', '.join(scale.names())}, or a file like theirs"
     ),
     "--data": option(
         typed.folder,
@@ -51,13 +49,9 @@ OPTIONS = {
     ),
     "--out": option(typed.folder, REQUIRED, "where everything goes"),
     "--jobs": option(
-        typed.positive_int,
-        None,
-        "steps at the same time, each on its share of the cores (default: as the scale says)",
+        typed.positive_int, None, "steps at the same time, each on its cores (default: the scale's)"
     ),
-    "--inception_weights": option(
-        typed.file, None, "of Keras's InceptionV3, .h5, for distances in its space"
-    ),
+    "--inception_weights": option(typed.file, None, "of InceptionV3, .h5, to measure distances"),
     "--dry_run": option(typed.given, False, "print the commands that would be run, and run none"),
 }
 

@@ -35,9 +35,7 @@ OPTIONS = {
         "of --model mmd. " + "; ".join(f"{name}: {about}" for name, about in KERNELS.items()),
     ),
     "--mmd_diagonal": option(
-        typed.one_of("exact", "published"),
-        "exact",
-        "what the unbiased MMD² leaves out: k(x, x), or, as published, only its constant part",
+        typed.one_of("exact", "published"), "exact", "what MMD² leaves out: k(x, x), or a constant"
     ),
 }
 

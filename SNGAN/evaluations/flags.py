@@ -8,12 +8,8 @@ from gan_fingerprints import typed
 from gan_fingerprints.program import REQUIRED, UserError, option
 
 GENERATOR = {
-    "--config_path": option(
-        typed.file, REQUIRED, "configuration that the generator was trained with"
-    ),
-    "--snapshot": option(
-        typed.file, REQUIRED, "ResNetGenerator_ITERATION.npz, of ours or Chainer's"
-    ),
+    "--config_path": option(typed.file, REQUIRED, "configuration the generator was trained with"),
+    "--snapshot": option(typed.file, REQUIRED, "ResNetGenerator_ITERATION.npz, ours or Chainer's"),
     "--results_dir": option(typed.folder, REQUIRED, "new folder of images"),
     "--seed": option(typed.seed, 0, "of the latents; the same seed gives the same images"),
 }

@@ -36,9 +36,7 @@ OPTIONS = {
         "which makes images darker by half a level",
     ),
     "--rows": option(
-        typed.positive_int,
-        None,
-        "with --columns: also a sheet of each class's first images, sheet_class_0.png, …",
+        typed.positive_int, None, "with --columns: each class's first images, sheet_class_0.png, …"
     ),
     "--columns": option(typed.positive_int, None, "see --rows"),
 }

@@ -28,9 +28,7 @@ OPTIONS = {
     "--rows": option(typed.positive_int, 8, "pairs of latents; with two classes, latents"),
     "--columns": option(typed.positive_int, 8, "steps of a row, with both its ends (2 or more)"),
     "--classes": option(
-        flags.CLASSES,
-        [0],
-        "one class: between latents; two: from one class to the other, with the latent fixed",
+        flags.CLASSES, [0], "one: between latents; two: from class to class, one latent fixed"
     ),
 }
 

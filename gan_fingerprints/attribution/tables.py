@@ -213,13 +213,9 @@ def _scores(probabilities: np.ndarray, labels: np.ndarray, names: Sequence[str])
 def model_options(needed: Any = None) -> dict[str, Any]:
     """A trained network and images for it. `needed`: REQUIRED if the program always needs them."""
     return {
-        "--model_path": option(
-            typed.file, needed, "a network that training wrote, or a published one"
-        ),
+        "--model_path": option(typed.file, needed, "a network of ours, or a published one"),
         "--source_names": option(
-            typed.names,
-            None,
-            "of a published network, in their order, which such a file does not carry",
+            typed.names, None, "of a published network, in order, which its file does not carry"
         ),
         "--testing_data_path": option(
             typed.path, needed, "an image, or a folder of images or of one subfolder per source"
@@ -230,30 +226,21 @@ def model_options(needed: Any = None) -> dict[str, Any]:
 
 TRAINING = {
     "--training_data_dir": option(typed.folder, None, "data set that data_preparation.py wrote"),
-    "--validation_data_dir": option(
-        typed.folder, None, "another one, of the same sources, to measure accuracy on"
-    ),
+    "--validation_data_dir": option(typed.folder, None, "of the same sources, to measure accuracy"),
     "--out_model_dir": option(typed.folder, None, "networks, settings, log and checkpoints"),
 }
 TABLES = {
     "--out_csv": option(typed.file, None, "write all probabilities as a table"),
     "--out_json": option(typed.file, None, "write all probabilities as JSON"),
-    "--out_confusion": option(
-        typed.file, "confusion_matrix.png", "picture of the confusion matrix, where truth is known"
-    ),
+    "--out_confusion": option(typed.file, "confusion_matrix.png", "picture, where truth is known"),
 }
 TESTING = {
     **model_options(),
     **TABLES,
     "--unknown": option(
-        typed.switch,
-        True,
-        '1: answer "unknown" for images that fit no source of the network; 0: always name the '
-        "most probable one",
+        typed.switch, True, '1: "unknown" for what fits no source; 0: always the most probable one'
     ),
-    "--out_scores": option(
-        typed.file, None, "write a table of how well each image fits the known sources"
-    ),
+    "--out_scores": option(typed.file, None, "write a table of how well images fit known sources"),
 }
 
 

@@ -43,37 +43,22 @@ interrupted"""
 OPTIONS = {
     "paths": option(typed.several(typed.path), REQUIRED, "an image, or a folder of images"),
     "--model": option(
-        typed.file,
-        None,
-        "a network that classifier/run.py or classifier_visNet/run.py trained, or a published one "
-        f"(default: ${MODEL})",
+        typed.file, None, f"a network that training wrote, or a published one (default: ${MODEL})"
     ),
     "--source_names": option(
-        typed.names,
-        None,
-        "of a published network, in their order, which such a file does not carry",
+        typed.names, None, "of a published network, in order, which its file does not carry"
     ),
     "--out": option(typed.file, None, "write a JSON line per image: .jsonl"),
-    "--report": option(
-        typed.file, None, "write a page with pictures, verdicts and what they mean: .html"
-    ),
-    "--overwrite": option(
-        typed.given, False, "replace the files of --out and --report if they exist"
-    ),
+    "--report": option(typed.file, None, "write a page with pictures and explanations: .html"),
+    "--overwrite": option(typed.given, False, "replace the files of --out and --report"),
     "--least_probability": option(
         typed.between(0.5, 1, "P"), 0.9, "inconclusive if the most probable source has less"
     ),
     "--least_size": option(
-        typed.between(0, 1, "SHARE"),
-        0.5,
-        "inconclusive if the shorter side of the image has less than this share of the network's",
+        typed.between(0, 1, "SHARE"), 0.5, "inconclusive below this share of the network's side"
     ),
-    "--sheets": option(
-        typed.count, 50, "images that the report shows in full; its tables have all"
-    ),
-    "--batch": option(
-        typed.positive_int, 64, "images per step; changes the speed, not the verdicts"
-    ),
+    "--sheets": option(typed.count, 50, "images that the report shows in full; its tables: all"),
+    "--batch": option(typed.positive_int, 64, "images per step; changes only the speed"),
 }
 
 

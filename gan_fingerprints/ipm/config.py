@@ -82,31 +82,22 @@ class Config:
     batch_size: int = option(typed.positive_int, 32, "real, and generated, images of a step")
     max_iteration: int = option(typed.positive_int, 150_000, "length, in iterations")
     dsteps: int = option(typed.positive_int, 5, "discriminator steps of an iteration")
-    start_dsteps: int = option(
-        typed.positive_int, 5, "those of the first 20 iterations and of every 100th"
-    )
+    start_dsteps: int = option(typed.positive_int, 5, "in the first 20 iterations and every 100th")
     gsteps: int = option(typed.positive_int, 1, "generator steps of an iteration")
     learning_rate: float = option(typed.non_negative, 1e-4, "of Adam")
     beta1: float = option(typed.share.of("X"), 0.5, "of Adam")
     beta2: float = option(typed.share.of("X"), 0.9, "of Adam")
     gradient_penalty: float = option(typed.non_negative, 1.0, "weight of the gradient penalty")
     gradient_norm: str = option(
-        typed.one_of("all", "rows"),
-        "all",
-        "over all values of an image, or, as published, over rows only",
+        typed.one_of("all", "rows"), "all", "over an image's values, or, as published, its rows"
     )
     L2_discriminator_penalty: float = option(
         typed.non_negative, 0.0, "weight of the discriminator's mean squared activations"
     )
     decay_rate: float = option(
-        typed.part,
-        0.5,
-        "factor on the learning rate when it falls: at each fifth of the run, or as "
-        "--MMD_lr_scheduler finds",
+        typed.part, 0.5, "factor on the rate when it falls: each fifth, or by --MMD_lr_scheduler"
     )
-    gp_decay_rate: float = option(
-        typed.part, 1.0, "factor on --gradient_penalty at each fifth of the run"
-    )
+    gp_decay_rate: float = option(typed.part, 1.0, "on --gradient_penalty at each fifth of the run")
     MMD_lr_scheduler: bool = option(
         typed.toggle,
         False,
@@ -117,9 +108,7 @@ class Config:
     MMD_sdlr_past_sample: int = option(
         typed.positive_int, 10, "tests ago: the images that the newest are compared with"
     )
-    MMD_sdlr_num_test: int = option(
-        typed.positive_int, 3, "failures to improve in a row that lower the rate"
-    )
+    MMD_sdlr_num_test: int = option(typed.positive_int, 3, "failures in a row that lower the rate")
     MMD_sdlr_images: int = option(typed.positive_int, 2048, "images of a test")
 
     @property

@@ -58,18 +58,13 @@ class Gan:
 
 APP = {
     "--is_train": option(
-        typed.toggle, False, "True: train; False: generate images with a trained network"
+        typed.toggle, False, "True: train; False: generate with a trained network"
     ),
-    "--random_seed": option(
-        typed.seed, 0, "seed of the training instance, or of the generated images"
-    ),
+    "--random_seed": option(typed.seed, 0, "of the training, or of the generated images"),
 }
 PLACES = {
     "--dataset": option(
-        typed.name,
-        "celebA",
-        "mnist, cifar10, lsun (its database), or a name of your choice for a folder of images or "
-        "TFRecords",
+        typed.name, "celebA", "mnist, cifar10, lsun, or any name for a folder of images or records"
     ),
     "--data_dir": option(typed.folder, None, "the training images (not used to generate)"),
     "--checkpoint_dir": option(typed.folder, "models", "trained networks and training states"),

@@ -33,14 +33,10 @@ Nothing in a file is run. Converting is not needed to use a published file: ever
 
 OPTIONS = {
     "input": option(
-        typed.path.of("IN"),
-        REQUIRED,
-        "a .pkl, .npz or .safetensors file, or a folder with a TensorFlow 1 checkpoint",
+        typed.path.of("IN"), REQUIRED, "a .pkl, .npz or .safetensors file, or checkpoint folder"
     ),
     "output": option(
-        typed.several(typed.path.of("OUT"), "?"),
-        None,
-        "a new .safetensors file; for an SNGAN also .npz",
+        typed.several(typed.path.of("OUT"), "?"), None, "a new .safetensors, or for an SNGAN .npz"
     ),
     "--show": option(typed.given, False, "print what IN holds, and write nothing"),
     "--network": option(

@@ -69,9 +69,7 @@ def kinds_of(rows: Sequence[Published]) -> list[str]:
 
 OPTIONS = {
     "app": option(
-        typed.one_of("list", "get", "verify"),
-        REQUIRED,
-        "print the table; download; compare files with their SHA-256",
+        typed.one_of("list", "get", "verify"), REQUIRED, "print the table; download; check SHA-256"
     ),
     "kinds": option(
         typed.several(typed.text.of("KIND"), "*"),
@@ -79,9 +77,7 @@ OPTIONS = {
         f"some of {', '.join(kinds_of(table()))} (default: all; get needs at least one)",
     ),
     "--root": option(typed.folder, ".", "the project's folder, in which the models are expected"),
-    "--files": option(
-        typed.text.of("PATTERN"), "*", "only files of such names, e.g. '*_seed_v0.pkl'"
-    ),
+    "--files": option(typed.text.of("PATTERN"), "*", "only such names, e.g. '*_seed_v0.pkl'"),
 }
 
 

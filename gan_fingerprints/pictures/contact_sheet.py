@@ -21,9 +21,7 @@ OPTIONS = {
     "out": option(typed.text.of("OUT.png"), REQUIRED, "the picture to write"),
     "--num": option(typed.positive_int, 12, "samples per source"),
     "--size": option(typed.positive_int.of("PIXELS"), 64, "side of each sample"),
-    "--without": option(
-        typed.several(typed.name), [], "sources to leave out, as photos not to be passed on"
-    ),
+    "--without": option(typed.several(typed.name), [], "sources to leave out, e.g. private photos"),
 }
 
 
