@@ -58,12 +58,15 @@ def check(config: Config, labels: list[int], replicas: int, origin: str) -> None
     """UserError unless data and devices fit the configuration."""
     for key in ("batchsize", "n_gen_samples"):
         if getattr(config, key) % replicas:
-            raise UserError(f"{origin}: {key} {getattr(config, key)}: not a multiple of "
-                            f"{replicas} GPUs")  # fmt: skip
+            raise UserError(
+                f"{origin}: {key} {getattr(config, key)}: not a multiple of {replicas} GPUs"
+            )
     n_classes = config.discriminator["n_classes"]
     if config.conditional and max(labels) >= n_classes:
-        raise UserError(f"--image_list: class {max(labels)}: found more than the classes 0 to "
-                        f"{n_classes - 1} of {origin}; correct the list or n_classes")  # fmt: skip
+        raise UserError(
+            f"--image_list: class {max(labels)}: found more than the classes 0 to "
+            f"{n_classes - 1} of {origin}; correct the list or n_classes"
+        )
 
 
 def main() -> None:
@@ -75,9 +78,11 @@ def main() -> None:
     module = configuration.DATASETS[config.dataset].removesuffix(".py").replace("/", ".")
     Dataset = getattr(importlib.import_module(f"SNGAN.{module}"), config.dataset)
     data = Dataset.open(
-        arguments.data_dir, config.size, arguments.loaderjob,
+        arguments.data_dir,
+        config.size,
+        arguments.loaderjob,
         arguments.image_list or config.image_list,
-    )  # fmt: skip
+    )
     origin = f"--config_path {arguments.config_path}"
     check(config, data.labels[:, 0].astype(int).tolist(), max(1, execution.num_gpus or 1), origin)
     settings = {

@@ -95,7 +95,7 @@ def main() -> None:
     for name in wanted:
         table, plan = study.plan(
             name, lambda: Plan(size, kind, checksum, arguments.inception_weights)
-        )  # fmt: skip
+        )
         tables.append(table)
         planned |= plan.steps
     folder = steps.Folder(arguments.out, planned, {DATA: str(Path(arguments.data or "").resolve())})

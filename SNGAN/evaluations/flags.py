@@ -21,5 +21,7 @@ def check_classes(arguments: argparse.Namespace, n_classes: int) -> None:
     known = max(n_classes, 1)
     for label in arguments.classes:
         if label >= known:
-            raise UserError(f"--classes {label}: expected 0 to {known - 1}; the generator of "
-                            f"{arguments.config_path} has {known}")  # fmt: skip
+            raise UserError(
+                f"--classes {label}: expected 0 to {known - 1}; the generator of "
+                f"{arguments.config_path} has {known}"
+            )

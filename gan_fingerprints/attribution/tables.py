@@ -85,8 +85,10 @@ def _shares(rows: Sequence[Attribution], source_names: Sequence[str]) -> list[st
     ]
     if any(row.score is not None for row in rows):
         share = 100 * counts[UNKNOWN] / max(total, 1)
-        lines.append(f"The percentage of images of unknown sources is "
-                     f"{counts[UNKNOWN]}/{total} = {share:.2f}%")  # fmt: skip
+        lines.append(
+            f"The percentage of images of unknown sources is "
+            f"{counts[UNKNOWN]}/{total} = {share:.2f}%"
+        )
     if skipped:
         lines.append(f"Skipped: {skipped} of {len(rows)} images could not be used")
     return lines

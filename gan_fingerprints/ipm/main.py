@@ -135,8 +135,9 @@ def main(gan: Gan) -> None:
 def check_names(gan: Gan, arguments: argparse.Namespace) -> None:
     """UserError unless loss and kernel exist; lists those that do."""
     if arguments.model in gan.elsewhere:
-        raise UserError(f"--model {arguments.model}: not of this program, use "
-                        f"{gan.elsewhere[arguments.model]}")  # fmt: skip
+        raise UserError(
+            f"--model {arguments.model}: not of this program, use {gan.elsewhere[arguments.model]}"
+        )
     _require_known("--model", arguments.model, gan.objectives)
     if gan.kernels:
         if arguments.model != "mmd":
