@@ -285,7 +285,7 @@ def creation(source: str) -> dict[str, Any]:
     """The options that all commands to create a data set have; `source` says what they read."""
     return {
         "out": option(
-            typed.path.of("OUT"), REQUIRED, "new folder for the data set; names begin with its"
+            typed.path.of("OUT"), REQUIRED, "new folder; its name begins the names of the files"
         ),
         "source": option(typed.path.of("IN"), REQUIRED, source),
         "--shuffle": option(typed.switch, True, "mix the images, always alike; 0: in name order"),
@@ -312,13 +312,11 @@ DISPLAY_OPTIONS = {
     "folder": option(typed.folder, REQUIRED, "folder of the data set"),
     **one_size("which size to show; the full one unless given"),
     "--number": option(typed.positive_int, 64, "images to show"),
-    "--out": option(typed.file, None, "new folder for the data set; names begin with its"),
+    "--out": option(typed.file, None, "where the picture goes; DIR.png unless given"),
 }
 EXTRACT_OPTIONS = {
     "folder": option(typed.folder, REQUIRED, "folder of the data set"),
-    "out": option(
-        typed.path.of("OUT"), REQUIRED, "new folder for the data set; names begin with its"
-    ),
+    "out": option(typed.path.of("OUT"), REQUIRED, "new folder for the PNG files"),
     **one_size("which size to write; the full one unless given"),
 }
 COMPARE_OPTIONS = {

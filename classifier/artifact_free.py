@@ -48,9 +48,11 @@ OPTIONS = {
     "--share": option(typed.part, 0.1, "of each source's images"),
     "--space": option(typed.one_of("pixels", "inception"), "pixels", "what is compared"),
     "--side": option(
-        typed.positive_int.of("PIXELS"), None, "of the copies that are compared (default: 32)"
+        typed.positive_int.of("PIXELS"), None, "side of the copies that are compared (default: 32)"
     ),
-    "--inception_weights": option(typed.file, None, "of InceptionV3, .h5; else Keras fetches them"),
+    "--inception_weights": option(
+        typed.file, None, "weights of InceptionV3, .h5; without, Keras fetches them"
+    ),
     "--seed": option(typed.seed, 0, "of what is drawn at random"),
 }
 

@@ -43,8 +43,10 @@ their scores instead, which is good for ranking only."""
 FIT = {
     "--method": option(typed.one_of(*baseline_methods.METHODS), None, "what to fit"),
     "--training_data_dir": TRAINING["--training_data_dir"],
-    "--validation_data_dir": option(typed.folder, None, "of the same sources, to choose by"),
-    "--training_images": option(typed.positive_int, 5000, "the first at most; all are in memory"),
+    "--validation_data_dir": option(
+        typed.folder, None, "another of the same sources, to choose by"
+    ),
+    "--training_images": option(typed.positive_int, 5000, "the first N at most; all are in memory"),
     "--out_model": option(typed.file, None, "where the fitted method goes"),
 }
 TEST = {

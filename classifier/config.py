@@ -33,7 +33,9 @@ class Config:
     total_kimg: float = option(typed.kimg, 100_000.0, "length, in thousand images shown")
     minibatch: int = option(typed.positive_int, 32, "images per step")
     learning_rate: float = option(typed.non_negative, 0.001, "Adam's rate")
-    rampdown_kimg: float = option(typed.kimg, 0.0, "linear fall of the rate to 0; 0: as published")
+    rampdown_kimg: float = option(
+        typed.kimg, 0.0, "linear fall of the rate to 0 over the last so many; 0, as published: none"
+    )
     beta_1: float = option(typed.non_negative, 0.0, "Adam's decay of the mean")
     beta_2: float = option(typed.non_negative, 0.99, "Adam's decay of the variance")
     epsilon: float = option(typed.non_negative, 1e-8, "Adam's epsilon")
@@ -42,7 +44,9 @@ class Config:
     accuracy_ticks: int = option(typed.positive_int, 10, "measure accuracy every N ticks")
     accuracy_images: int = option(typed.positive_int, 5000, "most images per split to measure on")
     snapshots: int = option(typed.count, 100, "network snapshots over the run")
-    false_alarms: float = option(typed.share, 0.05, "of images of known sources, answered unknown")
+    false_alarms: float = option(
+        typed.share, 0.05, 'of images of known sources to answer "unknown"; sets the threshold'
+    )
 
     def perturbation(self) -> Perturbation | None:
         """The attack, if there is one."""

@@ -37,12 +37,16 @@ OPTIONS = {
     "--space": option(
         typed.one_of("fingerprint", "inception"),
         "fingerprint",
-        "of --model_path, or of InceptionV3",
+        "features of --model_path before its last layer, or of Keras's InceptionV3",
     ),
     "--model_path": option(typed.file, None, "a network of ours, or a published one"),
-    "--inception_weights": option(typed.file, None, "of InceptionV3, .h5; else Keras fetches them"),
+    "--inception_weights": option(
+        typed.file, None, "weights of InceptionV3, .h5; without, Keras fetches them"
+    ),
     "--images": option(
-        typed.positive_int, None, "most of each source, at random; each set has half the smallest"
+        typed.positive_int,
+        None,
+        "most of each source, at random; each set has half of the smallest",
     ),
     "--out_features": option(typed.file, None, "write features, paths and sources as an .npz"),
     "--out_json": option(typed.file, None, "write ratio and distances as JSON"),

@@ -47,4 +47,6 @@ class Config:
     accuracy_images: int = option(typed.positive_int, 5000, "most images per split to measure on")
     image_ticks: int = option(typed.positive_int, 20, "grids of images every N ticks")
     snapshots: int = option(typed.count, 100, "network snapshots over the run")
-    false_alarms: float = option(typed.share, 0.05, "of images of known sources, answered unknown")
+    false_alarms: float = option(
+        typed.share, 0.05, 'of images of known sources to answer "unknown"; sets the threshold'
+    )

@@ -43,7 +43,7 @@ OPTIONS = {
     "--num_cases": option(
         typed.positive_int,
         None,
-        f"most cases, of all sources (default: all; {MOST_FRAMES} to a file)",
+        f"most cases, spread over sources (default: all; {MOST_FRAMES} to a file)",
     ),
 }
 

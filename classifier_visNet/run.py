@@ -49,7 +49,9 @@ the threshold below which images are answered "unknown"."""
 APP = {"--app": option(typed.one_of("train", "test"), REQUIRED, "train, or test images")}
 TEST = {
     **TESTING,
-    "--out_fingerprint_dir": option(typed.folder, None, "new folder for fingerprints, responses"),
+    "--out_fingerprint_dir": option(
+        typed.folder, None, "new folder for pictures and arrays of fingerprints and responses"
+    ),
 }
 
 

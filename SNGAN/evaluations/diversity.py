@@ -24,7 +24,7 @@ each other: the generator has collapsed.
 OPTIONS = {
     "--generated": option(typed.folder, REQUIRED, "folder of images"),
     "--real": option(typed.folder, REQUIRED, "folder of images; resized as the generated ones"),
-    "--num_images": option(typed.positive_int, 1000, "of each folder, by name (2 or more)"),
+    "--num_images": option(typed.positive_int, 1000, "images of each folder, by name (2 or more)"),
 }
 
 

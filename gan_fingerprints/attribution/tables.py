@@ -217,7 +217,7 @@ def model_options(needed: Any = None) -> dict[str, Any]:
     return {
         "--model_path": option(typed.file, needed, "a network of ours, or a published one"),
         "--source_names": option(
-            typed.names, None, "of a published network, in order, which its file does not carry"
+            typed.names, None, "sources of a published network, in order, as its file lacks them"
         ),
         "--testing_data_path": option(
             typed.path, needed, "an image, or a folder of images or of one subfolder per source"
@@ -228,13 +228,17 @@ def model_options(needed: Any = None) -> dict[str, Any]:
 
 TRAINING = {
     "--training_data_dir": option(typed.folder, None, "data set that data_preparation.py wrote"),
-    "--validation_data_dir": option(typed.folder, None, "of the same sources, to measure accuracy"),
+    "--validation_data_dir": option(
+        typed.folder, None, "another of the same sources, for accuracy"
+    ),
     "--out_model_dir": option(typed.folder, None, "networks, settings, log and checkpoints"),
 }
 TABLES = {
     "--out_csv": option(typed.file, None, "write all probabilities as a table"),
     "--out_json": option(typed.file, None, "write all probabilities as JSON"),
-    "--out_confusion": option(typed.file, "confusion_matrix.png", "picture, where truth is known"),
+    "--out_confusion": option(
+        typed.file, "confusion_matrix.png", "confusion matrix as a picture, where truth is known"
+    ),
 }
 TESTING = {
     **model_options(),

@@ -33,17 +33,19 @@ OPTIONS = {
     "--in_dir": option(typed.folder, REQUIRED, "folder of subfolders of images, one per source"),
     "--out_dir": option(typed.folder, REQUIRED, "new folder for the data set"),
     "--resolution": option(
-        typed.power_of_two, None, "resize all to this; else all must be squares of one power of two"
+        typed.power_of_two,
+        None,
+        "side to resize to; else all must be equal squares, a power of two",
     ),
     "--shuffle": option(typed.switch, True, "mix the sources, always in the same order"),
     "--export_labels": option(typed.switch, True, "write the labels"),
-    "--percentage_samples": option(typed.percentage, 100.0, "the first of each source's images"),
+    "--percentage_samples": option(typed.percentage, 100.0, "use the first so many of each source"),
     "--skip_bad_images": option(
         typed.given, False, "leave out and list images that cannot be used, instead of stopping"
     ),
     "--audit": option(typed.switch, True, "look for trivial differences between the sources"),
     "--against": option(
-        typed.folder, None, "also look for its images in this data set, the training split say"
+        typed.folder, None, "prepared data set to look for copies in, e.g. the training split"
     ),
 }
 

@@ -46,7 +46,7 @@ OPTIONS = {
         typed.file, None, f"a network that training wrote, or a published one (default: ${MODEL})"
     ),
     "--source_names": option(
-        typed.names, None, "of a published network, in order, which its file does not carry"
+        typed.names, None, "sources of a published network, in order, as its file lacks them"
     ),
     "--out": option(typed.file, None, "write a JSON line per image: .jsonl"),
     "--report": option(typed.file, None, "write a page with pictures and explanations: .html"),

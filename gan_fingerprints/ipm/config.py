@@ -97,7 +97,9 @@ class Config:
     decay_rate: float = option(
         typed.part, 0.5, "factor on the rate when it falls: each fifth, or by --MMD_lr_scheduler"
     )
-    gp_decay_rate: float = option(typed.part, 1.0, "on --gradient_penalty at each fifth of the run")
+    gp_decay_rate: float = option(
+        typed.part, 1.0, "factor on --gradient_penalty at each fifth of the run"
+    )
     MMD_lr_scheduler: bool = option(
         typed.toggle,
         False,

@@ -35,7 +35,9 @@ PRECISIONS = typed.one_of("float32", "bfloat16")  # of the layers; weights are a
 class Execution:
     """How a training command runs, as opposed to what it computes."""
 
-    mixed_precision: str = option(PRECISIONS, "float32", "of the layers (weights stay float32)")
+    mixed_precision: str = option(
+        PRECISIONS, "float32", "arithmetic of the layers (weights stay float32)"
+    )
     num_gpus: int | None = option(
         typed.count, None, "GPUs that share each minibatch; 0: CPU (default: one if there is one)"
     )
@@ -50,7 +52,7 @@ class Execution:
 
 STARTING = {
     "--resume": option(
-        typed.given, False, "continue a run; on a CPU the same bits as if it had never stopped"
+        typed.given, False, "continue the folder's run: on a CPU bit for bit as if never stopped"
     ),
     "--init_from": option(typed.path, None, "start a new run from old weights"),
     "--dry_run": option(typed.given, False, "check everything, print the settings, train nothing"),
