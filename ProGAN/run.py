@@ -14,18 +14,18 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from tqdm import tqdm
 
-from gan_fingerprints import images, program
+from gan_fingerprints import images, program, typed
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.networks import files
-from gan_fingerprints.program import UserError
+from gan_fingerprints.program import REQUIRED, UserError, option
 from gan_fingerprints.training.run import (
+    RUN,
     Execution,
-    add_run_flags,
     data_facts,
     open_run,
     set_up_tensorflow,
 )
-from ProGAN.config import PRESETS, Config, level_sides
+from ProGAN.config import PRESETS, Config, level_sides, step_of
 
 DESCRIPTION = """\
 Trains a ProGAN on a prepared data set, or generates images with a trained one.
@@ -39,34 +39,25 @@ The defaults are the publication's configuration (128 px, 12,000 kimg: days on a
 --preset small trains 32 px on two CPU cores in minutes; every number can be set by its flag."""
 
 
+APP = {"--app": option(typed.one_of("train", "gen"), REQUIRED, "train a GAN, or generate images")}
+TRAIN = {
+    "--training_data_dir": option(typed.folder, None, "data set that dataset_tool.py wrote"),
+    "--out_model_dir": option(typed.folder, None, "networks, settings, log, pictures, checkpoints"),
+    "--preset": option(typed.one_of(*PRESETS), "paper", "starting point for the numbers below"),
+}
+GENERATE = {
+    "--model_path": option(typed.file, None, "a generator of ours, or a published .pkl"),
+    "--out_image_dir": option(typed.folder, None, "where ProGAN_00000000.png … go"),
+    "--num_pngs": option(typed.positive_int, 10, "how many images"),
+    "--gen_seed": option(typed.seed, 0, "seed of the latents; same seed, same images"),
+    "--label": option(typed.count.of("CLASS"), None, "class of a GAN with labels (default: none)"),
+    "--gen_minibatch": option(typed.positive_int, 16, "images per step; changes only the speed"),
+}
+
+
 def parse_arguments() -> argparse.Namespace:
-    parser = program.Parser(description=DESCRIPTION)
-    parser.add_argument("--app", choices=("train", "gen"), required=True,
-                        help="train a GAN, or generate images")  # fmt: skip
-    train = parser.add_argument_group("train")
-    train.add_argument("--training_data_dir", metavar="DIR",
-                       help="data set that dataset_tool.py wrote")  # fmt: skip
-    train.add_argument("--out_model_dir", metavar="DIR",
-                       help="networks, settings, log, pictures, checkpoints")  # fmt: skip
-    train.add_argument("--preset", choices=tuple(PRESETS), default="paper",
-                       help="starting point for the numbers below")  # fmt: skip
-    generate = parser.add_argument_group("gen")
-    generate.add_argument("--model_path", metavar="FILE",
-                          help="a generator that training wrote, or a published .pkl")  # fmt: skip
-    generate.add_argument("--out_image_dir", metavar="DIR",
-                          help="where ProGAN_00000000.png … go")  # fmt: skip
-    generate.add_argument("--num_pngs", type=program.positive_int, default=10, metavar="N",
-                          help="how many images")  # fmt: skip
-    generate.add_argument("--gen_seed", type=program.seed, default=0, metavar="SEED",
-                          help="seed of the latents; same seed, same images")  # fmt: skip
-    generate.add_argument("--label", type=program.count, metavar="CLASS",
-                          help="class to generate, for a generator that was trained with labels "
-                               "(default: a label of zeros)")  # fmt: skip
-    generate.add_argument("--gen_minibatch", type=program.positive_int, default=16, metavar="N",
-                          help="images per step; changes the speed, not the images")  # fmt: skip
-    program.add_options(parser, "what to train", Config)
-    add_run_flags(parser)
-    return parser.parse_args()
+    groups = (("train", TRAIN), ("gen", GENERATE), ("what to train", Config), *RUN)
+    return program.Parser(DESCRIPTION, APP, *groups).parse_args()
 
 
 def check(config: Config, data: DataSet, gpus: int) -> None:
@@ -74,7 +65,7 @@ def check(config: Config, data: DataSet, gpus: int) -> None:
     resolution = config.resolution or data.resolution
     for side in level_sides(config, resolution):
         data.require_level(side)
-        batch = program.step_of(config.minibatch, side)
+        batch = step_of(config.minibatch, side)
         if batch % gpus:
             raise UserError(f"--minibatch {batch} at {side}x{side}: not a multiple of {gpus} GPUs")
         share, group = batch // gpus, config.mbstd_group_size

@@ -76,11 +76,7 @@ def steps(precision: str):
 
 
 def main() -> None:
-    parser = program.Parser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--out", metavar="FILE", help="write the results as JSON too")
-    parser.add_argument("--rounds", type=program.positive_int, default=7, metavar="N",
-                        help="pairs of measurements; the median counts")  # fmt: skip
-    arguments = parser.parse_args()
+    arguments = program.Parser(__doc__.partition("\n")[0], machine.rounds(7)).parse_args()
     program.load_tensorflow()
 
     network, train, infer = steps("float32")

@@ -19,22 +19,18 @@ import argparse
 import numpy as np
 
 from benchmarks import machine
-from gan_fingerprints import program
+from gan_fingerprints import program, typed
+from gan_fingerprints.program import option
 from SNGAN.config import SIZES, Config
 
-
-def parse_arguments() -> argparse.Namespace:
-    parser = program.Parser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--size", type=int, choices=SIZES, default=128, help="side of the images")
-    parser.add_argument("--ch", type=program.positive_int, default=64, help="width")
-    parser.add_argument("--batch", type=program.positive_int, default=8, help="images per step")
-    parser.add_argument("--n_dis", type=program.positive_int, default=5, help="D steps")
-    parser.add_argument("--mixed_precision", choices=("float32", "bfloat16"), default="float32",
-                        help="arithmetic of the layers")  # fmt: skip
-    parser.add_argument("--rounds", type=program.positive_int, default=5, metavar="N",
-                        help="pairs of measurements; the median counts")  # fmt: skip
-    parser.add_argument("--out", metavar="FILE", help="write the results as JSON too")
-    return parser.parse_args()
+OPTIONS = {
+    "--size": option(typed.one_of(*SIZES), 128, "side of the images"),
+    "--ch": option(typed.positive_int, 64, "width"),
+    "--batch": option(typed.positive_int, 8, "images per step"),
+    "--n_dis": option(typed.positive_int, 5, "D steps"),
+    **machine.PRECISION,
+    **machine.rounds(),
+}
 
 
 def configuration(arguments: argparse.Namespace) -> Config:
@@ -91,7 +87,7 @@ def iteration_of(config: Config):
 
 
 def main() -> None:
-    arguments = parse_arguments()
+    arguments = program.Parser(__doc__.partition("\n")[0], OPTIONS).parse_args()
     program.load_tensorflow()
     import keras
 

@@ -11,12 +11,12 @@ import dataclasses
 import json
 
 from classifier.config import Config
-from gan_fingerprints import program
+from gan_fingerprints import program, typed
 from gan_fingerprints.attribution.attributor import Attributor
 from gan_fingerprints.attribution.measuring import open_splits, require_same_network
 from gan_fingerprints.attribution.tables import (
-    add_testing_flags,
-    add_training_flags,
+    TESTING,
+    TRAINING,
     attack_by_name,
     calibration_of,
     load_network,
@@ -25,9 +25,10 @@ from gan_fingerprints.attribution.tables import (
     write_results,
 )
 from gan_fingerprints.networks import files
+from gan_fingerprints.program import REQUIRED, option
 from gan_fingerprints.training.run import (
+    RUN,
     Execution,
-    add_run_flags,
     data_facts,
     open_run,
     set_up_tensorflow,
@@ -46,15 +47,12 @@ accuracy, precision, recall and the confusion matrix are reported too. Training 
 the threshold below which images are answered "unknown"."""
 
 
+APP = {"--app": option(typed.one_of("train", "test"), REQUIRED, "train, or test images")}
+
+
 def parse_arguments() -> argparse.Namespace:
-    parser = program.Parser(description=DESCRIPTION)
-    parser.add_argument("--app", choices=("train", "test"), required=True,
-                        help="train a classifier, or test images")  # fmt: skip
-    add_training_flags(parser)
-    add_testing_flags(parser)
-    program.add_options(parser, "what to train", Config)
-    add_run_flags(parser)
-    return parser.parse_args()
+    groups = (("train", TRAINING), ("test", TESTING), ("what to train", Config), *RUN)
+    return program.Parser(DESCRIPTION, APP, *groups).parse_args()
 
 
 def train(arguments: argparse.Namespace) -> None:

@@ -11,11 +11,11 @@ import dataclasses
 import json
 
 from classifier_visNet.config import Config
-from gan_fingerprints import program
+from gan_fingerprints import program, typed
 from gan_fingerprints.attribution.measuring import open_splits, require_same_network
 from gan_fingerprints.attribution.tables import (
-    add_testing_flags,
-    add_training_flags,
+    TESTING,
+    TRAINING,
     calibration_of,
     load_network,
     testing_images,
@@ -23,10 +23,10 @@ from gan_fingerprints.attribution.tables import (
     write_results,
 )
 from gan_fingerprints.networks import files
-from gan_fingerprints.program import UserError
+from gan_fingerprints.program import REQUIRED, UserError, option
 from gan_fingerprints.training.run import (
+    RUN,
     Execution,
-    add_run_flags,
     data_facts,
     open_run,
     set_up_tensorflow,
@@ -46,18 +46,18 @@ accuracy, precision, recall and the confusion matrix are reported too. Training 
 the threshold below which images are answered "unknown"."""
 
 
+APP = {"--app": option(typed.one_of("train", "test"), REQUIRED, "train, or test images")}
+TEST = {
+    **TESTING,
+    "--out_fingerprint_dir": option(
+        typed.folder, None, "new folder for pictures and arrays of fingerprints and responses"
+    ),
+}
+
+
 def parse_arguments() -> argparse.Namespace:
-    parser = program.Parser(description=DESCRIPTION)
-    parser.add_argument("--app", choices=("train", "test"), required=True,
-                        help="train a visNet, or test images")  # fmt: skip
-    add_training_flags(parser)
-    test = add_testing_flags(parser)
-    test.add_argument("--out_fingerprint_dir", metavar="DIR",
-                      help="new folder for pictures and arrays of model fingerprints, image "
-                           "fingerprints and responses")  # fmt: skip
-    program.add_options(parser, "what to train", Config)
-    add_run_flags(parser)
-    return parser.parse_args()
+    groups = (("train", TRAINING), ("test", TEST), ("what to train", Config), *RUN)
+    return program.Parser(DESCRIPTION, APP, *groups).parse_args()
 
 
 def check_groups(config: Config, gpus: int) -> None:

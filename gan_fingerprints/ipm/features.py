@@ -27,8 +27,10 @@ def of_classifier(path: str | Path) -> Extractor:
     loaded = files.load(path, constructors("classifier"), "--features_model")
     network: Any = loaded.network
     if network.patches:
-        raise UserError("--features_model: a classifier of patches, expected one with dense "
-                        "layers at its end (latent_res -1)")  # fmt: skip
+        raise UserError(
+            "--features_model: a classifier of patches, expected one with dense "
+            "layers at its end (latent_res -1)"
+        )
     size = [network.arguments["resolution"]] * 2
     return tf.function(lambda x: network.features(tf.image.resize(x, size) * 2 - 1))
 

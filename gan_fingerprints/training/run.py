@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from gan_fingerprints import images, program
+from gan_fingerprints import images, program, typed
 from gan_fingerprints.program import UserError, option
 from gan_fingerprints.version import versions
 
@@ -28,11 +28,7 @@ if TYPE_CHECKING:
     from gan_fingerprints.data.pipeline import Source
 
 
-def precision(text: str) -> str:
-    """A flag's type: the number format of the layers' arithmetic."""
-    if text not in ("float32", "bfloat16"):
-        raise program.argparse.ArgumentTypeError(f"found {text!r}, expected float32 or bfloat16")
-    return text
+PRECISIONS = typed.one_of("float32", "bfloat16")  # of the layers; weights are always float32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,32 +36,29 @@ class Execution:
     """How a training command runs, as opposed to what it computes."""
 
     mixed_precision: str = option(
-        "float32", precision, "arithmetic of the layers: float32 or bfloat16 (weights stay "
-        "float32)", "TYPE",
-    )  # fmt: skip
+        PRECISIONS, "float32", "arithmetic of the layers (weights stay float32)"
+    )
     num_gpus: int | None = option(
-        None, program.count, "GPUs to train on, each taking its share of a minibatch (default: "
-        "one if there is one, else the CPU; 0: the CPU)",
-    )  # fmt: skip
-    xla: bool = option(False, program.switch, "1: compile the training step with XLA")
+        typed.count, None, "GPUs that share each minibatch; 0: CPU (default: one if there is one)"
+    )
+    xla: bool = option(typed.switch, False, "1: compile the training step with XLA")
     deterministic: bool = option(
-        False, program.switch, "1: only operations that repeat bit for bit on a GPU too (slower)"
+        typed.switch, False, "1: only operations that repeat bit for bit on a GPU too (slower)"
     )
     checkpoint_minutes: float = option(
-        5.0, program.non_negative, "save the full training state this often", "MINUTES"
+        typed.non_negative.of("MINUTES"), 5.0, "save the full training state this often"
     )
 
 
-def add_run_flags(parser: program.argparse.ArgumentParser) -> None:
-    """The flags that every training command has."""
-    program.add_options(parser, "how to run", Execution)
-    group = parser.add_argument_group("starting and continuing")
-    group.add_argument("--resume", action="store_true",
-                       help="continue the run in the output folder; the result is the same, bit "
-                            "for bit on a CPU, as if it had never stopped")  # fmt: skip
-    group.add_argument("--init_from", metavar="PATH", help="start a new run from old weights")
-    group.add_argument("--dry_run", action="store_true",
-                       help="check everything, print the settings, train nothing")  # fmt: skip
+STARTING = {
+    "--resume": option(
+        typed.given, False, "continue the folder's run: on a CPU bit for bit as if never stopped"
+    ),
+    "--init_from": option(typed.path, None, "start a new run from old weights"),
+    "--dry_run": option(typed.given, False, "check everything, print the settings, train nothing"),
+}
+RUN = (("how to run", Execution), ("starting and continuing", STARTING))
+"""The options that every training command has."""
 
 
 def set_up_tensorflow(execution: Execution) -> tf.distribute.Strategy:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from gan_fingerprints.program import UserError
 from gan_fingerprints.training import run as runs
 from gan_fingerprints.training.optimizer import adam, apply_if_finite
-from gan_fingerprints.training.run import Execution, precision, set_up_tensorflow
+from gan_fingerprints.training.run import PRECISIONS, Execution, set_up_tensorflow
 from tests.conftest import PROJECT
 
 STRATEGY = tf.distribute.get_strategy()
@@ -187,9 +187,9 @@ def test_more_gpus_than_there_are():
 
 
 def test_precision_flag():
-    assert precision("bfloat16") == "bfloat16"
+    assert PRECISIONS("bfloat16") == "bfloat16"
     with pytest.raises(Exception, match="found 'float16', expected float32 or bfloat16"):
-        precision("float16")
+        PRECISIONS("float16")
 
 
 def test_settings_name_versions(tmp_path):
