@@ -8,7 +8,6 @@ if __package__ in (None, ""):
 
 import argparse
 import dataclasses
-import json
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -18,13 +17,8 @@ from gan_fingerprints import images, program, typed
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.networks import files
 from gan_fingerprints.program import REQUIRED, UserError, option
-from gan_fingerprints.training.run import (
-    RUN,
-    Execution,
-    data_facts,
-    open_run,
-    set_up_tensorflow,
-)
+from gan_fingerprints.training import begin
+from gan_fingerprints.training.run import RUN
 from ProGAN.config import PRESETS, Config, level_sides, step_of
 
 DESCRIPTION = """\
@@ -86,48 +80,21 @@ def check(config: Config, data: DataSet, gpus: int) -> None:
 def train(arguments: argparse.Namespace) -> None:
     program.require(arguments, "train", "training_data_dir", "out_model_dir")
     config = program.options_from(arguments, Config, PRESETS[arguments.preset])
-    execution = program.options_from(arguments, Execution)
     data = DataSet.open(arguments.training_data_dir, "--training_data_dir")
-    check(config, data, max(1, execution.num_gpus or 1))
-    settings = {
-        "command": "ProGAN/run.py --app train",
-        "config": dataclasses.asdict(config),
-        "mixed_precision": execution.mixed_precision,
-        "num_gpus": execution.num_gpus,
-        "init_from": arguments.init_from,
-        "data": data_facts(data),
-    }
-    print(json.dumps(settings, indent=2))
-    strategy = set_up_tensorflow(execution)
+    check(config, data, begin.devices(arguments))
+    start = begin.Start(
+        arguments, arguments.out_model_dir, command="ProGAN/run.py --app train",
+        config=dataclasses.asdict(config), seed=config.training_seed, data=data,
+    )  # fmt: skip
     from ProGAN import training
-    from ProGAN.networks import Generator
 
-    initial = None
+    label_size = data.labels.shape[1] if config.use_labels and data.labels is not None else 0
+    resolution = config.resolution or data.resolution
+    trainer = training.Trainer(config, resolution, label_size, start.strategy, start.xla)
     if arguments.init_from:
-        old = files.load(arguments.init_from, {"generator": Generator}, "--init_from")
-        require_same_shape(arguments.init_from, old.arguments, config, data)
-        initial = files.arrays_of(old.network)
-    if arguments.dry_run:
-        print("dry run: everything fits; nothing was written")
-        return
-    run = open_run(arguments.out_model_dir, settings, execution, arguments.resume)
-    if run is None:
-        print(f"{arguments.out_model_dir}: this run is finished")
-        return
-    training.train(config, data, run, strategy, execution.xla, initial)
-
-
-def require_same_shape(path: str, old: dict, config: Config, data: DataSet) -> None:
-    """UserError unless the generator in a file has the shape that the settings ask for."""
-    asked = {
-        "resolution": config.resolution or data.resolution,
-        "fmap_base": config.fmap_base,
-        "fmap_max": config.fmap_max,
-        "fused_scale": config.fused_scale,
-    }
-    for name, value in asked.items():
-        if old[name] != value:
-            raise UserError(f"--init_from {path}: its {name} is {old[name]}, expected {value}")
+        trainer.start_from(arguments.init_from)
+    if run := start.open_run():
+        training.train(trainer, data, run)
 
 
 def label_of(label_size: int, arguments: argparse.Namespace) -> np.ndarray:

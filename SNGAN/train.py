@@ -8,23 +8,13 @@ if __package__ in (None, ""):
 
 import dataclasses
 import importlib
-import json
-from typing import TYPE_CHECKING
 
 from gan_fingerprints import program, typed
 from gan_fingerprints.program import REQUIRED, UserError, option
-from gan_fingerprints.training.run import (
-    RUN,
-    Execution,
-    data_facts,
-    open_run,
-    set_up_tensorflow,
-)
+from gan_fingerprints.training import begin
+from gan_fingerprints.training.run import RUN
 from SNGAN import config as configuration
 from SNGAN.config import Config
-
-if TYPE_CHECKING:
-    from SNGAN.updater import Updater
 
 DESCRIPTION = """\
 Trains an SNGAN on a folder of square images, as a configuration file says.
@@ -74,7 +64,6 @@ def main() -> None:
     if arguments.snapshot and arguments.init_from:
         raise UserError("--snapshot and --init_from: found both, expected at most one")
     config = configuration.load(arguments.config_path)
-    execution = program.options_from(arguments, Execution)
     module = configuration.DATASETS[config.dataset].removesuffix(".py").replace("/", ".")
     Dataset = getattr(importlib.import_module(f"SNGAN.{module}"), config.dataset)
     data = Dataset.open(
@@ -84,43 +73,22 @@ def main() -> None:
         arguments.image_list or config.image_list,
     )
     origin = f"--config_path {arguments.config_path}"
-    check(config, data.labels[:, 0].astype(int).tolist(), max(1, execution.num_gpus or 1), origin)
-    settings = {
-        "command": "SNGAN/train.py",
-        "config": dataclasses.asdict(config),
-        "mixed_precision": execution.mixed_precision,
-        "num_gpus": execution.num_gpus,
-        "init_from": arguments.init_from,
-        "snapshot": arguments.snapshot,
-        "data": data_facts(data),
-    }
-    print(json.dumps(settings, indent=2))
-    strategy = set_up_tensorflow(execution)
-    from SNGAN import training
-    from SNGAN.updater import Updater
+    check(config, data.labels[:, 0].astype(int).tolist(), begin.devices(arguments), origin)
+    start = begin.Start(
+        arguments, arguments.results_dir, "--results_dir", command="SNGAN/train.py",
+        config=dataclasses.asdict(config), seed=config.seed, data=data,
+        snapshot=arguments.snapshot,
+    )  # fmt: skip
+    from SNGAN import chainer_state, snapshots, training
 
-    updater = Updater(config, strategy, execution.xla)
-    start_from(updater, arguments.init_from, arguments.snapshot)
-    if arguments.dry_run:
-        print("dry run: everything fits; nothing was written")
-        return
-    run = open_run(arguments.results_dir, settings, execution, arguments.resume, "--results_dir")
-    if run is None:
-        print(f"{arguments.results_dir}: this run is finished")
-        return
-    training.train(updater, data, run)
-
-
-def start_from(updater: "Updater", init_from: str | None, snapshot: str | None) -> None:
-    """Fills the networks from one snapshot of either, or everything from Chainer's state."""
-    from SNGAN import chainer_state, snapshots
-
-    if init_from:
-        arrays = snapshots.read(init_from, "--init_from")
-        network = updater.D if "block1/c1/W" in arrays else updater.G
-        snapshots.fill(network, arrays, f"--init_from {init_from}")
-    if snapshot:
-        chainer_state.restore(updater, snapshots.read(snapshot, "--snapshot"), snapshot)
+    trainer = training.Trainer(config, start.strategy, start.xla)
+    if arguments.init_from:
+        trainer.start_from(arguments.init_from)
+    if arguments.snapshot:
+        arrays = snapshots.read(arguments.snapshot, "--snapshot")
+        chainer_state.restore(trainer, arrays, arguments.snapshot)
+    if run := start.open_run():
+        training.train(trainer, data, run)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
 
 import argparse
+import itertools
 
 import numpy as np
 
@@ -52,19 +53,19 @@ def iteration_of(config: Config):
     """One iteration as a function, and its multiply-adds."""
     import tensorflow as tf
 
-    from gan_fingerprints.ipm.updates import Updater
+    from gan_fingerprints.ipm.training import Trainer
 
     objective = PROGRAMS[config.model].objectives[config.model](config)
-    updater = Updater(config, objective, 0, tf.distribute.get_strategy())
+    trainer = Trainer(config, objective, 0, tf.distribute.get_strategy())
     shape = (config.batch_size, config.output_size, config.output_size, 3)
     pixels = tf.constant(np.random.RandomState(0).randint(256, size=shape).astype(np.uint8))
-    work = multiply_adds(updater.update_G.get_concrete_function(pixels).graph)
-    work += config.dsteps * multiply_adds(updater.update_D.get_concrete_function(pixels).graph)
+    work = multiply_adds(trainer.update_G.get_concrete_function(pixels).graph)
+    work += config.dsteps * multiply_adds(trainer.update_D.get_concrete_function(pixels).graph)
+
+    stream = itertools.repeat([pixels])
 
     def iteration():
-        for _ in range(config.dsteps):
-            updater.update_D(pixels)
-        return updater.update_G(pixels)
+        return trainer.step(stream)[0]
 
     iteration()
     return iteration, work

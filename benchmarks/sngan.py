@@ -15,6 +15,7 @@ if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
 
 import argparse
+import itertools
 
 import numpy as np
 
@@ -68,19 +69,20 @@ def iteration_of(config: Config):
     """One iteration as a function, and its multiply-adds."""
     import tensorflow as tf
 
-    from SNGAN.updater import Updater
+    from SNGAN.training import Trainer
 
-    updater = Updater(config, tf.distribute.get_strategy())
-    updater.set_learning_rate(config.alpha)
+    trainer = Trainer(config, tf.distribute.get_strategy())
+    trainer.set_learning_rate(config.alpha)
     shape = (config.batchsize, config.size, config.size, 3)
     pixels = np.random.RandomState(0).randint(256, size=shape).astype(np.uint8)
     inputs = (tf.constant(pixels), tf.zeros([config.batchsize, 1]))
-    work = multiply_adds(updater.update_G.get_concrete_function().graph)
-    work += config.n_dis * multiply_adds(updater.update_D.get_concrete_function(*inputs).graph)
+    work = multiply_adds(trainer.update_G.get_concrete_function().graph)
+    work += config.n_dis * multiply_adds(trainer.update_D.get_concrete_function(*inputs).graph)
+
+    stream = itertools.repeat(inputs)
 
     def iteration():
-        updater.update_G()
-        return [updater.update_D(*inputs) for _ in range(config.n_dis)][-1]
+        return trainer.step(stream)[-1]
 
     iteration()
     return iteration, work

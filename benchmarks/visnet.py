@@ -58,10 +58,10 @@ def step_of(arguments: argparse.Namespace):
     shape = (arguments.batch, arguments.size, arguments.size, 3)
     pixels = tf.constant(np.random.RandomState(0).randint(256, size=shape).astype(np.uint8))
     labels = tf.one_hot(tf.range(arguments.batch) % arguments.sources, arguments.sources)
-    graph = trainer.step.get_concrete_function(pixels, labels).graph
+    graph = trainer.update.get_concrete_function(pixels, labels).graph
 
     def step():
-        return trainer.step(pixels, labels)
+        return trainer.update(pixels, labels)
 
     step()
     return step, multiply_adds(needed(graph))

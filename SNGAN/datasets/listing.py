@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from gan_fingerprints import images, program, typed
 from gan_fingerprints.program import REQUIRED, UserError, option
+from gan_fingerprints.workers import cores, parallel_chunks
 
 LISTS = Path(__file__).resolve().parent  # where the programs of this folder write theirs
 KEPT_BYTES = 2**30  # decoded images up to this total stay in memory
@@ -137,9 +138,7 @@ class ListedImages:
         job = partial(_decode_all, side=self.resolution, keep=keep)
         start, chunk = 0, 32
         with tqdm(total=self.count, unit="image", desc="reading", dynamic_ncols=True) as bar:
-            for sha, pixels in workers.parallel_chunks(
-                job, self.paths, min(workers, workers.cores()), chunk
-            ):
+            for sha, pixels in parallel_chunks(job, self.paths, min(workers, cores()), chunk):
                 digest.update(sha)
                 if self._kept is not None:
                     self._kept[start : start + chunk] = pixels

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
-import json
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -17,16 +16,9 @@ from tqdm import tqdm
 from gan_fingerprints import images, program, typed
 from gan_fingerprints.ipm import checkpoints, data, latents
 from gan_fingerprints.ipm.config import Config, Statistics
-from gan_fingerprints.networks import files
 from gan_fingerprints.program import UserError, option
-from gan_fingerprints.training.run import (
-    RUN,
-    Execution,
-    Run,
-    data_facts,
-    open_run,
-    set_up_tensorflow,
-)
+from gan_fingerprints.training import begin
+from gan_fingerprints.training.run import RUN, Run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,8 +153,7 @@ def given_flags() -> set[str]:
 
 
 def train(gan: Gan, arguments: argparse.Namespace, config: Config) -> None:
-    execution = program.options_from(arguments, Execution)
-    config.check(max(1, execution.num_gpus or 1))
+    config.check(begin.devices(arguments))
     features = [arguments.features_weights, arguments.features_model]
     if all(features):
         raise UserError("--features_weights and --features_model: found both, expected one")
@@ -172,38 +163,27 @@ def train(gan: Gan, arguments: argparse.Namespace, config: Config) -> None:
     pictures = data.open_images(
         arguments.dataset, arguments.data_dir, config.output_size, arguments.threads
     )
-    settings = {
-        "command": gan.command,
-        "config": {**dataclasses.asdict(config), "training_seed": arguments.random_seed},
-        "mixed_precision": execution.mixed_precision,
-        "num_gpus": execution.num_gpus,
-        "init_from": arguments.init_from,
-        "features": next((path for path in features if path), None),
-        "data": data_facts(pictures),
-    }
-    print(json.dumps(settings, indent=2))
-    strategy = set_up_tensorflow(execution)
-    from gan_fingerprints.ipm import training, updates
+    folder = Path(arguments.name, config.description(arguments.dataset, arguments.suffix))
+    start = begin.Start(
+        arguments, Path(arguments.checkpoint_dir, folder), "--checkpoint_dir",
+        command=gan.command, seed=arguments.random_seed, data=pictures,
+        config={**dataclasses.asdict(config), "training_seed": arguments.random_seed},
+        features=next((path for path in features if path), None),
+    )  # fmt: skip
+    from gan_fingerprints.ipm import training
 
     extract = extractor_of(arguments, config)
     objective = gan.objectives[config.model](config)
-    updater = updates.Updater(config, objective, arguments.random_seed, strategy, execution.xla)
+    seed = arguments.random_seed
+    trainer = training.Trainer(config, objective, seed, start.strategy, start.xla)
     if arguments.init_from:
-        start_from(updater.G, arguments.init_from)
-    if arguments.dry_run:
-        print("dry run: everything fits; nothing was written")
-        return
-    folder = Path(arguments.name, config.description(arguments.dataset, arguments.suffix))
-    checkpoint_dir = Path(arguments.checkpoint_dir, folder)
-    run = open_run(checkpoint_dir, settings, execution, arguments.resume, "--checkpoint_dir")
-    if run is None:
-        print(f"{checkpoint_dir}: this run is finished")
-        return
-    place_files(run, Path(arguments.sample_dir, folder), Path(arguments.log_dir, folder))
-    intervals = training.Intervals(
-        arguments.log_interval, arguments.sample_interval, arguments.snapshot_interval
-    )
-    training.train(updater, pictures, run, intervals, extract)
+        trainer.start_from(arguments.init_from)
+    if run := start.open_run():
+        place_files(run, Path(arguments.sample_dir, folder), Path(arguments.log_dir, folder))
+        intervals = training.Intervals(
+            arguments.log_interval, arguments.sample_interval, arguments.snapshot_interval
+        )
+        training.train(trainer, pictures, run, intervals, extract)
 
 
 def place_files(run: Run, sample_dir: Path, log_dir: Path) -> None:
@@ -229,14 +209,6 @@ def extractor_of(arguments: argparse.Namespace, config: Config) -> Any:
     if arguments.features_model:
         return features.of_classifier(arguments.features_model)
     return None
-
-
-def start_from(G: Any, path: str) -> None:
-    """Fills a generator with old weights of the same shape."""
-    from gan_fingerprints.ipm.networks import Generator
-
-    old = files.load(path, {checkpoints.KIND: Generator}, "--init_from")
-    files.fill(G, files.arrays_of(old.network), f"--init_from {path}")
 
 
 def generate(gan: Gan, arguments: argparse.Namespace, config: Config) -> None:
