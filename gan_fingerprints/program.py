@@ -132,6 +132,19 @@ def share(text: str) -> float:
     return value
 
 
+def between(low: float, high: float) -> Callable[[str], float]:
+    """A flag's type: a number from `low` to `high`, both included."""
+
+    def number(text: str) -> float:
+        expected = f"a number from {low:g} to {high:g}"
+        value = _number(text, float, low, expected)
+        if value > high:
+            raise argparse.ArgumentTypeError(f"found {text!r}, expected {expected}")
+        return value
+
+    return number
+
+
 def percentage(text: str) -> float:
     """A flag's type: a number above 0 and up to 100."""
     expected = "a percentage above 0 and up to 100"
