@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -163,3 +164,22 @@ def test_the_line_of_an_unknown_image(judged_rows):
         "Classifying 1/6 images: a.png: predicted as being sampled from an unknown source "
         "(most like CelebA_real_data)"
     )
+
+
+def test_inconclusive_images_have_their_reason_and_count_as_their_most_probable_source(tmp_path):
+    real, progan, _ = NAMES
+    rows = rows_of(real, progan, None)
+    rows[1] = replace(rows[1], predicted="inconclusive", reason="its shorter side has 3 pixels")
+    assert tables.line(1, 3, rows[1]) == (
+        "Classifying 1/3 images: img01.png: inconclusive (most like ProGAN_generated_data): its "
+        "shorter side has 3 pixels"
+    )
+    text = summarize(rows, [real, progan, real], NAMES)
+    assert "sampled from ProGAN_generated_data is 0/2 = 0.00%" in text
+    assert "The percentage of inconclusive images is 1/2 = 50.00%" in text
+    assert "Accuracy: 2/2 = 100.00%" in text
+    tables.write_csv(tmp_path / "out.csv", rows)
+    with open(tmp_path / "out.csv", newline="") as file:
+        row = list(csv.DictReader(file))[1]
+    assert (row["predicted"], row["reason"]) == ("inconclusive", "its shorter side has 3 pixels")
+    assert float(row["probability"]) == 0.8
