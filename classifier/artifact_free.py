@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from classifier import feature_spaces
 from gan_fingerprints import images, program, typed
-from gan_fingerprints.attribution.attributor import find_testing_images
+from gan_fingerprints.attribution.finding import find_testing_images
 from gan_fingerprints.program import REQUIRED, UserError, option
 
 DESCRIPTION = """\

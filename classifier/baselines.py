@@ -7,13 +7,16 @@ if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
 
 import argparse
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
 from classifier import baseline_methods
 from classifier.baseline_methods import Baseline, Images
 from gan_fingerprints import calibration, program, typed
-from gan_fingerprints.attribution.attributor import find_testing_images, read_batches, row_of
+from gan_fingerprints.attribution import answering
+from gan_fingerprints.attribution.finding import find_testing_images
 from gan_fingerprints.attribution.measuring import open_splits
 from gan_fingerprints.attribution.tables import (
     TABLES,
@@ -23,6 +26,7 @@ from gan_fingerprints.attribution.tables import (
     with_progress,
     write_results,
 )
+from gan_fingerprints.attribution.verdict import row_of
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.program import UserError, option
 
@@ -100,13 +104,14 @@ def fit(arguments: argparse.Namespace) -> tuple[Baseline, dict]:
 
 def rows_of(method: Baseline, header: dict, paths: list[Path]):
     """What each image is attributed to, as it is read."""
-    for chunk in read_batches(paths, header["resolution"], baseline_methods.CHUNK):
-        usable = [found for _, found in chunk if isinstance(found, np.ndarray)]
-        scores = method.scores(np.stack(usable)) if usable else np.empty((0, 0))
-        answers = iter(scores if method.name == "knn" else calibration.softmax(scores))
-        for path, found in chunk:
-            answer = found if isinstance(found, str) else next(answers)
-            yield row_of(path, answer, header["source_names"])
+
+    def answer(pixels: Sequence[np.ndarray]) -> np.ndarray:
+        scores = method.scores(np.stack(pixels))
+        return scores if method.name == "knn" else calibration.softmax(scores)
+
+    read = partial(answering.read, side=header["resolution"])
+    answered = answering.answered(read, paths, answer, baseline_methods.CHUNK)
+    return (row_of(*pair, header["source_names"]) for pair in answered)
 
 
 def main() -> None:
@@ -117,15 +122,15 @@ def main() -> None:
     if arguments.model_path and not arguments.testing_data_path:
         raise UserError("--testing_data_path is missing: --model_path needs it; see --help")
     check_tables(arguments)
-    found = None
+    tested = None
     if arguments.testing_data_path:
-        found = find_testing_images(arguments.testing_data_path)
+        tested = find_testing_images(arguments.testing_data_path)
     if arguments.method:
         method, header = fit(arguments)
     else:
         method, header = baseline_methods.load(arguments.model_path, "--model_path")
-    if found:
-        paths, truth = found
+    if tested:
+        paths, truth = tested
         rows = with_progress(rows_of(method, header, paths), len(paths))
         write_results(arguments, rows, truth, header["source_names"])
 

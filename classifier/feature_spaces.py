@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gan_fingerprints import images, program
-from gan_fingerprints.attribution.attributor import padded, read_batches, require_finite
+from gan_fingerprints.attribution import answering
+from gan_fingerprints.attribution.attributor import padded, require_finite
 
 Extractor = Callable[[np.ndarray], Any]
 """Images float32 [N, R, R, 3] in [-1, 1] → features [N, D], a NumPy array or a tensor."""
@@ -24,16 +26,16 @@ def extract(
     The whole image is resized to `side` pixels. The extractor always gets `batch` images, so that
     what it says of an image depends neither on its neighbours nor on their number.
     """
-    for chunk in read_batches(paths, side, batch):
-        usable = [found for _, found in chunk if isinstance(found, np.ndarray)]
-        answers: Iterator[np.ndarray] = iter(())
-        if usable:
-            pixels = images.from_uint8(padded(usable, batch))
-            features = np.asarray(extractor(pixels), np.float32)[: len(usable)]
-            require_finite(features)
-            answers = iter(features)
-        for path, found in chunk:
-            yield path, found if isinstance(found, str) else next(answers)
+
+    def features_of(pixels: Sequence[np.ndarray]) -> np.ndarray:
+        whole = extractor(images.from_uint8(padded(pixels, batch)))
+        features = np.asarray(whole, np.float32)[: len(pixels)]
+        require_finite(features)
+        return features
+
+    read = partial(answering.read, side=side)
+    for picture, features in answering.answered(read, paths, features_of, batch):
+        yield picture.path, picture.error if features is None else features
 
 
 class _Gaussian(NamedTuple):

@@ -11,14 +11,12 @@ import dataclasses
 
 from classifier.config import Config
 from gan_fingerprints import program, typed
-from gan_fingerprints.attribution.attributor import Attributor
 from gan_fingerprints.attribution.measuring import open_splits
 from gan_fingerprints.attribution.tables import (
     TESTING,
     TRAINING,
     attack_by_name,
-    calibration_of,
-    load_network,
+    open_attributor,
     testing_images,
     with_progress,
     write_results,
@@ -75,19 +73,11 @@ def test(arguments: argparse.Namespace) -> None:
     program.load_tensorflow()
     from classifier.networks import Classifier
 
-    loaded = load_network(arguments, {"classifier": Classifier})
-    calibration = calibration_of(arguments, loaded)
-    attributor = Attributor(
-        loaded.network,
-        loaded.source_names,
-        loaded.arguments["resolution"],
-        arguments.batch,
-        calibration,
-    )
+    attributor = open_attributor(arguments, {"classifier": Classifier})
     attack = config.perturbation()
     change = attack and attack_by_name(attack, arguments.testing_data_path)
     rows = with_progress(attributor.attribute(paths, change), len(paths))
-    write_results(arguments, rows, truth, loaded.source_names, calibration)
+    write_results(arguments, rows, truth, attributor.source_names, attributor.calibration)
 
 
 def main() -> None:

@@ -19,7 +19,8 @@ import numpy as np
 
 from classifier_visNet.figures import GREEN, RED, wrapped
 from gan_fingerprints import images, program, typed
-from gan_fingerprints.attribution.attributor import find_testing_images
+from gan_fingerprints.attribution.attributor import Attributor
+from gan_fingerprints.attribution.finding import find_testing_images
 from gan_fingerprints.attribution.tables import load_network, model_options
 from gan_fingerprints.program import REQUIRED, UserError, option
 
@@ -131,17 +132,17 @@ def _effect(
 def read_sources(path: str, names: Sequence[str], resolution: int, most: int):
     """Up to `most` images of each known source: uint8 [N, R, R, 3] and labels [N]."""
     paths, truth = find_testing_images(path)
-    found = [
+    chosen = [
         [p for p, name in zip(paths, truth or [], strict=bool(truth)) if name == source][:most]
         for source in names
     ]
-    if sum(map(bool, found)) < 2:
+    if (number := sum(map(bool, chosen))) < 2:
         raise UserError(
-            f"--testing_data_path {path}: found subfolders of {sum(map(bool, found))} sources of "
-            f"this network, expected two or more of {', '.join(names)}"
+            f"--testing_data_path {path}: found subfolders of {number} sources of this "
+            f"network, expected two or more of {', '.join(names)}"
         )
-    pixels = [images.resize(images.read_image(p), resolution) for part in found for p in part]
-    return np.stack(pixels), np.repeat(np.arange(len(names)), [len(part) for part in found])
+    pixels = [images.resize(images.read_image(p), resolution) for part in chosen for p in part]
+    return np.stack(pixels), np.repeat(np.arange(len(names)), [len(part) for part in chosen])
 
 
 def least_strong(effects: Sequence[Effect]) -> Effect:
@@ -205,12 +206,12 @@ def examples(
         original = pixels[labels == k][:1]
         others = images.to_uint8(images.from_uint8(original) + changes)
         batch = np.concatenate([original, others])
-        for j, (axes, found) in enumerate(zip(line, predict(batch), strict=True)):
+        for j, (axes, answer) in enumerate(zip(line, predict(batch), strict=True)):
             axes.imshow(batch[j], interpolation="nearest")
             axes.set(xticks=[], yticks=[])
             wanted = k if j == 0 else j - 1
-            axes.set_xlabel(wrapped(names[found]), fontsize=7, labelpad=2,
-                            color=GREEN if found == wanted else RED)  # fmt: skip
+            axes.set_xlabel(wrapped(names[answer]), fontsize=7, labelpad=2,
+                            color=GREEN if answer == wanted else RED)  # fmt: skip
         line[0].set_ylabel(wrapped(names[k]), fontsize=8, rotation=0, ha="right", va="center")
     for axes, text in zip(grid[0], ("unchanged", *(f"+ {name}" for name in names)), strict=True):
         axes.set_title(wrapped(text, 18), fontsize=8)
@@ -224,19 +225,19 @@ def main() -> None:
     program.existing_file(arguments.model_path, "--model_path")
     out_dir = program.new_output(arguments.out_dir, "--out_dir")
     program.load_tensorflow()
-    from classifier_visNet import testing
     from classifier_visNet.networks import AutoEncoder
 
     loaded = load_network(arguments, {"visnet_autoencoder": AutoEncoder})
-    examiner = testing.Examiner(loaded.network, loaded.source_names, arguments.batch)
+    attributor = Attributor.of(loaded, arguments.batch, fingerprints=True)
+    names = attributor.source_names
     pixels, labels = read_sources(
-        arguments.testing_data_path, loaded.source_names, examiner.resolution, arguments.num_images
+        arguments.testing_data_path, names, attributor.resolution, arguments.num_images
     )
 
     def predict(pixels: np.ndarray) -> np.ndarray:
-        return np.array([logits.argmax() for _, logits in examiner.examine_arrays(pixels)], int)
+        return np.array([answer.logits.argmax() for answer in attributor.answers(pixels)], int)
 
-    models = np.moveaxis(examiner.model_fingerprints, 3, 0)
+    models = np.moveaxis(attributor.model_fingerprints, 3, 0)
     effects = measure(predict, pixels, labels, models, arguments.alphas)
     print(table(effects))
     strength = least_strong(effects).alpha if arguments.example is None else arguments.example
@@ -246,7 +247,7 @@ def main() -> None:
         curves(folder / "causality.png", effects)
         right = predict(pixels) == labels
         examples(
-            folder / "examples.png", predict, loaded.source_names, pixels[right], labels[right],
+            folder / "examples.png", predict, names, pixels[right], labels[right],
             strength * unit_patterns(models),
         )  # fmt: skip
     print(f"numbers and figures: {out_dir}")

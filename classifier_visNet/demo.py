@@ -14,7 +14,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from gan_fingerprints import images, program, typed
-from gan_fingerprints.attribution.attributor import find_testing_images
+from gan_fingerprints.attribution.attributor import Attributor
+from gan_fingerprints.attribution.finding import find_testing_images
 from gan_fingerprints.attribution.tables import load_network, model_options
 from gan_fingerprints.program import REQUIRED, UserError, option
 
@@ -55,7 +56,7 @@ def chosen(
     by_source: dict[str | None, list[Path]] = {}
     for path, name in zip(paths, truth or [None] * len(paths), strict=True):
         by_source.setdefault(name, []).append(path)
-    columns = ([(path, name) for path in found] for name, found in by_source.items())
+    columns = ([(path, name) for path in own] for name, own in by_source.items())
     turns = itertools.chain.from_iterable(itertools.zip_longest(*columns))
     cases = [case for case in turns if case is not None][:most]
     return [path for path, _ in cases], [name for _, name in cases]
@@ -116,7 +117,7 @@ def write_files(display, cases: list, out: str | None, page: str | None, seconds
 
     if page:
         captions = [
-            f"{i + 1}: {case.found.row.path.name}: {case.found.row.predicted}"
+            f"{i + 1}: {case.image.row.path.name}: {case.image.row.most_probable}"
             for i, case in enumerate(cases)
         ]
         with program.whole_file(page) as partial:
@@ -134,15 +135,15 @@ def write_files(display, cases: list, out: str | None, page: str | None, seconds
         print(f"frames: {out}")
 
 
-def usable_cases(found: Iterator, truth: list[str | None]) -> Iterator:
+def usable_cases(examined: Iterator, truth: list[str | None]) -> Iterator:
     """Cases of all images that could be read; says which could not."""
     from classifier_visNet.frames import Case
 
-    for examined, name in zip(found, truth, strict=True):
-        if examined.row.error:
-            print(f"{examined.row.path}: skipped: {examined.row.error}")
+    for image, name in zip(examined, truth, strict=True):
+        if image.row.error:
+            print(f"{image.row.path}: skipped: {image.row.error}")
         else:
-            yield Case(examined, name)
+            yield Case(image, name)
 
 
 def main() -> None:
@@ -153,20 +154,21 @@ def main() -> None:
     paths, truth = chosen(*find_testing_images(arguments.testing_data_path), most)
     figure = None if to_files else open_window()
     program.load_tensorflow()
-    from classifier_visNet import frames, testing
+    from classifier_visNet import frames
     from classifier_visNet.networks import AutoEncoder
 
     loaded = load_network(arguments, {"visnet_autoencoder": AutoEncoder})
     batch = min(arguments.batch, len(paths))
-    examiner = testing.Examiner(loaded.network, loaded.source_names, batch)
-    cases = usable_cases(examiner.examine(paths), truth)
+    attributor = Attributor.of(loaded, batch, fingerprints=True)
+    cases = usable_cases(attributor.examine(paths), truth)
     # A window shows the first cases while later ones are not read yet.
     first = list(itertools.islice(cases, None if to_files else batch))
     if not first:
         raise UserError(f"--testing_data_path {arguments.testing_data_path}: no usable image")
-    logits = np.stack([case.found.logits for case in first])
+    logits = np.stack([case.image.logits for case in first])
     limits = float(logits.min()), float(logits.max())
-    display = frames.Display(examiner.source_names, examiner.model_fingerprints, limits, figure)
+    models = attributor.model_fingerprints
+    display = frames.Display(attributor.source_names, models, limits, figure)
     if to_files:
         write_files(display, first, arguments.out, arguments.html, arguments.refresh)
     else:

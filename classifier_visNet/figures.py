@@ -52,7 +52,7 @@ def confusion(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows = [(name, found) for name in _ordered(examples, names) for found in examples[name]]
+    rows = [(name, one) for name in _ordered(examples, names) for one in examples[name]]
     columns = 2 + len(names)
     figure = Figure(figsize=(1.25 * columns + 1.2, 1.45 * (len(rows) + 1) + 0.3), dpi=120)
     FigureCanvasAgg(figure)
@@ -66,8 +66,8 @@ def confusion(
     for axes, name, model in zip(grid[0, 2:], names, models, strict=True):
         axes.imshow(model)
         axes.set_title(wrapped(name), fontsize=8)
-    for line, (name, found) in zip(grid[1:], rows, strict=True):
-        _row(line, name, found, names, model_fingerprints)
+    for line, (name, example) in zip(grid[1:], rows, strict=True):
+        _row(line, name, example, names, model_fingerprints)
     grid[1, 0].set_title("image", fontsize=8)
     grid[1, 1].set_title("fingerprint", fontsize=8)
     figure.tight_layout(pad=0.5, w_pad=0.3, h_pad=0.5)
@@ -84,16 +84,16 @@ def _ordered(examples: Mapping[str, Sequence[Example]], names: Sequence[str]) ->
 
 
 def _row(
-    line: Any, name: str, found: Example, names: Sequence[str], model_fingerprints: np.ndarray
+    line: Any, name: str, example: Example, names: Sequence[str], model_fingerprints: np.ndarray
 ) -> None:
-    line[0].imshow(found.pixels)
+    line[0].imshow(example.pixels)
     line[0].set_ylabel(wrapped(name), fontsize=8, rotation=0, ha="right", va="center")
-    line[1].imshow(fingerprint_pictures.of_image(found.fingerprint))
-    best = int(found.logits.argmax())
-    responses = fingerprint_pictures.contributions(found.fingerprint, model_fingerprints)
+    line[1].imshow(fingerprint_pictures.of_image(example.fingerprint))
+    best = int(example.logits.argmax())
+    responses = fingerprint_pictures.contributions(example.fingerprint, model_fingerprints)
     for k, (axes, response) in enumerate(zip(line[2:], responses, strict=True)):
         axes.imshow(response)
-        axes.set_xlabel(f"{found.logits[k]:.2f}", fontsize=8, labelpad=2)
+        axes.set_xlabel(f"{example.logits[k]:.2f}", fontsize=8, labelpad=2)
         if k == best:
             colour = GREEN if names[k] == name else RED
             for spine in axes.spines.values():

@@ -20,7 +20,7 @@ from gan_fingerprints.pictures import fingerprints as fingerprint_pictures
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from classifier_visNet.testing import Examined
+    from gan_fingerprints.attribution.attributor import Examined
 
 SIDE = 1.3  # inches of a small picture
 DPI = 100
@@ -30,7 +30,7 @@ DPI = 100
 class Case:
     """One test case: what the network said of an image, and its true source if that is known."""
 
-    found: Examined
+    image: Examined
     truth: str | None
 
 
@@ -117,20 +117,20 @@ class Display:
 
     def show(self, case: Case, position: str = "") -> None:
         """Draws a case in place of the one before."""
-        found, row = case.found, case.found.row
-        assert found.pixels is not None
-        assert found.fingerprint is not None
-        assert found.logits is not None
-        assert row.predicted is not None
-        _replace(self._image, found.pixels)
-        _replace(self._fingerprint, fingerprint_pictures.of_image(found.fingerprint))
-        colours = bar_colours(self.names, row.predicted, case.truth)
+        image = case.image
+        assert image.picture.pixels is not None
+        assert image.fingerprint is not None
+        assert image.logits is not None
+        assert image.row.most_probable is not None
+        _replace(self._image, image.picture.pixels)
+        _replace(self._fingerprint, fingerprint_pictures.of_image(image.fingerprint))
+        colours = bar_colours(self.names, image.row.most_probable, case.truth)
         for k, name in enumerate(self.names):
             model = self.model_fingerprints[..., k]
-            _replace(self._responses[k], fingerprint_pictures.response(found.fingerprint, model))
+            _replace(self._responses[k], fingerprint_pictures.response(image.fingerprint, model))
             self._titles[k].set_color(GREEN if name == case.truth else "black")
             self._titles[k].set_fontweight("bold" if name == case.truth else "normal")
-            self._bar(self._bars[k], float(found.logits[k]), colours.get(name))
+            self._bar(self._bars[k], float(image.logits[k]), colours.get(name))
         self._caption(case, position)
 
     def _bar(self, axes, height: float, colour: str | None) -> None:
@@ -147,11 +147,11 @@ class Display:
         )  # fmt: skip
 
     def _caption(self, case: Case, position: str) -> None:
-        predicted = wrapped(str(case.found.row.predicted), 22, 2)
+        predicted = wrapped(str(case.image.row.most_probable), 22, 2)
         self._image.set_xlabel(f"predicted:\n{predicted}", fontsize=9, loc="left")
         truth = "not known" if case.truth is None else wrapped(case.truth, 22, 2)
         self._fingerprint.set_xlabel(f"truth:\n{truth}", fontsize=9, loc="left")
-        name = metrics.shorten(case.found.row.path.name, 40)
+        name = metrics.shorten(case.image.row.path.name, 40)
         self.figure.suptitle(f"{position}  {name}".strip(), x=0.02, ha="left", fontsize=10)
 
     def frame(self) -> np.ndarray:

@@ -15,8 +15,7 @@ from gan_fingerprints.attribution.measuring import open_splits
 from gan_fingerprints.attribution.tables import (
     TESTING,
     TRAINING,
-    calibration_of,
-    load_network,
+    open_attributor,
     testing_images,
     with_progress,
     write_results,
@@ -94,17 +93,14 @@ def test(arguments: argparse.Namespace) -> None:
     from classifier_visNet import testing
     from classifier_visNet.networks import AutoEncoder
 
-    loaded = load_network(arguments, {"visnet_autoencoder": AutoEncoder})
-    calibration = calibration_of(arguments, loaded)
-    examiner = testing.Examiner(loaded.network, loaded.source_names, arguments.batch, calibration)
-    examined = examiner.examine(paths)
+    attributor = open_attributor(arguments, {"visnet_autoencoder": AutoEncoder}, fingerprints=True)
     if not out_dir:
-        rows = with_progress((found.row for found in examined), len(paths))
+        rows = with_progress(attributor.attribute(paths), len(paths))
     else:
-        with testing.fingerprint_folder(out_dir, examiner, paths, truth) as folder:
-            kept = (folder.add(found) for found in examined)
+        with testing.fingerprint_folder(out_dir, attributor, paths, truth) as folder:
+            kept = (folder.add(one) for one in attributor.examine(paths))
             rows = with_progress(kept, len(paths))
-    write_results(arguments, rows, truth, loaded.source_names, calibration)
+    write_results(arguments, rows, truth, attributor.source_names, attributor.calibration)
     if out_dir:
         print(f"fingerprints: {out_dir}")
 

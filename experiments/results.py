@@ -62,7 +62,8 @@ def read(path: Path) -> Answered:
     """The table that `run.py --app test --out_csv` wrote, and the scores beside it if any."""
     with path.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if not row["error"]]
-    names = [x for x in rows[0] if x not in ("path", "predicted", "probability", "error")]
+    others = ("path", "predicted", "probability", "reason", "error")
+    names = [x for x in rows[0] if x not in others]
     scores, beside = None, path.with_suffix(".scores.csv")
     if beside.is_file():
         with beside.open(newline="") as file:

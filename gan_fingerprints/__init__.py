@@ -2,8 +2,8 @@
 
 >>> from gan_fingerprints import Attributor
 >>> attributor = Attributor.load("network-final.safetensors")
->>> for row in attributor.attribute(["a.png"]):
-...     print(row.predicted, row.probabilities)
+>>> for row in attributor.attribute("images/"):
+...     print(row.path, row.predicted, row.reason)
 """
 
 from typing import TYPE_CHECKING, Any
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 from gan_fingerprints.version import __version__
 
 if TYPE_CHECKING:
-    from gan_fingerprints.attribution.attributor import Attribution, Attributor
+    from gan_fingerprints.attribution.attributor import Attribution, Attributor, Rules
 
-__all__ = ["Attribution", "Attributor", "__version__"]
+__all__ = ["Attribution", "Attributor", "Rules", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
     """Imports NumPy, Pillow and what else attribution needs only for those who ask for it."""
-    if name in ("Attribution", "Attributor"):
+    if name in ("Attribution", "Attributor", "Rules"):
         from gan_fingerprints.attribution import attributor
 
         return getattr(attributor, name)

@@ -118,12 +118,7 @@ def open_image(path: str | Path, content: bytes | None = None) -> Image.Image:
             open(path, "rb") if content is None else io.BytesIO(content) as file,
             Image.open(file, formats=FORMATS) as image,
         ):
-            if image.width * image.height > MAX_PIXELS:
-                raise ImageError(
-                    f"{path}: found {image.width}x{image.height} pixels, expected at most "
-                    f"{MAX_PIXELS // 10**6} megapixels; make it smaller or remove it"
-                )
-            decoded = _rgb(image)
+            decoded = rgb(image, path)
             if image.format == "PNG":
                 _require_png_end(file)
             return decoded
@@ -131,6 +126,19 @@ def open_image(path: str | Path, content: bytes | None = None) -> Image.Image:
         raise
     except Exception as error:  # damaged files make decoders raise nearly anything
         raise ImageError(f"{path}: {_reason(error)}; replace or remove it") from None
+
+
+def rgb(image: Image.Image, name: object = "image") -> Image.Image:
+    """Pillow's image of any mode as `open_image` gives it; ImageError, which names it, else."""
+    if image.width * image.height > MAX_PIXELS:
+        raise ImageError(
+            f"{name}: found {image.width}x{image.height} pixels, expected at most "
+            f"{MAX_PIXELS // 10**6} megapixels; make it smaller or remove it"
+        )
+    try:
+        return _rgb(image)
+    except Exception as error:  # damaged files make decoders raise nearly anything
+        raise ImageError(f"{name}: {_reason(error)}; replace or remove it") from None
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -142,6 +150,7 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         return Image.fromarray(_grey_of_16_bits(np.asarray(image)))
     if image.mode != "RGB":
+        image = image.copy()  # the caller's keeps its transparency
         image.info.pop("transparency", None)  # alpha of a palette: dropped like any other
         image = image.convert("RGB")
     return image

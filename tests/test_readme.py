@@ -149,11 +149,12 @@ def copy_splits(folder: Path) -> None:
 
 def check_answers(folder: Path, text: str) -> None:
     """A line for each image, shares that add up, and the accuracy of just these answers."""
-    answers = re.findall(r"Classifying \d+/20 images: .*: predicted .* from (\w+)", text)
+    line = r"Classifying \d+/20 images: .*?: (predicted|inconclusive) .*?(?:from|most like) (\w+)"
+    answers = re.findall(line, text)
     assert len(answers) == 5 * PER_SOURCE
     for name in SOURCES:
-        assert f"sampled from {name} is {answers.count(name)}/20 = " in text
-    right = sum(answer == sorted(SOURCES)[i // PER_SOURCE] for i, answer in enumerate(answers))
+        assert f"sampled from {name} is {answers.count(('predicted', name))}/20 = " in text
+    right = sum(name == sorted(SOURCES)[i // PER_SOURCE] for i, (_, name) in enumerate(answers))
     assert f"Accuracy: {right}/20 = {5 * right:.2f}%" in text
 
 

@@ -1,77 +1,59 @@
-"""A trained classifier as an object: images or their paths in, a table of probabilities out."""
+"""A trained classifier as an object: images or their files in, a verdict on each out."""
 
 from __future__ import annotations
 
 import warnings
-from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 
 import numpy as np
 
-from gan_fingerprints import images, program, workers
-from gan_fingerprints.calibration import UNKNOWN, Calibration, softmax
+from gan_fingerprints import images, program
+from gan_fingerprints.attribution import answering
+from gan_fingerprints.attribution.answering import Change, Item, Picture, Read
+from gan_fingerprints.attribution.finding import Given, each, stack_of
+from gan_fingerprints.attribution.verdict import RULES, Attribution, Rules, row_of, verdict_of
+from gan_fingerprints.calibration import Calibration, softmax
 
 if TYPE_CHECKING:
     from gan_fingerprints.networks.files import Loaded
 
-READ_AHEAD = 3  # batches
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-Change = Callable[[np.ndarray, Path], np.ndarray]
-"""What may happen to an image after reading: uint8 [H, W, 3] and its file → uint8 [H, W, 3]."""
-
-
-@dataclass(frozen=True)
-class Attribution:
-    """What one image was attributed to, or why it could not be.
+class Answer(NamedTuple):
+    """What a network says of one image.
 
     Attributes:
-        path: the image file.
-        predicted: name of the most probable source, or "unknown" where the image fits none; None
-            when there is an `error`.
-        probabilities: source name → probability, in label order; None each beside an `error`.
-        error: the reason why the image could not be used; None otherwise.
-        score: how well the image fits the known sources, where the network is calibrated; see
-            `calibration.scores`.
-    """
-
-    path: Path
-    predicted: str | None
-    probabilities: dict[str, float | None]
-    error: str | None = None
-    score: float | None = None
-
-    @property
-    def most_probable(self) -> str | None:
-        """The most probable source, also of an unknown image; None beside an error."""
-        if self.error is not None:
-            return None
-        return max(self.probabilities, key=lambda name: self.probabilities[name] or 0.0)
-
-
-class Answers(NamedTuple):
-    """What a network says of N images.
-
-    Attributes:
-        probabilities: float32 [N, sources].
-        scores: N of them, see `Attribution`; None each where the network is not calibrated.
-        logits: float32 [N, sources].
-        fingerprints: float32 [N, R, R, 3] in [-2, 2] where they were asked for, else None.
+        probabilities: float32 [sources].
+        score: see `Attribution`; None where the network is not calibrated.
+        logits: float32 [sources]. Of visNet they are the correlations of the image fingerprint
+            with the model fingerprints.
+        fingerprint: float32 [R, R, 3] in [-2, 2] where it was asked for, else None.
     """
 
     probabilities: np.ndarray
-    scores: Sequence[float] | Sequence[None]
+    score: float | None
     logits: np.ndarray
-    fingerprints: np.ndarray | None
+    fingerprint: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Examined(Generic[Read]):
+    """All about one image.
+
+    Attributes:
+        picture: as it was read.
+        row: what it is attributed to.
+        logits, fingerprint: see `Answer`; None where there is an error.
+    """
+
+    picture: Read
+    row: Attribution
+    logits: np.ndarray | None = None
+    fingerprint: np.ndarray | None = None
 
 
 class Attributor:
@@ -85,16 +67,20 @@ class Attributor:
         batch: images at once. The batch always has this shape, so the answer for an image
             depends neither on its neighbours nor on their number.
         calibration: of this network: sets the temperature of the probabilities and which images
-            are answered "unknown". None for plain softmax and always a name.
+            are answered "unknown". None for plain softmax and never "unknown".
         fingerprints: have `answers` give image fingerprints too. The network's method `outputs`
             makes them, beside logits that are also its features, as visNet's auto-encoder does.
+        rules: which images are answered "inconclusive"; `Rules(0, 0)` for none.
+
+    Attributes: the arguments, and
+        model_fingerprints: float32 [R, R, 3, sources] with `fingerprints`, else None.
 
     Raises ValueError when the network's outputs are not one per source.
 
     Example:
         >>> attributor = Attributor.load("network-final.safetensors")
-        >>> [row.predicted for row in attributor.attribute(["a.png", "b.jpg"])]
-        ['gan', 'real']
+        >>> [row.predicted for row in attributor.attribute(["a.png", "b.jpg", "small.png"])]
+        ['gan', 'real', 'inconclusive']
     """
 
     def __init__(
@@ -105,36 +91,55 @@ class Attributor:
         batch: int = 64,
         calibration: Calibration | None = None,
         fingerprints: bool = False,
+        rules: Rules = RULES,
     ) -> None:
-        import tensorflow as tf  # takes seconds; the functions below do without
-
-        from gan_fingerprints.networks.layers import in_halves
-
+        self.network = network
         self.source_names = list(source_names)
         self.resolution = resolution
         self.batch = batch
         self.calibration = calibration
         self.fingerprints = fingerprints
-
-        def with_fingerprints(x: tf.Tensor) -> list[tf.Tensor]:
-            found = network.outputs(x)
-            return [found.logits, found.logits, found.fingerprints]
-
-        one = network.answers if calibration else lambda x: [network(x, training=False)]
-        answers_to = in_halves(with_fingerprints if fingerprints else one)
-
-        @tf.function(input_signature=[tf.TensorSpec([batch, resolution, resolution, 3], tf.uint8)])
-        def outputs(pixels: tf.Tensor) -> list[tf.Tensor]:
-            found = answers_to(tf.cast(pixels, tf.float32) / 127.5 - 1)
-            return [tf.cast(x, tf.float32) for x in found]
-
-        self._outputs = outputs.get_concrete_function()
+        self.rules = rules
+        self.model_fingerprints = (
+            np.asarray(network.model_fingerprints.weight) if fingerprints else None
+        )
+        self._outputs = self._traced()
         shape = self._outputs.structured_outputs[0].shape
         if shape != (batch, len(self.source_names)):
             raise ValueError(f"outputs {shape} for {len(self.source_names)} source names")
 
+    def _traced(self) -> Any:
+        """uint8 [batch, R, R, 3] → float32 logits and, as far as needed, features, fingerprints."""
+        import tensorflow as tf  # takes seconds; the other modules do without
+
+        from gan_fingerprints.networks.layers import in_halves
+
+        def with_fingerprints(x: tf.Tensor) -> list[tf.Tensor]:
+            shown = self.network.outputs(x)
+            return [shown.logits, shown.logits, shown.fingerprints]
+
+        def logits(x: tf.Tensor) -> list[tf.Tensor]:
+            return [self.network(x, training=False)]
+
+        plain = self.network.answers if self.calibration else logits
+        answers_to = in_halves(with_fingerprints if self.fingerprints else plain)
+        shape = [self.batch, self.resolution, self.resolution, 3]
+
+        @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8)])
+        def outputs(pixels: tf.Tensor) -> list[tf.Tensor]:
+            answers = answers_to(tf.cast(pixels, tf.float32) / 127.5 - 1)
+            return [tf.cast(x, tf.float32) for x in answers]
+
+        return outputs.get_concrete_function()
+
     @classmethod
-    def load(cls, path: str | Path, batch: int = 64, names: str | None = None) -> Attributor:
+    def load(
+        cls,
+        path: str | Path,
+        batch: int = 64,
+        names: str | None = None,
+        rules: Rules = RULES,
+    ) -> Attributor:
         """An Attributor with the network of a file: a classifier or visNet, ours or published.
 
         names: "a,b,c", the sources of a published network, whose file does not name them.
@@ -149,10 +154,16 @@ class Attributor:
         loaded = files.load(path, constructors(), "network", names)
         if loaded.names_assumed:
             warnings.warn(loaded.names_assumed, stacklevel=2)
-        return cls.of(loaded, batch)
+        return cls.of(loaded, batch, rules=rules)
 
     @classmethod
-    def of(cls, loaded: Loaded, batch: int = 64, fingerprints: bool = False) -> Attributor:
+    def of(
+        cls,
+        loaded: Loaded,
+        batch: int = 64,
+        fingerprints: bool = False,
+        rules: Rules = RULES,
+    ) -> Attributor:
         """An Attributor with a network that was loaded, and with its calibration."""
         return cls(
             loaded.network,
@@ -161,109 +172,75 @@ class Attributor:
             batch,
             loaded.calibration,
             fingerprints,
+            rules,
         )
+
+    def attribute(self, images: Given, change: Change | None = None) -> Iterator[Attribution]:
+        """Yields one Attribution per image, in order, as results arrive.
+
+        Any size, colour mode and common format will do; the whole image is resized. What is not
+        an image yields its reason in `error`. Threads read ahead by a bounded number of images.
+
+        Args:
+            images: a file, a folder, which is searched with its subfolders, an image of Pillow's,
+                an array uint8 [H, W, 3] or [N, H, W, 3], or many of all these, even without end.
+            change: what happens to the image of each file before it is resized, e.g. an attack.
+
+        Raises:
+            UserError: a folder without images.
+            ValueError: an array of another dtype or shape.
+        """
+        return (examined.row for examined in self.examine(images, change))
+
+    def examine(
+        self, images: Given, change: Change | None = None
+    ) -> Generator[Examined[Picture], None, None]:
+        """As `attribute`, with all that the network says of each image."""
+        read = partial(answering.read, side=self.resolution, change=change)
+        return self.examine_read(read, each(images))
+
+    def examine_read(
+        self, read: Callable[[Item], Read], items: Iterable[Item]
+    ) -> Generator[Examined[Read], None, None]:
+        """As `examine`, of items of any kind that `read` makes pictures of, in threads."""
+        for picture, answer in answering.answered(read, items, self.answers, self.batch):
+            if answer is None:
+                yield Examined(picture, self._row(picture, None, None))
+                continue
+            row = self._row(picture, answer.probabilities, answer.score)
+            yield Examined(picture, row, answer.logits, answer.fingerprint)
+
+    def _row(
+        self, picture: Picture, probabilities: np.ndarray | None, score: float | None
+    ) -> Attribution:
+        row = replace(row_of(picture, probabilities, self.source_names), score=score)
+        verdict = verdict_of(row, picture.size, self.resolution, self.rules, self.calibration)
+        return replace(row, predicted=verdict.name, reason=verdict.reason)
 
     def attribute_arrays(self, pixels: np.ndarray) -> np.ndarray:
         """Probabilities float32 [N, sources] of images uint8 [N, H, W, 3] of any size.
 
         Raises ValueError for another dtype or shape.
         """
-        if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[3] != 3:
-            raise ValueError(f"got {pixels.dtype} {pixels.shape}, expected uint8 [N, H, W, 3]")
-        parts = [np.zeros([0, len(self.source_names)], np.float32)]
-        for start in range(0, len(pixels), self.batch):
-            batch = pixels[start : start + self.batch]
-            parts.append(self.answers([images.resize(x, self.resolution) for x in batch])[0])
-        return np.concatenate(parts)
+        resized = (images.resize(x, self.resolution) for x in stack_of(pixels))
+        rows = [answer.probabilities for answer in self.answers(resized)]
+        return np.array(rows, np.float32).reshape(-1, len(self.source_names))
 
-    def attribute(
-        self, paths: Iterable[str | Path], change: Change | None = None
-    ) -> Iterator[Attribution]:
-        """Yields one Attribution per image file, in the order of `paths`, as results arrive.
+    def answers(self, pixels: Iterable[np.ndarray]) -> Iterator[Answer]:
+        """Yields what the network says of each image uint8 [R, R, 3]; they are any number."""
+        waiting = iter(pixels)
+        while part := list(islice(waiting, self.batch)):
+            outputs = [x.numpy()[: len(part)] for x in self._outputs(padded(part, self.batch))]
+            yield from self._answers(*outputs)
 
-        Any size, colour mode and common format will do; the whole image is resized. What is not
-        an image yields its reason in `error`. Threads read ahead by a bounded number of images,
-        and apply `change`, e.g. an attack, if there is one.
-        """
-        for chunk in read_batches(paths, self.resolution, self.batch, change):
-            usable = [found for _, found in chunk if isinstance(found, np.ndarray)]
-            answers = zip(*self.answers(usable)[:2], strict=True) if usable else iter(())
-            for path, found in chunk:
-                if isinstance(found, str):
-                    yield row_of(path, found, self.source_names)
-                else:
-                    yield self.row(path, *next(answers))
-
-    def row(self, path: Path, probabilities: np.ndarray, score: float | None) -> Attribution:
-        """The row of one image: probabilities [sources] and score as `answers` gave them."""
-        row = row_of(path, probabilities, self.source_names)
-        if self.calibration is None or score is None:
-            return row
-        return judged(row, score, self.calibration)
-
-    def answers(self, pixels: Sequence[np.ndarray]) -> Answers:
-        """What the network says of images uint8 [R, R, 3], one to `batch` of them."""
-        outputs = [x.numpy()[: len(pixels)] for x in self._outputs(padded(pixels, self.batch))]
-        logits = outputs[0]
+    def _answers(self, logits: np.ndarray, *others: np.ndarray) -> Iterator[Answer]:
         require_finite(logits)
-        fingerprints = outputs[2] if self.fingerprints else None
-        if self.calibration is None:
-            none = [None] * len(pixels)
-            return Answers(softmax(logits).astype(np.float32), none, logits, fingerprints)
-        probabilities = self.calibration.probabilities(logits).astype(np.float32)
-        scores = self.calibration.scores(*outputs[:2]).tolist()
-        return Answers(probabilities, scores, logits, fingerprints)
-
-
-def judged(row: Attribution, score: float, calibration: Calibration) -> Attribution:
-    """The row with its score, and "unknown" where that is below the threshold."""
-    predicted = row.predicted if score >= calibration.threshold else UNKNOWN
-    return replace(row, predicted=predicted, score=float(score))
-
-
-def read_batches(
-    paths: Iterable[str | Path], resolution: int, batch: int, change: Change | None = None
-) -> Iterator[list[tuple[Path, np.ndarray | str]]]:
-    """Yields up to `batch` files at a time, in order: each with its image or why it has none.
-
-    The image is uint8 [resolution, resolution, 3], changed if there is a `change`, then resized as
-    a whole. Threads read ahead by a bounded number of images.
-    """
-    one = partial(_read, resolution, change)
-    yield from chunks_ahead(one, map(Path, paths), batch)
-
-
-def chunks_ahead(
-    read: Callable[[Item], Result], items: Iterable[Item], batch: int
-) -> Generator[list[Result], None, None]:
-    """Yields `read` of up to `batch` items at a time, in order; threads are three batches ahead."""
-    with closing(_ahead(read, items, READ_AHEAD * batch)) as found:
-        while chunk := list(islice(found, batch)):
-            yield chunk
-
-
-def _ahead(
-    read: Callable[[Item], Result], items: Iterable[Item], most: int
-) -> Generator[Result, None, None]:
-    pool = ThreadPoolExecutor(min(8, workers.cores()))
-    pending: deque[Future[Result]] = deque()
-    try:
-        for item in items:
-            if len(pending) >= most:
-                yield pending.popleft().result()
-            pending.append(pool.submit(read, item))
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _read(resolution: int, change: Change | None, path: Path) -> tuple[Path, np.ndarray | str]:
-    try:
-        image = images.read_image(path)
-        return path, images.resize(change(image, path) if change else image, resolution)
-    except images.ImageError as error:
-        return path, str(error).removeprefix(f"{path}: ")
+        probabilities, scores = softmax(logits), [None] * len(logits)
+        if self.calibration:
+            probabilities = self.calibration.probabilities(logits)
+            scores = self.calibration.scores(logits, others[0]).tolist()
+        shown = others[1] if self.fingerprints else [None] * len(logits)
+        return map(Answer, probabilities.astype(np.float32), scores, logits, shown)
 
 
 def padded(pixels: Sequence[np.ndarray], batch: int) -> np.ndarray:
@@ -279,36 +256,3 @@ def require_finite(answers: np.ndarray) -> None:
         raise program.UserError(
             "the network answers with NaN: its weights are damaged, use another network file"
         )
-
-
-def row_of(path: Path, answer: np.ndarray | str, source_names: Sequence[str]) -> Attribution:
-    """The row of an image with probabilities [sources], or with the reason why it has none."""
-    if isinstance(answer, str):
-        return Attribution(path, None, dict.fromkeys(source_names), answer)
-    predicted = source_names[int(answer.argmax())]
-    return Attribution(path, predicted, dict(zip(source_names, answer.tolist(), strict=True)))
-
-
-def find_testing_images(
-    path: str | Path, flag: str = "--testing_data_path"
-) -> tuple[list[Path], list[str] | None]:
-    """The images to test, sorted, and the name of the true source of each where it is known.
-
-    A file is tested itself, whatever its name. A folder of images has no known truth. In a folder
-    of subfolders the name of a subfolder is the true source of its images. Raises UserError when
-    there is nothing to test, or both images and subfolders with images.
-    """
-    path = Path(path)
-    if path.is_file():
-        return [path], None
-    loose = images.find_images(program.existing_folder(path, flag))
-    folders = sorted(x for x in path.iterdir() if x.is_dir() and not x.name.startswith("."))
-    found = [(file, folder.name) for folder in folders for file in images.find_images(folder)]
-    if not found:
-        return images.list_images(path, flag), None
-    if loose:
-        raise program.UserError(
-            f"{flag} {path}: found {len(loose)} images beside subfolders with images, expected "
-            "either; move the images into a subfolder named as their source"
-        )
-    return [file for file, _ in found], [name for _, name in found]

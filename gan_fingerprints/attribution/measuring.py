@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +13,6 @@ from gan_fingerprints.calibration import Calibration
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.perturbations import Perturbation
 from gan_fingerprints.program import UserError
-
-if TYPE_CHECKING:
-    pass
 
 ACCURACY_BATCH = 64
 
@@ -82,7 +79,7 @@ def calibrate(
     """
     parts = []
     for pixels, true in _batches(data, np.arange(data.count), attack):
-        parts.append([*(found.numpy()[: len(true)] for found in answers(pixels)), true])
+        parts.append([*(x.numpy()[: len(true)] for x in answers(pixels)), true])
     logits, features, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
     try:
         return calibration.calibrate(logits, features, labels, data.checksum, false_alarms)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,12 @@ import numpy as np
 from tqdm import tqdm
 
 from gan_fingerprints import metrics, program, typed
-from gan_fingerprints.attribution.attributor import Attribution, Change, find_testing_images
-from gan_fingerprints.calibration import UNKNOWN, Calibration, area_under_roc, true_negatives_at
+from gan_fingerprints.attribution.answering import Change
+from gan_fingerprints.attribution.attributor import Attributor
+from gan_fingerprints.attribution.finding import find_testing_images
+from gan_fingerprints.attribution.summary import summarize, with_known_truth
+from gan_fingerprints.attribution.verdict import INCONCLUSIVE, RULES, Attribution, Rules
+from gan_fingerprints.calibration import UNKNOWN, Calibration
 from gan_fingerprints.networks import files
 from gan_fingerprints.perturbations import Perturbation
 from gan_fingerprints.program import UserError, option
@@ -26,72 +30,39 @@ if TYPE_CHECKING:
 
 def line(i: int, n: int, row: Attribution) -> str:
     """One image's line of the log; `i` counts from 0 to `n` - 1."""
-    if row.error is not None:
-        return f"Classifying {i}/{n} images: {row.path.name}: skipped: {row.error}"
     answer = f"predicted as being sampled from {row.predicted}"
-    if row.predicted == UNKNOWN:
+    if row.error is not None:
+        answer = f"skipped: {row.error}"
+    elif row.predicted == UNKNOWN:
         answer = (
             f"predicted as being sampled from an unknown source (most like {row.most_probable})"
         )
-    return f"Classifying {i}/{n} images: {row.path.name}: {answer}"
+    elif row.predicted == INCONCLUSIVE:
+        answer = f"inconclusive (most like {row.most_probable}): {row.reason}"
+    return f"Classifying {i}/{n} images: {row.path.name if row.path else ''}: {answer}"
 
 
 def write_csv(path: str | Path, rows: Sequence[Attribution]) -> None:
-    """Writes a table `path,predicted,probability,<one column per source>,error`.
+    """Writes a table `path,predicted,probability,<one column per source>,reason,error`.
 
-    The probability is that of the most probable source, also where the answer is "unknown".
+    The probability is that of the most probable source, whatever the verdict.
     """
     names = list(rows[0].probabilities) if rows else []
     with program.whole_file(path) as partial, open(partial, "w", newline="") as file:
         table = csv.writer(file)
-        table.writerow(["path", "predicted", "probability", *names, "error"])
+        table.writerow(["path", "predicted", "probability", *names, "reason", "error"])
         for row in rows:
-            cells = ["" if p is None else f"{p:.8g}" for p in row.probabilities.values()]
-            likely = row.most_probable
-            probability = "" if likely is None else cells[names.index(likely)]
-            table.writerow([row.path, row.predicted, probability, *cells, row.error])
+            numbers = [row.probability, *row.probabilities.values()]
+            cells = ["" if p is None else f"{p:.8g}" for p in numbers]
+            table.writerow([row.path, row.predicted, *cells, row.reason, row.error])
 
 
 def write_json(path: str | Path, rows: Sequence[Attribution]) -> None:
-    """Writes a list of objects {path, predicted, probabilities: {source: p}, error}."""
-    names = ("predicted", "probabilities", "error")
+    """Writes a list of objects {path, predicted, probabilities: {source: p}, reason, error}."""
+    names = ("predicted", "probabilities", "reason", "error")
     table = [{"path": str(row.path)} | {name: getattr(row, name) for name in names} for row in rows]
     with program.whole_file(path) as partial:
         partial.write_text(json.dumps(table, indent=1) + "\n")
-
-
-def report(
-    rows: Sequence[Attribution], truth: Sequence[str] | None, source_names: Sequence[str]
-) -> str:
-    """The share of each source among the images and, where truth is known, how right that is.
-
-    rows, truth: [N]. Images whose true source the network was not trained on are listed and left
-    out of the accuracy; so are images that could not be read.
-    """
-    lines = _shares(rows, source_names)
-    if truth is not None:
-        lines += _against_truth(rows, truth, source_names)
-    return "\n".join(lines)
-
-
-def _shares(rows: Sequence[Attribution], source_names: Sequence[str]) -> list[str]:
-    counts = Counter(row.predicted for row in rows)
-    skipped = counts.pop(None, 0)
-    total = len(rows) - skipped
-    lines = [
-        f"The percentage of images sampled from {name} is "
-        f"{counts[name]}/{total} = {100 * counts[name] / max(total, 1):.2f}%"
-        for name in source_names
-    ]
-    if any(row.score is not None for row in rows):
-        share = 100 * counts[UNKNOWN] / max(total, 1)
-        lines.append(
-            f"The percentage of images of unknown sources is "
-            f"{counts[UNKNOWN]}/{total} = {share:.2f}%"
-        )
-    if skipped:
-        lines.append(f"Skipped: {skipped} of {len(rows)} images could not be used")
-    return lines
 
 
 def write_confusion_png(
@@ -101,77 +72,13 @@ def write_confusion_png(
     source_names: Sequence[str],
 ) -> bool:
     """Writes the confusion matrix as a picture; False, without one, if no true source is known."""
-    probabilities, labels = _known(rows, truth, source_names)
+    probabilities, labels = with_known_truth(rows, truth, source_names)
     if not len(labels):
         return False
     predicted = probabilities.argmax(axis=1)
     matrix = metrics.confusion_matrix(labels, predicted, len(source_names))
     metrics.confusion_png(path, matrix, source_names)
     return True
-
-
-def _known(
-    rows: Sequence[Attribution], truth: Sequence[str], names: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities [n, sources] and labels [n] of the images whose true source is in `names`."""
-    labels = {name: label for label, name in enumerate(names)}
-    pairs = [
-        (list(row.probabilities.values()), labels[name])
-        for row, name in zip(rows, truth, strict=True)
-        if row.error is None and name in labels
-    ]
-    probabilities = np.array([p for p, _ in pairs], np.float64).reshape(-1, len(labels))
-    return probabilities, np.array([label for _, label in pairs], np.int64)
-
-
-def _against_truth(
-    rows: Sequence[Attribution], truth: Sequence[str], names: Sequence[str]
-) -> list[str]:
-    lines = []
-    tested = (name for row, name in zip(rows, truth, strict=True) if row.error is None)
-    if strangers := Counter(name for name in tested if name not in names):
-        listed = ", ".join(
-            f"{name} ({count} of {len(rows)} images)" for name, count in strangers.items()
-        )
-        lines.append(f"Left out of the accuracy, as no source of this network: {listed}")
-    lines += _open_set(rows, truth, names)
-    probabilities, labels = _known(rows, truth, names)
-    if not len(labels):
-        return [*lines, f"No accuracy: no folder is named as one of {', '.join(names)}"]
-    return lines + _scores(probabilities, labels, names)
-
-
-def _open_set(rows: Sequence[Attribution], truth: Sequence[str], names: Sequence[str]) -> list[str]:
-    """What the answer "unknown" did to images of known and of other sources."""
-    scored = [(row, name) for row, name in zip(rows, truth, strict=True) if row.score is not None]
-    known = [row for row, name in scored if name in names]
-    strange = [row for row, name in scored if name not in names]
-    lines = []
-    for group, what in ((known, "known"), (strange, "other")):
-        if group:
-            rejected = sum(row.predicted == UNKNOWN for row in group)
-            low, high = metrics.wilson_interval(rejected, len(group))
-            lines.append(
-                f"Answered unknown, of images of {what} sources: {rejected}/{len(group)} = "
-                f"{100 * rejected / len(group):.2f}% "
-                f"(95% interval {100 * low:.2f}% to {100 * high:.2f}%)"
-            )
-    if known:
-        lines.append(f"  of each: {_unknown_of_each(scored, names)}")
-    if known and strange:
-        inside, outside = (np.array([row.score for row in group]) for group in (known, strange))
-        lines.append(
-            f"Known or other source: AUROC {area_under_roc(inside, outside):.4f}, others found "
-            f"where 95% of the known pass {100 * true_negatives_at(inside, outside):.2f}%"
-        )
-    return lines
-
-
-def _unknown_of_each(scored: Sequence[tuple[Attribution, str]], names: Sequence[str]) -> str:
-    """How many images of each known source were answered "unknown": "real 2/50, ProGAN 0/50"."""
-    tested = Counter(name for _, name in scored)
-    rejected = Counter(name for row, name in scored if row.predicted == UNKNOWN)
-    return ", ".join(f"{name} {rejected[name]}/{tested[name]}" for name in names if tested[name])
 
 
 def write_scores(
@@ -190,28 +97,6 @@ def write_scores(
             table.writerow([*cells, row.error])
 
 
-def _scores(probabilities: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> list[str]:
-    predicted = probabilities.argmax(axis=1)
-    correct, total = int((predicted == labels).sum()), len(labels)
-    low, high = metrics.wilson_interval(correct, total)
-    lines = [
-        # Of the most probable names, also where the answer was "unknown".
-        f"Accuracy: {correct}/{total} = {100 * correct / total:.2f}% "
-        f"(95% interval {100 * low:.2f}% to {100 * high:.2f}%)",
-        "Expected calibration error: "
-        f"{metrics.expected_calibration_error(probabilities, labels):.4f}",
-    ]
-    is_real = np.array(["real" in name.lower() for name in names])
-    precision, area = metrics.real_or_generated(
-        is_real[labels], 1 - probabilities[:, is_real].sum(axis=1)
-    )
-    if not np.isnan(area):
-        real = ", ".join(np.array(names)[is_real])
-        lines.append(f"Real ({real}) or generated: AP {precision:.4f}, AUC {area:.4f}")
-    matrix = metrics.confusion_matrix(labels, predicted, len(names))
-    return [*lines, "", metrics.confusion_text(matrix, names)]
-
-
 def model_options(needed: Any = None) -> dict[str, Any]:
     """A trained network and images for it. `needed`: REQUIRED if the program always needs them."""
     return {
@@ -223,6 +108,22 @@ def model_options(needed: Any = None) -> dict[str, Any]:
             typed.path, needed, "an image, or a folder of images or of one subfolder per source"
         ),
         "--batch": option(typed.positive_int, 64, "images per step; changes only the speed"),
+    }
+
+
+def rule_options(lowest: float) -> dict[str, Any]:
+    """When an image is given no name; `lowest` is the least probability that may be asked for."""
+    return {
+        "--least_probability": option(
+            typed.between(lowest, 1, "P"),
+            RULES.least_probability,
+            "inconclusive if the most probable source has less",
+        ),
+        "--least_size": option(
+            typed.between(0, 1, "SHARE"),
+            RULES.least_size,
+            "inconclusive below this share of the network's side",
+        ),
     }
 
 
@@ -243,9 +144,8 @@ TABLES = {
 TESTING = {
     **model_options(),
     **TABLES,
-    "--unknown": option(
-        typed.switch, True, '1: "unknown" for what fits no source; 0: always the most probable one'
-    ),
+    "--unknown": option(typed.switch, True, '1: "unknown" for what fits no source; 0: never'),
+    **rule_options(0),
     "--out_scores": option(typed.file, None, "write a table of how well images fit known sources"),
 }
 
@@ -287,12 +187,24 @@ def load_network(
 def calibration_of(arguments: argparse.Namespace, loaded: files.Loaded) -> Calibration | None:
     """What --unknown leaves of the network's calibration; says so when there is none."""
     if loaded.calibration is None:
-        print(f"{arguments.model_path}: has no threshold for unknown sources; every image is named")
-    found = loaded.calibration if arguments.unknown else None
-    if arguments.out_scores and found is None:
+        print(f"{arguments.model_path}: has no threshold; no image can be answered unknown")
+    used = loaded.calibration if arguments.unknown else None
+    if arguments.out_scores and used is None:
         why = "--unknown 0" if loaded.calibration else f"{arguments.model_path} without scores"
         raise UserError(f"--out_scores: found {why}, expected a threshold; leave the flag out")
-    return found
+    return used
+
+
+def open_attributor(
+    arguments: argparse.Namespace,
+    kinds: Mapping[str, Callable[..., keras.Model]],
+    fingerprints: bool = False,
+) -> Attributor:
+    """The network of --model_path, with what the other options of `TESTING` say."""
+    loaded = load_network(arguments, kinds)
+    loaded = replace(loaded, calibration=calibration_of(arguments, loaded))
+    rules = Rules(arguments.least_probability, arguments.least_size)
+    return Attributor.of(loaded, arguments.batch, fingerprints, rules)
 
 
 def with_progress(rows: Iterator[Attribution], count: int) -> list[Attribution]:
@@ -313,8 +225,8 @@ def write_results(
     names: Sequence[str],
     scale: Calibration | None = None,
 ) -> None:
-    """Prints the report, writes the files that were asked for and says where they are."""
-    print(report(rows, truth, names))
+    """Prints the summary, writes the files that were asked for and says where they are."""
+    print(summarize(rows, truth, names))
     if arguments.out_csv:
         write_csv(arguments.out_csv, rows)
         print(f"table: {arguments.out_csv}")

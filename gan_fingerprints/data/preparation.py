@@ -58,7 +58,7 @@ class Job(NamedTuple):
     sampled: bool
 
 
-class Examined(NamedTuple):
+class Audited(NamedTuple):
     """What the audit needs to know of a prepared image; facts only of the sampled ones."""
 
     digest: bytes
@@ -77,7 +77,7 @@ class Reader:
     like: str | None
     audited: bool
 
-    def __call__(self, job: Job) -> tuple[np.ndarray, Examined | None]:
+    def __call__(self, job: Job) -> tuple[np.ndarray, Audited | None]:
         """The image as uint8 [R, R, 3], and what the audit needs of it. Raises ImageError."""
         try:
             with open(job.path, "rb") as file:
@@ -96,7 +96,7 @@ class Reader:
         if not self.audited:
             return prepared, None
         facts = audit.facts_of(content, np.asarray(native), prepared) if job.sampled else None
-        return prepared, Examined(audit.digest_of(planes), facts)
+        return prepared, Audited(audit.digest_of(planes), facts)
 
 
 def find_sources(in_dir: str) -> dict[str, list[Path]]:
@@ -159,7 +159,7 @@ def write(
     jobs: Sequence[Job],
     reader: Reader,
     arguments: argparse.Namespace,
-) -> list[Examined | ImageError | None]:
+) -> list[Audited | ImageError | None]:
     """Writes records, labels and manifest; returns what became of each image."""
     from tqdm import tqdm  # here, as the workers import this module but not that
 
@@ -189,14 +189,14 @@ def write(
 def examine(
     names: Sequence[str],
     jobs: Sequence[Job],
-    outcomes: Sequence[Examined | ImageError | None],
+    outcomes: Sequence[Audited | ImageError | None],
     other: DataSet | None,
 ) -> dict[str, Any]:
     """The data audit, see `audit.examine`."""
     digests: dict[str, bytes] = {}
     facts: dict[str, list[ImageFacts]] = defaultdict(list)
     for job, outcome in zip(jobs, outcomes, strict=True):
-        if isinstance(outcome, Examined):
+        if isinstance(outcome, Audited):
             source = names[job.label]
             digests[f"{source}/{Path(job.path).name}"] = outcome.digest
             if outcome.facts:

@@ -16,10 +16,12 @@ from typing import IO
 from tqdm import tqdm
 
 from gan_fingerprints import program, typed
-from gan_fingerprints.examiner import evidence, verdicts
-from gan_fingerprints.examiner.evidence import Found
+from gan_fingerprints.attribution.finding import Listing, find, listed
+from gan_fingerprints.attribution.tables import rule_options
+from gan_fingerprints.attribution.verdict import INCONCLUSIVE, Attribution, Rules
+from gan_fingerprints.examiner import examination
+from gan_fingerprints.examiner.examination import UNREADABLE, Model, rounded
 from gan_fingerprints.examiner.page import ExaminationPage
-from gan_fingerprints.examiner.verdicts import UNREADABLE, Examined, Model, Rules, rounded
 from gan_fingerprints.program import REQUIRED, UserError, option
 from gan_fingerprints.version import versions
 
@@ -51,12 +53,7 @@ OPTIONS = {
     "--out": option(typed.file, None, "write a JSON line per image: .jsonl"),
     "--report": option(typed.file, None, "write a page with pictures and explanations: .html"),
     "--overwrite": option(typed.given, False, "replace the files of --out and --report"),
-    "--least_probability": option(
-        typed.between(0.5, 1, "P"), 0.9, "inconclusive if the most probable source has less"
-    ),
-    "--least_size": option(
-        typed.between(0, 1, "SHARE"), 0.5, "inconclusive below this share of the network's side"
-    ),
+    **rule_options(0.5),
     "--sheets": option(typed.count, 50, "images that the report shows in full; its tables: all"),
     "--batch": option(typed.positive_int, 64, "images per step; changes only the speed"),
 }
@@ -77,18 +74,18 @@ def main(arguments: argparse.Namespace) -> int:
 def attribute(arguments: argparse.Namespace) -> int:
     """As `main`, where nobody closes the output early."""
     path, flag = model_file(arguments.model)
-    found = evidence.find(arguments.paths, "PATH")
-    check_outputs(arguments, [path, *found.paths])
+    listing = find(arguments.paths, "PATH")
+    check_outputs(arguments, [path, *listing.paths])
     program.load_tensorflow()
-    model = Model.load(path, flag, arguments.source_names, arguments.batch)
     rules = Rules(arguments.least_probability, arguments.least_size)
+    model = Model.load(path, flag, arguments.source_names, arguments.batch, rules)
     print(head(model))
-    page = ExaminationPage(model, rules, arguments.sheets) if arguments.report else None
+    page = ExaminationPage(model, arguments.sheets) if arguments.report else None
     with lines_file(arguments.out) as lines:
-        counts = examine(model, rules, found.paths, lines, page)
-        print(summary(counts, found), flush=True)
+        counts = examine(model, listing.paths, lines, page)
+        print(summary(counts, listing), flush=True)
         if page:
-            page.page(origin(arguments, found)).write(arguments.report)
+            page.page(origin(arguments, listing)).write(arguments.report)
     for name, file in (("results", arguments.out), ("report", arguments.report)):
         if file:
             print(f"{name}: {shown(file)}")
@@ -156,42 +153,37 @@ def head(model: Model) -> str:
 
 
 def examine(
-    model: Model,
-    rules: Rules,
-    paths: Sequence[Path],
-    lines: IO[bytes] | None,
-    page: ExaminationPage | None,
+    model: Model, paths: Sequence[Path], lines: IO[bytes] | None, page: ExaminationPage | None
 ) -> Counter[str | None]:
     """Examines images, prints a table and writes as it goes; returns how often which verdict."""
     counts: Counter[str | None] = Counter()
     widths = (
         min(WIDEST, max(len(shown(path)) for path in paths)),
-        max(map(len, [*model.source_names, verdicts.INCONCLUSIVE])),
+        max(map(len, [*model.source_names, INCONCLUSIVE])),
     )
     thumbnails = page.sheets if page else 0
     with (
         tqdm(total=len(paths), unit="image", dynamic_ncols=True, disable=None) as bar,
-        closing(verdicts.examine(model, paths, rules, thumbnails)) as examined,
+        closing(examination.examine(model, paths, thumbnails)) as examined,
     ):
         bar.write(table_row(widths, "path", "verdict", "probability", "reason"))
-        for found in examined:
-            counts[found.verdict.name] += 1
-            record = verdicts.record(found, model, rules)
-            bar.write(row_of(widths, found))
+        for one in examined:
+            counts[one.row.predicted] += 1
+            record = examination.record(one, model)
+            bar.write(table_line(widths, one.row))
             if lines:
-                lines.write(verdicts.json_line(record))
+                lines.write(examination.json_line(record))
             if page:
-                page.add(found, record)
+                page.add(one, record)
             bar.update()
     return counts
 
 
-def row_of(widths: tuple[int, int], found: Examined) -> str:
+def table_line(widths: tuple[int, int], row: Attribution) -> str:
     """An image's row of the table: a probability where a source is named, else the reason."""
-    verdict, path = found.verdict, found.specimen.path
-    if found.named:
-        return table_row(widths, path, str(verdict.name), str(rounded(found.probability)), "")
-    return table_row(widths, path, verdict.name or UNREADABLE, "–", verdict.reason)
+    if row.named:
+        return table_row(widths, row.path, str(row.predicted), str(rounded(row.probability)), "")
+    return table_row(widths, row.path, row.predicted or UNREADABLE, "–", row.reason)
 
 
 def table_row(
@@ -202,29 +194,29 @@ def table_row(
     return shown(row.rstrip())
 
 
-def summary(counts: Counter[str | None], found: Found) -> str:
+def summary(counts: Counter[str | None], listing: Listing) -> str:
     """How many images there were, of each verdict, and what was left out."""
     verdicts = [f"{count} {name}" for name, count in counts.most_common() if name is not None]
     total = sum(counts.values())
     lines = ["", f"{total} file{'s' if total != 1 else ''}: {', '.join(verdicts) or 'none named'}"]
     if counts[None]:
         lines.append(f"{counts[None]} could not be read; their rows say why")
-    if found.left_out:
-        lines.append(f"other files left out: {evidence.listed(found.left_out)}")
+    if listing.left_out:
+        lines.append(f"other files left out: {listed(listing.left_out)}")
     return "\n".join(map(shown, lines))
 
 
-def origin(arguments: argparse.Namespace, found: Found) -> dict[str, object]:
+def origin(arguments: argparse.Namespace, listing: Listing) -> dict[str, object]:
     """What the report says about its own making."""
     return {
         "time": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "program": verdicts.PROGRAM,
+        "program": examination.PROGRAM,
         **versions(),
         "command": shlex.join(["gan-fingerprints", *arguments.words]),
         "paths are relative to": os.getcwd(),
         "least probability of a named source": arguments.least_probability,
         "least share of the network's side": arguments.least_size,
-        "other files left out": evidence.listed(found.left_out) or "none",
+        "other files left out": listed(listing.left_out) or "none",
     }
 
 

@@ -11,15 +11,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from gan_fingerprints.attribution.attributor import Examined
+from gan_fingerprints.attribution.verdict import INCONCLUSIVE
 from gan_fingerprints.calibration import UNKNOWN
-from gan_fingerprints.examiner.verdicts import (
-    INCONCLUSIVE,
-    UNREADABLE,
-    Examined,
-    Model,
-    Rules,
-    rounded,
-)
+from gan_fingerprints.examiner.evidence import Specimen
+from gan_fingerprints.examiner.examination import UNREADABLE, Model, rounded
 from gan_fingerprints.pictures import fingerprints as fingerprint_pictures
 from gan_fingerprints.pictures.html_page import Page
 
@@ -49,41 +45,39 @@ FINGERPRINTS = (
 
 
 class ExaminationPage:
-    """Collects what is found of each image, then writes the page.
+    """Collects all about each image, then writes the page.
 
     Args:
-        model, rules: what the images are examined with.
+        model: what the images are examined with.
         sheets: the number of images, from the first on, that are shown in full.
     """
 
-    def __init__(self, model: Model, rules: Rules, sheets: int) -> None:
-        self.model, self.rules, self.sheets = model, rules, sheets
+    def __init__(self, model: Model, sheets: int) -> None:
+        self.model, self.sheets = model, sheets
         self.counts: Counter[str] = Counter()
         self._records: list[dict[str, Any]] = []
         self._thumbnails: dict[int, bytes] = {}
         self._pictures: dict[int, list[tuple[bytes, str]]] = {}
 
-    def add(self, found: Examined, record: dict[str, Any]) -> None:
-        """Takes the next image, and its `verdicts.record`."""
+    def add(self, one: Examined[Specimen], record: dict[str, Any]) -> None:
+        """Takes the next image, and its `examination.record`."""
         i = len(self._records)
         self._records.append(record)
-        self.counts[found.verdict.name or UNREADABLE] += 1
-        if i < self.sheets and found.specimen.thumbnail and found.specimen.pixels is not None:
-            self._thumbnails[i] = found.specimen.thumbnail
-            self._pictures[i] = list(self._pictures_of(found))
+        self.counts[one.row.predicted or UNREADABLE] += 1
+        if i < self.sheets and one.picture.thumbnail and one.picture.pixels is not None:
+            self._thumbnails[i] = one.picture.thumbnail
+            self._pictures[i] = list(self._pictures_of(one))
 
-    def _pictures_of(self, found: Examined) -> Iterator[tuple[bytes, str]]:
-        assert found.specimen.thumbnail is not None
-        assert found.specimen.pixels is not None
-        yield found.specimen.thumbnail, "the image"
-        yield png(found.specimen.pixels), f"as the model saw it, {self.model.side} pixels"
-        if found.fingerprint is None or found.logits is None or self.model.fingerprints is None:
+    def _pictures_of(self, one: Examined[Specimen]) -> Iterator[tuple[bytes, str]]:
+        assert one.picture.thumbnail is not None
+        assert one.picture.pixels is not None
+        yield one.picture.thumbnail, "the image"
+        yield png(one.picture.pixels), f"as the model saw it, {self.model.side} pixels"
+        if one.fingerprint is None or one.logits is None or self.model.fingerprints is None:
             return
-        yield png(fingerprint_pictures.of_image(found.fingerprint)), "its fingerprint"
-        responses = fingerprint_pictures.contributions(found.fingerprint, self.model.fingerprints)
-        for name, shown, logit in zip(
-            self.model.source_names, responses, found.logits, strict=True
-        ):
+        yield png(fingerprint_pictures.of_image(one.fingerprint)), "its fingerprint"
+        responses = fingerprint_pictures.contributions(one.fingerprint, self.model.fingerprints)
+        for name, shown, logit in zip(self.model.source_names, responses, one.logits, strict=True):
             yield png(shown), f"response to {name}: {logit:.4g}"
 
     def page(self, origin: Mapping[str, object]) -> Page:
@@ -136,7 +130,7 @@ class ExaminationPage:
 
     def _meaning(self, page: Page) -> None:
         page.section("What a verdict means")
-        scale, rules = self.model.calibration, self.rules
+        scale, rules = self.model.calibration, self.model.rules
         named = (
             f"Of the {len(self.model.source_names)} sources that the model knows, the image is "
             f"most like those of this one, with a probability of {rules.least_probability:g} or "

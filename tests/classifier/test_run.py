@@ -38,7 +38,7 @@ def test_folder_of_sources_gives_names_and_numbers(model, folders, tmp_path, run
     assert re.search(r"Classifying 0/180 images: \w+\.png: predicted as being sampled from \w+",
                      done.stdout)  # fmt: skip
     rows = list(csv.DictReader((tmp_path / "out.csv").open()))
-    assert list(rows[0]) == ["path", "predicted", "probability", *SOURCES, "error"]
+    assert list(rows[0]) == ["path", "predicted", "probability", *SOURCES, "reason", "error"]
     likely = [max(SOURCES, key=lambda name: float(row[name])) for row in rows]
     right = sum(name in row["path"].split("/") for name, row in zip(likely, rows, strict=True))
     assert right / len(rows) >= 0.9
@@ -47,11 +47,15 @@ def test_folder_of_sources_gives_names_and_numbers(model, folders, tmp_path, run
     answers = [row["predicted"] for row in rows]
     assert answers.count("unknown") == 9
     assert "images of known sources: 9/180 = 5.00%" in done.stdout
-    for answer, name in zip(answers, likely, strict=True):
-        assert answer in (name, "unknown")
+    for row, name in zip(rows, likely, strict=True):
+        unclear = float(row["probability"]) < 0.9
+        expected = "inconclusive" if unclear and row["predicted"] != "unknown" else name
+        assert row["predicted"] in (expected, "unknown")
+        assert (row["predicted"] == "unknown") == ("it is like none" in row["reason"])
     objects = json.loads((tmp_path / "out.json").read_text())
     for row, entry in zip(rows, objects, strict=True):
-        assert set(entry) == {"path", "predicted", "probabilities", "error"}
+        assert set(entry) == {"path", "predicted", "probabilities", "reason", "error"}
+        assert (entry["predicted"], entry["reason"]) == (row["predicted"], row["reason"])
         assert sum(entry["probabilities"].values()) == pytest.approx(1, abs=1e-5)
         assert float(row["real"]) == pytest.approx(entry["probabilities"]["real"], rel=1e-5)
     assert Image.open(tmp_path / "confusion.png").size[0] > 300
@@ -108,7 +112,7 @@ def test_what_is_no_image_becomes_a_row(model, folders, tmp_path, run_script):
     rows = {
         row["path"].rpartition("/")[2]: row for row in csv.DictReader((tmp_path / "out.csv").open())
     }
-    assert rows["good.png"]["predicted"] in (*SOURCES, "unknown")
+    assert rows["good.png"]["predicted"] in (*SOURCES, "unknown", "inconclusive")
     for name in ("text.png", "cut.png"):
         assert rows[name]["error"]
         assert not rows[name]["predicted"]

@@ -8,7 +8,7 @@ from PIL import Image
 
 from classifier_visNet import causality
 from classifier_visNet.networks import AutoEncoder
-from classifier_visNet.testing import Examiner
+from gan_fingerprints.attribution.attributor import Attributor
 from gan_fingerprints.networks import files
 from gan_fingerprints.program import UserError
 
@@ -17,16 +17,16 @@ ALPHA = 6.0
 
 
 @pytest.fixture(scope="module")
-def examiner(visnet_model):
+def attributor(visnet_model):
     loaded = files.load(
         visnet_model / "network-final.safetensors", {"visnet_autoencoder": AutoEncoder}, "--m"
     )
-    return Examiner(loaded.network, loaded.source_names, batch=60)
+    return Attributor.of(loaded, batch=60, fingerprints=True)
 
 
 @pytest.fixture(scope="module")
-def predict(examiner):
-    return lambda pixels: np.array([x.argmax() for _, x in examiner.examine_arrays(pixels)], int)
+def predict(attributor):
+    return lambda pixels: np.array([x.logits.argmax() for x in attributor.answers(pixels)], int)
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +39,8 @@ def effect_of(predict, test_images, models):
     return effect
 
 
-def test_fingerprints_move_the_attribution_and_noise_does_not(examiner, predict, test_images):
-    models = np.moveaxis(examiner.model_fingerprints, 3, 0)
+def test_fingerprints_move_the_attribution_and_noise_does_not(attributor, predict, test_images):
+    models = np.moveaxis(attributor.model_fingerprints, 3, 0)
     effect = effect_of(predict, test_images, models)
     print(effect)
     assert effect.added > 0.8
@@ -50,9 +50,9 @@ def test_fingerprints_move_the_attribution_and_noise_does_not(examiner, predict,
     assert effect.psnr > 18
 
 
-def test_wrong_fingerprints_do_not(examiner, predict, test_images):
+def test_wrong_fingerprints_do_not(attributor, predict, test_images):
     """The negative control: the same numbers at other pixels."""
-    models = np.moveaxis(examiner.model_fingerprints, 3, 0)
+    models = np.moveaxis(attributor.model_fingerprints, 3, 0)
     shuffled = np.random.default_rng(0).permuted(models.reshape(3, -1), axis=1)
     effect = effect_of(predict, test_images, shuffled.reshape(models.shape))
     assert effect.added < 0.2

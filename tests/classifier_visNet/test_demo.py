@@ -14,8 +14,9 @@ from PIL import Image
 
 from classifier_visNet import demo, frames
 from classifier_visNet.figures import GREEN, PLAIN, RED, wrapped
-from classifier_visNet.testing import Examined
-from gan_fingerprints.attribution.attributor import row_of
+from gan_fingerprints.attribution.answering import Picture
+from gan_fingerprints.attribution.attributor import Examined
+from gan_fingerprints.attribution.verdict import row_of
 from tests.conftest import PROJECT
 
 RNG = np.random.default_rng(0)
@@ -25,10 +26,10 @@ NAMES_11 = ["CelebA_real_data", *(f"ProGAN_seed_{i}_generated_data" for i in ran
 def case_of(names, predicted, truth):
     logits = np.full(len(names), -1.5, np.float32)
     logits[predicted] = 3.25
-    row = row_of(Path("a_file.png"), np.abs(logits) / np.abs(logits).sum(), names)
-    pixels = RNG.integers(0, 256, (16, 16, 3)).astype(np.uint8)
+    picture = Picture(Path("a_file.png"), RNG.integers(0, 256, (16, 16, 3)).astype(np.uint8))
+    row = row_of(picture, np.abs(logits) / np.abs(logits).sum(), names)
     fingerprint = RNG.uniform(-1, 1, (16, 16, 3)).astype(np.float32)
-    return frames.Case(Examined(row, pixels, fingerprint, logits), truth)
+    return frames.Case(Examined(picture, row, logits, fingerprint), truth)
 
 
 def display_of(names):

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -8,7 +9,9 @@ from PIL import Image
 
 from gan_fingerprints import images
 from gan_fingerprints.attribution import tables
-from gan_fingerprints.attribution.attributor import READ_AHEAD, Attributor, find_testing_images
+from gan_fingerprints.attribution.answering import READ_AHEAD
+from gan_fingerprints.attribution.attributor import Attributor
+from gan_fingerprints.attribution.verdict import Rules
 from gan_fingerprints.calibration import Calibration, Centres
 from gan_fingerprints.program import UserError
 
@@ -107,7 +110,8 @@ def test_any_size_mode_and_format_is_attributed(attributor, tmp_path):
     rows = list(attributor.attribute(paths))
     assert [row.path for row in rows] == paths
     for row in rows:
-        assert row.predicted == NAMES[1]
+        assert row.predicted == ("inconclusive" if row.path.stem == "small" else NAMES[1])
+        assert row.most_probable == NAMES[1]
         assert list(row.probabilities) == NAMES
         assert list(row.probabilities.values()) == pytest.approx(probabilities, abs=0.01)
         assert row.error is None
@@ -142,41 +146,6 @@ def test_reading_ahead_is_bounded_and_results_come_early(attributor, tmp_path):
     rows.close()
 
 
-def test_one_file_is_tested_itself(tmp_path):
-    path = flat(tmp_path / "a.png", RED).rename(tmp_path / "picture.dat")
-    assert find_testing_images(path) == ([path], None)
-
-
-def test_a_folder_is_tested_in_sorted_order(tmp_path):
-    for name in ("b.png", "a.JPG", "c.png"):
-        flat(tmp_path / name, RED)
-    (tmp_path / "notes.txt").write_text("not tried")
-    (tmp_path / "empty").mkdir()
-    paths, truth = find_testing_images(tmp_path)
-    assert [path.name for path in paths] == ["a.JPG", "b.png", "c.png"]
-    assert truth is None
-
-
-def test_subfolders_name_the_truth(tmp_path):
-    for name in ("gan/b.png", "gan/a.png", "real/z.png"):
-        flat(tmp_path / name, RED)
-    paths, truth = find_testing_images(tmp_path)
-    assert [path.name for path in paths] == ["a.png", "b.png", "z.png"]
-    assert truth == ["gan", "gan", "real"]
-
-
-def test_nothing_to_test_is_an_error(tmp_path):
-    flag = "--testing_data_path"
-    with pytest.raises(UserError, match=f"{flag} .*nothing"):
-        find_testing_images(tmp_path / "missing")
-    with pytest.raises(UserError, match=f"{flag} .*expected images"):
-        find_testing_images(tmp_path)
-    flat(tmp_path / "a.png", RED)
-    flat(tmp_path / "gan" / "a.png", RED)
-    with pytest.raises(UserError, match="1 images beside subfolders"):
-        find_testing_images(tmp_path)
-
-
 def test_tables_agree_with_the_network(attributor, tmp_path):
     pixels = noise(6)
     paths = [tmp_path / f"{i}.png" for i in range(6)]
@@ -187,7 +156,74 @@ def test_tables_agree_with_the_network(attributor, tmp_path):
     np.testing.assert_allclose(table, expected(pixels), atol=1e-6)
 
 
-class Answers:
+def test_a_string_is_one_path_and_a_folder_is_searched(attributor, tmp_path, monkeypatch):
+    green, blue = flat(tmp_path / "green.png", GREEN), flat(tmp_path / "sub" / "blue.png", BLUE)
+    monkeypatch.chdir(tmp_path)
+    for one in ("green.png", Path("green.png"), ["green.png"]):
+        (row,) = attributor.attribute(one)
+        assert (row.path, row.predicted) == (Path("green.png"), NAMES[1])
+    for folder in (tmp_path, str(tmp_path), [str(tmp_path)]):
+        rows = list(attributor.attribute(folder))
+        assert [(row.path, row.predicted) for row in rows] == [(green, NAMES[1]), (blue, NAMES[2])]
+    (row,) = attributor.attribute("gone.png")
+    assert (row.path, row.predicted) == (Path("gone.png"), None)
+    assert row.reason == row.error == "cannot be read (No such file or directory)"
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="images empty: found an empty folder, expected images"):
+        attributor.attribute("empty")
+    with pytest.raises(TypeError):
+        attributor.attribute(5)
+
+
+def test_images_from_memory_are_answered_as_their_files(attributor, tmp_path):
+    pixels = noise(3, side=24)
+    paths = [tmp_path / f"{i}.png" for i in range(3)]
+    for path, x in zip(paths, pixels, strict=True):
+        images.write_png(path, x)
+    expected = [replace(row, path=None) for row in attributor.attribute(paths)]
+    assert list(attributor.attribute(pixels)) == expected
+    assert list(attributor.attribute(pixels[1])) == expected[1:2]
+    mixed = [pixels[:2], Image.open(paths[2]), paths[0]]
+    assert list(attributor.attribute(mixed)) == [*expected, next(attributor.attribute(paths[0]))]
+    for wrong in (pixels / 255, pixels[..., :1], pixels[0, 0]):
+        with pytest.raises(ValueError, match=r"expected uint8 \[N, H, W, 3\]"):
+            attributor.attribute(wrong)
+
+
+def test_images_of_pillow_are_read_as_files_and_stay_as_they_are(attributor, tmp_path):
+    picture = Image.new("P", (20, 16), 1)
+    picture.putpalette([255, 0, 0, 0, 255, 0])
+    picture.info["transparency"] = 1
+    (row,) = attributor.attribute(picture)
+    assert row.most_probable == NAMES[1]
+    assert (picture.mode, picture.info) == ("P", {"transparency": 1})
+    turned = Image.fromarray(noise(1, 24)[0, :12])
+    exif = Image.Exif()
+    exif[images.ORIENTATION] = 6
+    turned.save(tmp_path / "turned.png", exif=exif)
+    (row,) = attributor.attribute(Image.open(tmp_path / "turned.png"))
+    assert replace(row, path=tmp_path / "turned.png") == next(
+        attributor.attribute(tmp_path / "turned.png")
+    )
+    whole = flat(tmp_path / "whole.jpg", BLUE, size=(64, 64)).read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(whole[:-40])
+    (row,) = attributor.attribute(Image.open(tmp_path / "cut.jpg"))
+    assert row.reason == next(attributor.attribute(tmp_path / "cut.jpg")).reason
+    assert "truncated" in row.error
+
+
+def test_rules_say_which_images_are_inconclusive(network, tmp_path):
+    pixels = np.full([16, 16, 3], (140, 127, 127), np.uint8)  # 0.4 of the probability for red
+    likely = expected(pixels[None])[0, 0]
+    for least, name in ((likely - 1e-3, NAMES[0]), (likely + 1e-3, "inconclusive")):
+        attributor = Attributor(network, NAMES, 16, batch=2, rules=Rules(least, 1))
+        assert next(attributor.attribute(pixels)).predicted == name
+        (small,) = attributor.attribute(pixels[:15])
+        assert small.predicted == "inconclusive"
+        assert small.reason == "its shorter side has 15 pixels, less than 1 of the network's 16"
+
+
+class Calibrated:
     """Logits and features are four times the mean of red, green and blue, in [-1, 1]."""
 
     def answers(self, pictures):
@@ -201,7 +237,7 @@ def calibrated():
     calibration = Calibration(
         2.0, "feature_distance", -0.5, 0.05, Centres(means, np.ones(3, np.float32)), "sum"
     )
-    return Attributor(Answers(), NAMES, resolution=16, batch=4, calibration=calibration)
+    return Attributor(Calibrated(), NAMES, resolution=16, batch=4, calibration=calibration)
 
 
 def test_calibrated_answers_have_the_temperature(calibrated):

@@ -2,13 +2,15 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from gan_fingerprints.attribution import tables
-from gan_fingerprints.attribution.attributor import Attribution
+from gan_fingerprints.attribution.summary import summarize
+from gan_fingerprints.attribution.verdict import Attribution
 
 NAMES = ["CelebA_real_data", "ProGAN_generated_data", "SNGAN_generated_data"]
 
@@ -19,9 +21,11 @@ def rows_of(*predicted: str | None) -> list[Attribution]:
     for i, name in enumerate(predicted):
         path = Path(f"folder/img{i:02d}.png")
         if name is None:
-            rows.append(Attribution(path, None, dict.fromkeys(NAMES), "truncated, alas"))
+            rows.append(Attribution(path, None, dict.fromkeys(NAMES), "truncated, alas",
+                                    reason="truncated, alas"))  # fmt: skip
         else:
-            rows.append(Attribution(path, name, {x: 0.8 if x == name else 0.1 for x in NAMES}))
+            rows.append(Attribution(path, name, {x: 0.8 if x == name else 0.1 for x in NAMES},
+                                    reason="so it is"))  # fmt: skip
     return rows
 
 
@@ -32,7 +36,7 @@ def test_lines_are_as_published(oracles):
     assert tables.line(4, 8, row) == published[6]
     names = [line.split()[6] for line in published[-5:]]
     rows = [Attribution(Path("x.png"), name, dict.fromkeys(names, 0.2)) for _ in range(8)]
-    assert tables.report(rows, None, names).splitlines() == published[-5:]
+    assert summarize(rows, None, names).splitlines() == published[-5:]
 
 
 def test_the_line_of_an_error_has_its_reason():
@@ -43,15 +47,15 @@ def test_the_line_of_an_error_has_its_reason():
 def test_csv(tmp_path):
     tables.write_csv(tmp_path / "new" / "out.csv", rows_of(NAMES[1], None))
     text = (tmp_path / "new" / "out.csv").read_text()
-    assert text.splitlines()[0] == f"path,predicted,probability,{','.join(NAMES)},error"
+    assert text.splitlines()[0] == f"path,predicted,probability,{','.join(NAMES)},reason,error"
     with open(tmp_path / "new" / "out.csv", newline="") as file:
         good, bad = csv.DictReader(file)
     assert good["path"] == "folder/img00.png"
     assert good["predicted"] == NAMES[1]
     assert float(good["probability"]) == float(good[NAMES[1]]) == 0.8
     assert float(good[NAMES[0]]) == 0.1
-    assert good["error"] == ""
-    assert bad["error"] == "truncated, alas"
+    assert (good["reason"], good["error"]) == ("so it is", "")
+    assert bad["reason"] == bad["error"] == "truncated, alas"
     assert {bad[x] for x in ("predicted", "probability", *NAMES)} == {""}
 
 
@@ -62,6 +66,7 @@ def test_json(tmp_path):
         "path": "folder/img00.png",
         "predicted": NAMES[1],
         "probabilities": {NAMES[0]: 0.1, NAMES[1]: 0.8, NAMES[2]: 0.1},
+        "reason": "so it is",
         "error": None,
     }
     assert bad["predicted"] is None
@@ -69,21 +74,21 @@ def test_json(tmp_path):
 
 
 def test_report_without_truth_counts_shares():
-    lines = tables.report(rows_of(NAMES[0], NAMES[1], NAMES[1], None), None, NAMES).split("\n")
+    lines = summarize(rows_of(NAMES[0], NAMES[1], NAMES[1], None), None, NAMES).split("\n")
     assert lines == [
         "The percentage of images sampled from CelebA_real_data is 1/3 = 33.33%",
         "The percentage of images sampled from ProGAN_generated_data is 2/3 = 66.67%",
         "The percentage of images sampled from SNGAN_generated_data is 0/3 = 0.00%",
         "Skipped: 1 of 4 images could not be used",
     ]
-    assert "0/0 = 0.00%" in tables.report(rows_of(None), None, NAMES)
+    assert "0/0 = 0.00%" in summarize(rows_of(None), None, NAMES)
 
 
 def test_report_with_truth_has_the_scores():
     real, progan, sngan = NAMES
     rows = rows_of(real, real, progan, progan, real, sngan, progan, None)
     truth = [real, real, progan, progan, progan, sngan, "StyleGAN", "StyleGAN"]
-    report = tables.report(rows, truth, NAMES)
+    report = summarize(rows, truth, NAMES)
     assert (
         "Left out of the accuracy, as no source of this network: StyleGAN (1 of 8 images)" in report
     )
@@ -96,7 +101,7 @@ def test_report_with_truth_has_the_scores():
 
 
 def test_report_without_any_known_truth():
-    report = tables.report(rows_of(NAMES[0]), ["cats"], NAMES)
+    report = summarize(rows_of(NAMES[0]), ["cats"], NAMES)
     assert "cats (1 of 1 images)" in report
     assert "No accuracy: no folder is named as one of CelebA_real_data" in report
     assert "Accuracy" not in report
@@ -129,7 +134,7 @@ def judged_rows():
 
 def test_unknown_images_are_counted_and_the_accuracy_stays_that_of_names(judged_rows):
     rows, truth = judged_rows
-    report = tables.report(rows, truth, NAMES)
+    report = summarize(rows, truth, NAMES)
     assert "The percentage of images of unknown sources is 2/6 = 33.33%" in report
     assert "images of known sources: 1/4 = 25.00%" in report
     assert f"  of each: {NAMES[0]} 1/2, {NAMES[1]} 0/2\n" in report
@@ -159,3 +164,22 @@ def test_the_line_of_an_unknown_image(judged_rows):
         "Classifying 1/6 images: a.png: predicted as being sampled from an unknown source "
         "(most like CelebA_real_data)"
     )
+
+
+def test_inconclusive_images_have_their_reason_and_count_as_their_most_probable_source(tmp_path):
+    real, progan, _ = NAMES
+    rows = rows_of(real, progan, None)
+    rows[1] = replace(rows[1], predicted="inconclusive", reason="its shorter side has 3 pixels")
+    assert tables.line(1, 3, rows[1]) == (
+        "Classifying 1/3 images: img01.png: inconclusive (most like ProGAN_generated_data): its "
+        "shorter side has 3 pixels"
+    )
+    text = summarize(rows, [real, progan, real], NAMES)
+    assert "sampled from ProGAN_generated_data is 0/2 = 0.00%" in text
+    assert "The percentage of inconclusive images is 1/2 = 50.00%" in text
+    assert "Accuracy: 2/2 = 100.00%" in text
+    tables.write_csv(tmp_path / "out.csv", rows)
+    with open(tmp_path / "out.csv", newline="") as file:
+        row = list(csv.DictReader(file))[1]
+    assert (row["predicted"], row["reason"]) == ("inconclusive", "its shorter side has 3 pixels")
+    assert float(row["probability"]) == 0.8

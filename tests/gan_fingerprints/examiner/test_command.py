@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gan_fingerprints import __main__, program
-from gan_fingerprints.examiner import command, verdicts
+from gan_fingerprints.examiner import command, examination
 from gan_fingerprints.program import UserError
 from tests.conftest import PROJECT
 from tests.gan_fingerprints.conftest import NAMES
@@ -64,7 +64,7 @@ def test_table_and_counts_are_those_of_the_records(attributed):
         path, verdict, probability, *reason = re.split(r" {2,}", line)
         assert (path, verdict) == (row["path"], row["verdict"] or "could not be read")
         if row["verdict"] in NAMES:
-            assert (probability, reason) == (verdicts.rounded(row["probability"]), [])
+            assert (probability, reason) == (examination.rounded(row["probability"]), [])
         else:
             assert (probability, reason) == ("–", [row["reason"]])
     names = [row["verdict"] for row in rows]
@@ -125,7 +125,7 @@ def test_flags_reach_the_rules(networks, pictures, tmp_path):
 
 
 def test_an_interrupted_run_leaves_no_file(networks, pictures, tmp_path, monkeypatch, capsys):
-    examine = verdicts.examine
+    examine = examination.examine
 
     def interrupted(*arguments):
         for i, found in enumerate(examine(*arguments)):
@@ -134,7 +134,7 @@ def test_an_interrupted_run_leaves_no_file(networks, pictures, tmp_path, monkeyp
                 raise KeyboardInterrupt
             yield found
 
-    monkeypatch.setattr(verdicts, "examine", interrupted)
+    monkeypatch.setattr(examination, "examine", interrupted)
     flags = ["--batch", 4, "--out", tmp_path / "a.jsonl", "--report", tmp_path / "a.html"]
     with pytest.raises(KeyboardInterrupt):
         attribute(networks, pictures, *flags)

@@ -1,79 +1,20 @@
-"""Files found, hashed and described."""
+"""Files hashed and described."""
 
 import hashlib
-import os
-from collections import Counter
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from gan_fingerprints import images
+from gan_fingerprints.attribution import answering
+from gan_fingerprints.attribution.finding import find
 from gan_fingerprints.examiner import evidence
 from gan_fingerprints.examiner.evidence import Header
-from gan_fingerprints.program import UserError
-
-
-def test_folders_are_searched_below_and_no_file_comes_twice(pictures):
-    found = evidence.find([pictures / "small.bmp", pictures, pictures / "Unter ordner"], "PATH")
-    names = [str(path.relative_to(pictures)) for path in found.paths]
-    assert names == ["small.bmp", "cut.jpg", "fits.png", "grey.jpg", "oblong.png",
-                     "text called.png", "turned.jpg", "Unter ordner/pages.tif"]  # fmt: skip
-    assert found.left_out == {".txt": 1, "hidden": 1}
-    assert evidence.listed(found.left_out) == ".txt 1, hidden 1"
-
-
-def test_a_file_that_is_named_itself_is_taken_whatever_its_ending(pictures, tmp_path):
-    path = tmp_path / "evidence.bin"
-    path.write_bytes((pictures / "fits.png").read_bytes())
-    assert evidence.find([path], "PATH").paths == [path]
-    with pytest.raises(UserError, match=r"found no image but other files \(\.bin 1\), expected"):
-        evidence.find([tmp_path], "PATH")
-
-
-def test_what_is_not_there_is_an_error(tmp_path):
-    with pytest.raises(UserError, match=r"PATH .*wrong: found nothing, expected an image or"):
-        evidence.find([tmp_path / "wrong"], "PATH")
-    with pytest.raises(UserError, match="found an empty folder, expected images"):
-        evidence.find([tmp_path], "PATH")
-    os.mkfifo(tmp_path / "pipe.png")
-    with pytest.raises(UserError, match="found no plain file"):
-        evidence.find([tmp_path / "pipe.png"], "PATH")
-    with pytest.raises(UserError, match=r"other files \(\.png 1\)"):  # and is not waited for
-        evidence.find([tmp_path], "PATH")
-
-
-def test_links_are_followed_but_not_in_circles(pictures, tmp_path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "back").symlink_to(tmp_path)
-    (tmp_path / "a" / "elsewhere").symlink_to(pictures / "Unter ordner")
-    (tmp_path / "broken.png").symlink_to(tmp_path / "gone.png")
-    found = evidence.find([tmp_path], "PATH").paths
-    assert found == [tmp_path / "broken.png", tmp_path / "a" / "elsewhere" / "pages.tif"]
-    broken = evidence.read(found[0], 16)
-    assert (broken.sha256, broken.pixels) == (None, None)
-    assert broken.error == "cannot be read (No such file or directory)"
-
-
-def test_a_folder_that_cannot_be_listed_becomes_a_row(tmp_path, monkeypatch):
-    (tmp_path / "closed").mkdir()
-    images.write_png(tmp_path / "a.png", np.zeros([4, 4, 3], np.uint8))
-    scandir = os.scandir
-
-    def refuse(folder):
-        if str(folder).endswith("closed"):
-            raise PermissionError(13, "Permission denied")
-        return scandir(folder)
-
-    monkeypatch.setattr(os, "scandir", refuse)
-    found = evidence.find([tmp_path], "PATH")
-    assert found.paths == [tmp_path / "a.png", tmp_path / "closed"]
-    error = evidence.read(found.paths[1], 16).error
-    assert error.startswith("a folder that cannot be listed")
 
 
 def test_what_is_hashed_is_what_is_decoded(pictures):
-    for path in evidence.find([pictures], "PATH").paths:
+    for path in find([pictures], "PATH").paths:
         found = evidence.read(path, 16)
         assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
         if found.error is None:
@@ -91,7 +32,7 @@ def test_bad_files_keep_what_is_known_of_them(pictures, tmp_path, monkeypatch):
     cut = evidence.read(pictures / "cut.jpg", 16)
     assert cut.header == Header("JPEG", "L", (24, 24), 1, 1)
     assert "truncated" in cut.error
-    monkeypatch.setattr(evidence, "MAX_BYTES", 100)
+    monkeypatch.setattr(answering, "MAX_BYTES", 100)
     large = evidence.read(pictures / "fits.png", 16)
     assert large.sha256 == evidence.hashlib.sha256((pictures / "fits.png").read_bytes()).hexdigest()
     assert large.error == "larger than 100 bytes"
@@ -145,7 +86,3 @@ def test_thumbnails_keep_the_shape(pictures):
     found = evidence.read(pictures / "turned.jpg", 16, thumbnail=True)
     with Image.open(evidence.io.BytesIO(found.thumbnail)) as image:
         assert (image.format, image.size) == ("JPEG", (12, 24))
-
-
-def test_counts_in_words():
-    assert evidence.listed(Counter()) == ""

@@ -9,9 +9,11 @@ import pytest
 from PIL import Image
 
 from gan_fingerprints import images
-from gan_fingerprints.examiner import evidence, verdicts
+from gan_fingerprints.attribution.finding import find
+from gan_fingerprints.attribution.verdict import Rules
+from gan_fingerprints.examiner import examination
+from gan_fingerprints.examiner.examination import Model, rounded
 from gan_fingerprints.examiner.page import ExaminationPage
-from gan_fingerprints.examiner.verdicts import Model, Rules, rounded
 from gan_fingerprints.pictures import fingerprints as fingerprint_pictures
 from tests.gan_fingerprints.conftest import NAMES, SIDE
 from tests.markup import Parsed
@@ -22,13 +24,13 @@ ORIGIN = {"time": "2019-10-27T10:00:00+09:00", "command": "gan-fingerprints attr
 
 def made(network, pictures, sheets):
     """The page of all pictures, and what it is made of."""
-    model = Model.load(network.path, "--model", batch=4)
-    page = ExaminationPage(model, RULES, sheets)
+    model = Model.load(network.path, "--model", batch=4, rules=RULES)
+    page = ExaminationPage(model, sheets)
     found, records = [], []
-    paths = evidence.find([pictures], "PATH").paths
-    for one in verdicts.examine(model, paths, RULES, sheets):
+    paths = find([pictures], "PATH").paths
+    for one in examination.examine(model, paths, sheets):
         found.append(one)
-        records.append(verdicts.record(one, model, RULES))
+        records.append(examination.record(one, model))
         page.add(one, records[-1])
     return page.page(ORIGIN).html(), found, records
 
@@ -110,12 +112,12 @@ def test_sheets_show_what_a_visnet_decides_by(visnet_page):
     assert any("no threshold for unknown sources" in text for text in page.text_of("p"))
     assert "Pictures are shown of the first 3." in page.text_of("p")
     shown = list(pictures_of(page))
-    usable = [one for one in found[:3] if one.specimen.error is None]
+    usable = [one for one in found[:3] if one.picture.error is None]
     assert len(usable) == 2
     assert len(shown) == 2 * 6 + 3  # and the model fingerprints
     for i, one in enumerate(usable):
         sheet = shown[6 * i : 6 * i + 6]
-        np.testing.assert_array_equal(sheet[1][1], one.specimen.pixels)
+        np.testing.assert_array_equal(sheet[1][1], one.picture.pixels)
         np.testing.assert_array_equal(sheet[2][1], fingerprint_pictures.of_image(one.fingerprint))
         for (caption, picture), name, logit in zip(sheet[3:], NAMES, one.logits, strict=True):
             assert caption == f"response to {name}: {logit:.4g}"
@@ -126,7 +128,7 @@ def test_sheets_show_what_a_visnet_decides_by(visnet_page):
     ]
     by_path = {row["path"]: row for row in records}
     for table, one in zip(tables, usable, strict=True):
-        row = by_path[str(one.specimen.path)]
+        row = by_path[str(one.picture.path)]
         assert [line[2] for line in table[1:]] == [
             f"{value:.5g}" for value in row["correlations"].values()
         ]

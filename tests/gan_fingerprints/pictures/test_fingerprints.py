@@ -1,11 +1,15 @@
 """The pictures of fingerprints and responses against those that the published program wrote."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from gan_fingerprints.attribution import tables
-from gan_fingerprints.attribution.attributor import Path, row_of
+from gan_fingerprints.attribution.answering import Picture
+from gan_fingerprints.attribution.summary import summarize
+from gan_fingerprints.attribution.verdict import row_of
 from gan_fingerprints.pictures import fingerprints as fingerprint_pictures
 
 NAMES = ["CelebA_real_data", *(f"{gan}_generated_data" for gan in
@@ -112,9 +116,9 @@ def test_printed_lines_are_the_published_ones(oracles):
     for i, stem in enumerate(STEMS):
         suffix = ".jpg" if stem == "img07" else ".png"
         logits = calls[f"call{i:02d}_EGs_out2"][0]
-        rows.append(row_of(Path(stem + suffix), logits, NAMES))
+        rows.append(row_of(Picture(Path(stem + suffix)), logits, NAMES))
     lines = [tables.line(i, len(rows), row) for i, row in enumerate(rows)]
-    printed = "\n".join([*lines, tables.report(rows, None, NAMES)])
+    printed = "\n".join([*lines, summarize(rows, None, NAMES)])
     published = (oracles / "visnet" / "folder.stdout.txt").read_text().splitlines()
     assert printed.splitlines() == published[2:]  # after "Initializing…" and "Loading…"
 

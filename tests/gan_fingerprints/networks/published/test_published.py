@@ -295,7 +295,8 @@ def test_attribution_with_a_published_classifier(run_script, oracles, tmp_path):
     path = oracles / "classifier" / "classifier_r128_tiny_label5.nosrc.pkl"
     done = run_script("classifier/run.py", "--app", "test", "--model_path", path,
                       "--testing_data_path", oracles / "data" / "testfolder", "--out_json",
-                      tmp_path / "out.json")  # fmt: skip
+                      tmp_path / "out.json", "--least_probability", 0,
+                      "--least_size", 0)  # fmt: skip
     assert done.stdout.count("source names are assumed") == 1
     rows = {Path(r["path"]).name: r for r in json.loads((tmp_path / "out.json").read_text())}
     expected = np.load(oracles / "classifier" / "test_folder_label5.npz")

@@ -1,4 +1,4 @@
-"""Verdicts at their borders, and records against the networks' own numbers."""
+"""Records against the networks' own numbers."""
 
 import hashlib
 import json
@@ -10,73 +10,16 @@ import numpy as np
 import pytest
 
 from gan_fingerprints import Attributor, images
-from gan_fingerprints.attribution.attributor import Attribution
-from gan_fingerprints.calibration import Calibration, Centres
-from gan_fingerprints.examiner import evidence, verdicts
-from gan_fingerprints.examiner.verdicts import Model, Rules, Verdict, verdict_of
+from gan_fingerprints.attribution.finding import find
+from gan_fingerprints.attribution.verdict import Rules
+from gan_fingerprints.examiner import examination
+from gan_fingerprints.examiner.examination import Model
 from gan_fingerprints.networks import files
 from gan_fingerprints.program import UserError
 from tests.gan_fingerprints.conftest import NAMES, SIDE
 from tests.published import Network, pickled, published_variables, relative_error
 
 RULES = Rules(least_probability=0.75, least_size=0.5)
-SCALE = Calibration(1.0, "energy", 2.0, 0.05, Centres(np.zeros([2, 1]), np.ones(1)), "sum")
-LARGE = (100, 100)
-
-
-def row(probability, score=None, error=None):
-    probabilities = {"real": 1 - probability, "gan": probability}
-    return Attribution(Path("a.png"), "gan", probabilities, error, score)
-
-
-@pytest.mark.parametrize(
-    ("probability", "name"),
-    [(1.0, "gan"), (0.75, "gan"), (np.nextafter(0.75, 0), "inconclusive"), (0.25, "real")],
-)
-def test_a_source_is_named_from_the_least_probability_on(probability, name):
-    assert verdict_of(row(probability), LARGE, 32, RULES).name == name
-
-
-@pytest.mark.parametrize(
-    ("score", "name"), [(2.0, "gan"), (np.nextafter(2.0, 0), "unknown"), (-9.0, "unknown")]
-)
-def test_an_image_is_unknown_below_the_threshold(score, name):
-    assert verdict_of(row(0.9, score), LARGE, 32, RULES, SCALE).name == name
-
-
-@pytest.mark.parametrize(
-    ("size", "name"),
-    [((16, 16), "gan"), ((16, 500), "gan"), ((15, 500), "inconclusive"),
-     ((500, 15), "inconclusive")],
-)  # fmt: skip
-def test_an_image_is_inconclusive_when_it_is_too_small(size, name):
-    assert verdict_of(row(0.9), size, 32, RULES).name == name
-
-
-def test_too_small_comes_before_unknown_and_unknown_before_improbable():
-    assert verdict_of(row(0.5, 0.0), (4, 4), 32, RULES, SCALE).reason.startswith("its shorter side")
-    assert verdict_of(row(0.5, 0.0), LARGE, 32, RULES, SCALE).name == "unknown"
-    assert verdict_of(row(0.5, 3.0), LARGE, 32, RULES, SCALE).name == "inconclusive"
-
-
-def test_reasons_say_the_numbers():
-    small = verdict_of(row(0.9), (15, 20), 32, RULES)
-    assert small.reason == "its shorter side has 15 pixels, less than 0.5 of the network's 32"
-    unsure = verdict_of(row(0.7), LARGE, 32, RULES)
-    assert unsure.reason == "its most probable source, gan, has probability 0.7, less than 0.75"
-    unknown = verdict_of(row(0.9, 1.25), LARGE, 32, RULES, SCALE)
-    assert unknown.reason == ("its score (energy 1.25) is below the threshold 2: it is like none "
-                              "of the sources the model knows")  # fmt: skip
-    named = verdict_of(row(0.9, 2.5), LARGE, 32, RULES, SCALE)
-    assert named.reason == ("the most probable of the 2 sources the model knows; its score "
-                            "(energy 2.5) is not below the threshold 2")  # fmt: skip
-    assert verdict_of(row(0.9, error="no image"), LARGE, 32, RULES) == Verdict(None, "no image")
-
-
-def test_numbers_are_written_so_that_they_differ():
-    assert verdicts.apart(0.7499996, 0.75) == ("0.7499996", "0.75")
-    assert verdicts.apart(0.5, 0.75) == ("0.5", "0.75")
-    assert verdicts.apart(2.0, 2.0) == ("2", "2")
 
 
 @pytest.mark.parametrize(
@@ -85,18 +28,18 @@ def test_numbers_are_written_so_that_they_differ():
      (0.0, "<0.0001"), (0.00006, "0.0001"), (None, None)],
 )  # fmt: skip
 def test_probabilities_are_never_rounded_to_certainty(probability, text):
-    assert verdicts.rounded(probability) == text
+    assert examination.rounded(probability) == text
 
 
 @pytest.fixture(scope="module")
 def examined(networks, pictures):
     """For both networks: the network, and the records of all pictures, by name."""
-    paths = evidence.find([pictures], "PATH").paths
+    paths = find([pictures], "PATH").paths
     found = {}
     for name in ("classifier", "visnet"):
         one = getattr(networks, name)
-        model = Model.load(one.path, "--model", batch=4)
-        rows = [verdicts.record(x, model, RULES) for x in verdicts.examine(model, paths, RULES)]
+        model = Model.load(one.path, "--model", batch=4, rules=RULES)
+        rows = [examination.record(x, model) for x in examination.examine(model, paths)]
         assert [row["path"] for row in rows] == [str(path) for path in paths]
         by_name = {Path(row["path"]).name: row for row in rows}
         found[name] = SimpleNamespace(network=one, model=model, rows=by_name, paths=paths)
@@ -182,7 +125,7 @@ def test_bad_files_are_records_with_the_reason(examined):
 
 
 def test_a_record_is_one_line_whatever_the_name_of_the_file():
-    line = verdicts.json_line({"path": "ä\n\udcff.png", "verdict": None})
+    line = examination.json_line({"path": "ä\n\udcff.png", "verdict": None})
     assert line == '{"path": "ä\\n\\udcff.png", "verdict": null}\n'.encode()
     assert json.loads(line)["path"] == "ä\n\udcff.png"
 

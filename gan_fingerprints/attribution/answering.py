@@ -1,0 +1,129 @@
+"""Images read ahead in batches, what is answered to those that can be used, and all in order."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+from gan_fingerprints import images, workers
+from gan_fingerprints.attribution.finding import One
+
+MAX_BYTES = 2**30
+READ_AHEAD = 3  # batches
+
+Change = Callable[[np.ndarray, Path], np.ndarray]
+"""What may happen to an image after reading: uint8 [H, W, 3] and its file → uint8 [H, W, 3]."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image as a network is shown it, or why it cannot be.
+
+    Attributes:
+        path: its file; None where it came from memory.
+        pixels: uint8 [R, R, 3], the whole image resized; None beside an error.
+        size: width and height before that, upright.
+        error: the reason why it cannot be used, or None.
+    """
+
+    path: Path | None
+    pixels: np.ndarray | None = None
+    size: tuple[int, int] = (0, 0)
+    error: str | None = None
+
+
+Item = TypeVar("Item")
+Read = TypeVar("Read", bound=Picture)
+Answer = TypeVar("Answer")
+
+
+def answered(
+    read: Callable[[Item], Read],
+    items: Iterable[Item],
+    answer: Callable[[Sequence[np.ndarray]], Iterable[Answer]],
+    batch: int,
+) -> Generator[tuple[Read, Answer | None], None, None]:
+    """Yields what is read of each item, in order, with its answer: None beside an error.
+
+    Threads are three batches ahead, no more: there may be any number of items.
+
+    Args:
+        read: in a thread.
+        items: of any kind.
+        answer: images uint8 [R, R, 3], one to `batch` of them → an answer to each, in order.
+        batch: items at once.
+    """
+    with closing(_ahead(read, items, READ_AHEAD * batch)) as pictures:
+        while part := list(islice(pictures, batch)):
+            usable = [one.pixels for one in part if one.pixels is not None]
+            answers = iter(answer(usable) if usable else ())
+            for one in part:
+                yield one, None if one.pixels is None else next(answers)
+
+
+def _ahead(
+    read: Callable[[Item], Read], items: Iterable[Item], most: int
+) -> Generator[Read, None, None]:
+    pool = ThreadPoolExecutor(min(8, workers.cores()))
+    pending: deque[Future[Read]] = deque()
+    try:
+        for item in items:
+            if len(pending) >= most:
+                yield pending.popleft().result()
+            pending.append(pool.submit(read, item))
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def read(one: One, side: int, change: Change | None = None) -> Picture:
+    """Reads an image, which the `change` of files happens to, and resizes it to `side`."""
+    path = one if isinstance(one, Path) else None
+    try:
+        pixels = _pixels_of(one)
+    except images.ImageError as error:
+        return Picture(path, error=reason_of(error, path))
+    if change and path:
+        pixels = change(pixels, path)
+    height, width, _ = pixels.shape
+    return Picture(path, images.resize(pixels, side), (width, height))
+
+
+def _pixels_of(one: One) -> np.ndarray:
+    """uint8 [H, W, 3]; ImageError where there is none."""
+    if isinstance(one, np.ndarray):
+        return one
+    if isinstance(one, Image.Image):
+        return np.asarray(images.rgb(one))
+    content = content_of(one)
+    if isinstance(content, str):
+        raise images.ImageError(content)
+    return images.read_image(one, content)
+
+
+def content_of(path: Path) -> bytes | str:
+    """The bytes of a file, or why it cannot be an image."""
+    try:
+        with open(path, "rb") as file:
+            if os.fstat(file.fileno()).st_size > MAX_BYTES:
+                return f"larger than {MAX_BYTES:,} bytes"
+            return file.read()
+    except OSError as error:
+        what = "a folder that cannot be listed" if os.path.isdir(path) else "cannot be read"
+        return f"{what} ({error.strerror})"
+
+
+def reason_of(error: images.ImageError, path: Path | None) -> str:
+    """What an error says, without the file's name before it and the advice behind it."""
+    return str(error).removeprefix(f"{path or 'image'}: ").partition(";")[0]

@@ -1,0 +1,133 @@
+"""What images were attributed to, in numbers: shares, accuracy, unknown sources."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from gan_fingerprints import metrics
+from gan_fingerprints.attribution.verdict import INCONCLUSIVE, Attribution
+from gan_fingerprints.calibration import UNKNOWN, area_under_roc, true_negatives_at
+
+
+def summarize(
+    rows: Sequence[Attribution], truth: Sequence[str] | None, source_names: Sequence[str]
+) -> str:
+    """The share of each source among the images and, where truth is known, how right that is.
+
+    rows, truth: [N]. Images whose true source the network was not trained on are listed and left
+    out of the accuracy; so are images that could not be read.
+    """
+    lines = _shares(rows, source_names)
+    if truth is not None:
+        lines += _against_truth(rows, truth, source_names)
+    return "\n".join(lines)
+
+
+def _shares(rows: Sequence[Attribution], source_names: Sequence[str]) -> list[str]:
+    counts = Counter(row.predicted for row in rows)
+    skipped = counts.pop(None, 0)
+    total = len(rows) - skipped
+    lines = [
+        f"The percentage of images sampled from {name} is "
+        f"{counts[name]}/{total} = {100 * counts[name] / max(total, 1):.2f}%"
+        for name in source_names
+    ]
+    if any(row.score is not None for row in rows):
+        share = 100 * counts[UNKNOWN] / max(total, 1)
+        lines.append(f"The percentage of images of unknown sources is "
+                     f"{counts[UNKNOWN]}/{total} = {share:.2f}%")  # fmt: skip
+    if unclear := counts[INCONCLUSIVE]:
+        share = 100 * unclear / total
+        lines.append(f"The percentage of inconclusive images is {unclear}/{total} = {share:.2f}%")
+    if skipped:
+        lines.append(f"Skipped: {skipped} of {len(rows)} images could not be used")
+    return lines
+
+
+def with_known_truth(
+    rows: Sequence[Attribution], truth: Sequence[str], names: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities [n, sources] and labels [n] of the images whose true source is in `names`."""
+    labels = {name: label for label, name in enumerate(names)}
+    pairs = [
+        (list(row.probabilities.values()), labels[name])
+        for row, name in zip(rows, truth, strict=True)
+        if row.error is None and name in labels
+    ]
+    probabilities = np.array([p for p, _ in pairs], np.float64).reshape(-1, len(labels))
+    return probabilities, np.array([label for _, label in pairs], np.int64)
+
+
+def _against_truth(
+    rows: Sequence[Attribution], truth: Sequence[str], names: Sequence[str]
+) -> list[str]:
+    lines = []
+    tested = (name for row, name in zip(rows, truth, strict=True) if row.error is None)
+    if strangers := Counter(name for name in tested if name not in names):
+        listed = ", ".join(
+            f"{name} ({count} of {len(rows)} images)" for name, count in strangers.items()
+        )
+        lines.append(f"Left out of the accuracy, as no source of this network: {listed}")
+    lines += _open_set(rows, truth, names)
+    probabilities, labels = with_known_truth(rows, truth, names)
+    if not len(labels):
+        return [*lines, f"No accuracy: no folder is named as one of {', '.join(names)}"]
+    return lines + _scores(probabilities, labels, names)
+
+
+def _open_set(rows: Sequence[Attribution], truth: Sequence[str], names: Sequence[str]) -> list[str]:
+    """What the answer "unknown" did to images of known and of other sources."""
+    scored = [(row, name) for row, name in zip(rows, truth, strict=True) if row.score is not None]
+    known = [row for row, name in scored if name in names]
+    strange = [row for row, name in scored if name not in names]
+    lines = []
+    for group, what in ((known, "known"), (strange, "other")):
+        if group:
+            rejected = sum(row.predicted == UNKNOWN for row in group)
+            low, high = metrics.wilson_interval(rejected, len(group))
+            lines.append(
+                f"Answered unknown, of images of {what} sources: {rejected}/{len(group)} = "
+                f"{100 * rejected / len(group):.2f}% "
+                f"(95% interval {100 * low:.2f}% to {100 * high:.2f}%)"
+            )
+    if known:
+        lines.append(f"  of each: {_unknown_of_each(scored, names)}")
+    if known and strange:
+        inside, outside = (np.array([row.score for row in group]) for group in (known, strange))
+        lines.append(
+            f"Known or other source: AUROC {area_under_roc(inside, outside):.4f}, others found "
+            f"where 95% of the known pass {100 * true_negatives_at(inside, outside):.2f}%"
+        )
+    return lines
+
+
+def _unknown_of_each(scored: Sequence[tuple[Attribution, str]], names: Sequence[str]) -> str:
+    """How many images of each known source were answered "unknown": "real 2/50, ProGAN 0/50"."""
+    tested = Counter(name for _, name in scored)
+    rejected = Counter(name for row, name in scored if row.predicted == UNKNOWN)
+    return ", ".join(f"{name} {rejected[name]}/{tested[name]}" for name in names if tested[name])
+
+
+def _scores(probabilities: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> list[str]:
+    predicted = probabilities.argmax(axis=1)
+    correct, total = int((predicted == labels).sum()), len(labels)
+    low, high = metrics.wilson_interval(correct, total)
+    lines = [
+        # Of the most probable names, whatever the verdict.
+        f"Accuracy: {correct}/{total} = {100 * correct / total:.2f}% "
+        f"(95% interval {100 * low:.2f}% to {100 * high:.2f}%)",
+        "Expected calibration error: "
+        f"{metrics.expected_calibration_error(probabilities, labels):.4f}",
+    ]
+    is_real = np.array(["real" in name.lower() for name in names])
+    precision, area = metrics.real_or_generated(
+        is_real[labels], 1 - probabilities[:, is_real].sum(axis=1)
+    )
+    if not np.isnan(area):
+        real = ", ".join(np.array(names)[is_real])
+        lines.append(f"Real ({real}) or generated: AP {precision:.4f}, AUC {area:.4f}")
+    matrix = metrics.confusion_matrix(labels, predicted, len(names))
+    return [*lines, "", metrics.confusion_text(matrix, names)]

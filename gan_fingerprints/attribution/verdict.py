@@ -1,0 +1,140 @@
+"""The one place where a verdict is made: a source's name, "unknown", "inconclusive", or none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from gan_fingerprints.attribution.answering import Picture
+from gan_fingerprints.calibration import UNKNOWN, Calibration
+
+INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """When an image is not given a name.
+
+    Attributes:
+        least_probability: the most probable source must have this much.
+        least_size: the shorter side of the image must have this share of the network's.
+    """
+
+    least_probability: float = 0.9
+    least_size: float = 0.5
+
+
+RULES = Rules()
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """What one image was attributed to, or why it could not be.
+
+    Attributes:
+        path: the image file; None where the image came from memory.
+        predicted: the verdict: name of the most probable source, "unknown" where the image fits
+            none, or "inconclusive"; None where there is an `error`.
+        probabilities: source name → probability, in label order; None each where there is an
+            `error`.
+        error: the reason why the image could not be used; None otherwise.
+        score: how well the image fits the known sources, where the network is calibrated; see
+            `calibration.scores`.
+        reason: of the verdict, in a sentence.
+    """
+
+    path: Path | None
+    predicted: str | None
+    probabilities: dict[str, float | None]
+    error: str | None = None
+    score: float | None = None
+    reason: str = ""
+
+    @property
+    def most_probable(self) -> str | None:
+        """The most probable source, whatever the verdict; None where there is an error."""
+        if self.error is not None:
+            return None
+        return max(self.probabilities, key=lambda name: self.probabilities[name] or 0.0)
+
+    @property
+    def probability(self) -> float | None:
+        """That of the most probable source."""
+        likely = self.most_probable
+        return None if likely is None else self.probabilities[likely]
+
+    @property
+    def named(self) -> bool:
+        """Whether the verdict is a source."""
+        return self.predicted in self.probabilities
+
+
+class Verdict(NamedTuple):
+    """A source's name, "unknown", "inconclusive", or None where there is none; and why."""
+
+    name: str | None
+    reason: str
+
+
+def verdict_of(
+    row: Attribution,
+    size: tuple[int, int],
+    side: int,
+    rules: Rules,
+    calibration: Calibration | None = None,
+) -> Verdict:
+    """The verdict on an image: too small, like no known source, not clear enough, or a name.
+
+    Args:
+        row: what the network says of it.
+        size: width and height of the image.
+        side: of the network.
+        rules, calibration: the bounds; what lies on one passes.
+    """
+    if row.error is not None:
+        return Verdict(None, row.error)
+    likely = str(row.most_probable)
+    if min(size) < rules.least_size * side:
+        return Verdict(INCONCLUSIVE, f"its shorter side has {min(size)} pixels, less than "
+                       f"{rules.least_size:g} of the network's {side}")  # fmt: skip
+    passed = ""
+    if calibration is not None and row.score is not None:
+        score, threshold = apart(row.score, calibration.threshold)
+        reached = f"its score ({calibration.score} {score})"
+        if row.score < calibration.threshold:
+            return Verdict(UNKNOWN, f"{reached} is below the threshold {threshold}: it is like "
+                           "none of the sources the model knows")  # fmt: skip
+        passed = f"; {reached} is not below the threshold {threshold}"
+    if (row.probability or 0.0) < rules.least_probability:
+        probability, least = apart(row.probability or 0.0, rules.least_probability)
+        return Verdict(INCONCLUSIVE, f"its most probable source, {likely}, has probability "
+                       f"{probability}, less than {least}")  # fmt: skip
+    number = len(row.probabilities)
+    return Verdict(likely, f"the most probable of the {number} sources the model knows{passed}")
+
+
+def apart(value: float, bound: float) -> tuple[str, str]:
+    """Two numbers as texts, with as many digits as it takes to see that they differ."""
+    for digits in (4, 6, 9, 17):
+        texts = f"{value:.{digits}g}", f"{bound:.{digits}g}"
+        if texts[0] != texts[1]:
+            break
+    return texts
+
+
+def row_of(
+    picture: Picture, probabilities: np.ndarray | None, source_names: Sequence[str]
+) -> Attribution:
+    """An image's row with the most probable name, no rule being asked.
+
+    probabilities: [sources]; None where the picture has an error.
+    """
+    if probabilities is None:
+        error = picture.error or ""
+        return Attribution(picture.path, None, dict.fromkeys(source_names), error, reason=error)
+    named = dict(zip(source_names, probabilities.tolist(), strict=True))
+    return Attribution(picture.path, source_names[int(probabilities.argmax())], named)

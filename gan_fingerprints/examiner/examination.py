@@ -1,0 +1,163 @@
+"""Images examined for someone who must defend the answer: a verdict each, its reason, a record.
+
+Everything that an answer rests on is kept beside it: the file's SHA-256, what was done to the
+image, the model's SHA-256, probabilities, score and threshold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gan_fingerprints.attribution.attributor import Attributor, Examined
+from gan_fingerprints.attribution.verdict import INCONCLUSIVE, RULES, Rules
+from gan_fingerprints.calibration import UNKNOWN, Calibration
+from gan_fingerprints.examiner import evidence
+from gan_fingerprints.examiner.evidence import Specimen
+from gan_fingerprints.networks.files import constructors
+from gan_fingerprints.program import UserError
+from gan_fingerprints.version import __version__
+
+UNREADABLE = "could not be read"
+PROGRAM = f"gan-fingerprints {__version__}"
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network and what identifies it.
+
+    Attributes:
+        file: its path, as it was named.
+        sha256: of the file.
+        network: kind of network.
+        attributor: with this network; gives fingerprints where it makes them visible.
+        provenance: what the file says of its origin.
+        names_assumed: a line that says so, where the file does not name the sources; else empty.
+    """
+
+    file: str
+    sha256: str
+    network: str
+    attributor: Attributor
+    provenance: dict[str, Any]
+    names_assumed: str
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        flag: str,
+        names: str | None = None,
+        batch: int = 64,
+        rules: Rules = RULES,
+    ) -> Model:
+        """Reads a network file; TensorFlow should be loaded.
+
+        Args:
+            path: the file.
+            flag: what named it, for messages.
+            names, batch, rules: see `Attributor.load`.
+
+        Raises:
+            UserError: no network that attributes images, or one of its sources has the name of a
+                verdict.
+        """
+        from gan_fingerprints.networks import files
+
+        loaded = files.load(path, constructors(), flag, names)
+        mistaken = {UNKNOWN, INCONCLUSIVE}.intersection(loaded.source_names or [])
+        if mistaken:
+            raise UserError(
+                f"{flag} {path}: has a source named {mistaken.pop()!r}, which would be mistaken "
+                "for a verdict; give other names with --source_names"
+            )
+        shows = hasattr(loaded.network, "outputs")
+        with open(path, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        attributor = Attributor.of(loaded, batch, shows, rules)
+        return cls(str(path), digest, loaded.network.name, attributor, loaded.provenance,
+                   loaded.names_assumed)  # fmt: skip
+
+    @property
+    def side(self) -> int:
+        return self.attributor.resolution
+
+    @property
+    def source_names(self) -> list[str]:
+        return self.attributor.source_names
+
+    @property
+    def calibration(self) -> Calibration | None:
+        return self.attributor.calibration
+
+    @property
+    def rules(self) -> Rules:
+        return self.attributor.rules
+
+    @property
+    def fingerprints(self) -> np.ndarray | None:
+        """Model fingerprints float32 [R, R, 3, sources], where the network makes them visible."""
+        return self.attributor.model_fingerprints
+
+
+def examine(
+    model: Model, paths: Sequence[Path], thumbnails: int = 0
+) -> Generator[Examined[Specimen], None, None]:
+    """Yields all about each file, in order, as results arrive; threads read ahead.
+
+    thumbnails: for so many of the files, from the first on, a small picture is kept.
+    """
+
+    def read(item: tuple[int, Path]) -> Specimen:
+        return evidence.read(item[1], model.side, thumbnail=item[0] < thumbnails)
+
+    return model.attributor.examine_read(read, enumerate(paths))
+
+
+def record(one: Examined[Specimen], model: Model) -> dict[str, Any]:
+    """What is kept of one image: JSON that depends on the file, the model and the rules alone."""
+    specimen, row, calibration, rules = one.picture, one.row, model.calibration, model.rules
+    header, used = specimen.header, row.error is None
+    correlations = None
+    if model.fingerprints is not None and one.logits is not None:
+        correlations = dict(zip(model.source_names, one.logits.tolist(), strict=True))
+    return {
+        "path": str(specimen.path),
+        "sha256": specimen.sha256,
+        "format": header.format if header else None,
+        "size": list(header.size) if header else None,
+        "preprocessing": evidence.preprocessing(header, model.side) if used and header else None,
+        "model": {"file": model.file, "sha256": model.sha256, "network": model.network},
+        "program": PROGRAM,
+        "probabilities": dict(row.probabilities) if used else None,
+        "most_probable": row.most_probable,
+        "probability": row.probability,
+        "least_probability": rules.least_probability,
+        "least_size": rules.least_size,
+        "score_name": calibration.score if calibration else None,
+        "score": row.score,
+        "threshold": calibration.threshold if calibration else None,
+        "correlations": correlations,
+        "verdict": row.predicted,
+        "reason": row.reason,
+        "error": row.error,
+    }
+
+
+def json_line(values: dict[str, Any]) -> bytes:
+    """One line of UTF-8; what a file name holds beside that becomes an escape that JSON knows."""
+    return json.dumps(values, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def rounded(probability: float | None) -> str | None:
+    """A probability in four digits, never rounded to certainty; None for None."""
+    if probability is None:
+        return None
+    text = f"{probability:.4f}"
+    return {"1.0000": ">0.9999", "0.0000": "<0.0001"}.get(text, text)
