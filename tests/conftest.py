@@ -3,9 +3,8 @@
 import functools
 import os
 import subprocess
-import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # both are read when TensorFlow is first imported
@@ -14,6 +13,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 import pytest
 
 from gan_fingerprints.data import sample_photos
+from tests.launcher import Launcher
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -61,7 +61,15 @@ def reference(unpacked) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def run_script() -> Callable[..., subprocess.CompletedProcess[str]]:
+def launcher() -> Iterator[Launcher]:
+    """Shared by the tests that run programs, where the isolation of a start is not the point."""
+    made = Launcher()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def run_script(launcher) -> Callable[..., subprocess.CompletedProcess[str]]:
     """`run_script("ProGAN/run.py", "--app", "gen", …)` runs a program of the project as users do.
 
     A name without .py is a module for `python3 -m`. `cwd` is the project unless given. Unless
@@ -76,13 +84,8 @@ def run_script() -> Callable[..., subprocess.CompletedProcess[str]]:
         timeout: float = 300,
     ) -> subprocess.CompletedProcess[str]:
         program = [PROJECT / script] if script.endswith(".py") else ["-m", script]
-        done = subprocess.run(
-            [str(part) for part in (sys.executable, *program, *arguments)],
-            cwd=cwd or PROJECT,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
+        words = [str(part) for part in (*program, *arguments)]
+        done = launcher.run(words, cwd or PROJECT, timeout)
         if check and done.returncode:
             pytest.fail(f"{script} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
         return done
