@@ -26,7 +26,7 @@ check ruff check
 check ruff format --check
 check mypy
 echo "== pytest"
-"$python" -m pytest -m "$tests" "$@"
+"$python" -m pytest -m "$tests" --numprocesses 2 --dist loadfile "$@"
 status=$?
 
 if [ -n "$failed" ]; then

@@ -1,9 +1,10 @@
 """What the tests share: a quiet TensorFlow on the CPU, reference files, photos, commands."""
 
+import functools
 import os
 import subprocess
-import sys
-from collections.abc import Callable
+import tarfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # both are read when TensorFlow is first imported
@@ -12,47 +13,63 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 import pytest
 
 from gan_fingerprints.data import sample_photos
+from tests.launcher import Launcher
 
 PROJECT = Path(__file__).resolve().parents[1]
 
 
-def beside_the_project(name: str) -> Path:
-    folder = PROJECT.parent / "shared" / name
-    if not folder.is_dir():
-        pytest.skip(f"../shared/{name} not found: reference files are kept beside the project")
-    return folder
+PACKED = PROJECT / "tests" / "data" / "oracles"
+# Names a folder with more reference files: oracles/ (as packed here) and data/ (photographs).
+VARIABLE = "GAN_FINGERPRINTS_REFERENCE"
+GIVEN = os.environ.get(VARIABLE)
 
 
 @pytest.fixture(scope="session")
-def oracles() -> Path:
-    """Files and numbers that the published programs produced."""
-    return beside_the_project("oracles")
+def unpacked(tmp_path_factory) -> Callable[[str], Path]:
+    """`unpacked("progan")`: the folder into which tests/data/oracles/progan.tar.xz was unpacked."""
+    folder = tmp_path_factory.mktemp("oracles")
+
+    @functools.cache
+    def unpack(name: str) -> Path:
+        if (archive := PACKED / f"{name}.tar.xz").is_file():
+            with tarfile.open(archive) as file:
+                file.extractall(folder, filter="data")
+        return folder
+
+    return unpack
 
 
 @pytest.fixture(scope="session")
-def reference() -> Callable[[str], Path]:
-    """`reference("progan/x.npz")`: a file of the oracles, or its copy in tests/data, or a skip."""
+def reference(unpacked) -> Callable[..., Path]:
+    """`reference("progan/x.npz")`: a file or folder that the published programs produced.
 
-    def find(name: str) -> Path:
-        for folder in (
-            PROJECT.parent / "shared" / "oracles",
-            PROJECT / "tests" / "data" / "oracles",
-        ):
-            if (folder / name).is_file():
-                return folder / name
-        pytest.skip(f"../shared/oracles/{name} not found, and no copy of it in tests/data")
+    It is looked for where the variable says, then among what is packed in tests/data; the test is
+    skipped where it is in neither. `reference("celeba64", "data")` is of the images to try on.
+    """
+    given = Path(GIVEN).resolve() if GIVEN else None
+    if given and not given.is_dir():
+        pytest.exit(f"{VARIABLE}={GIVEN}: no such folder", 2)
+
+    def find(name: str, among: str = "oracles") -> Path:
+        if given and (path := given / among / name).exists():
+            return path
+        if among == "oracles" and (path := unpacked(name.split("/")[0]) / name).exists():
+            return path
+        pytest.skip(f"{among}/{name} is not in tests/data, nor where ${VARIABLE} says")
 
     return find
 
 
 @pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """Real and generated images to try things out on."""
-    return beside_the_project("data")
+def launcher() -> Iterator[Launcher]:
+    """Shared by the tests that run programs, where the isolation of a start is not the point."""
+    made = Launcher()
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")
-def run_script() -> Callable[..., subprocess.CompletedProcess[str]]:
+def run_script(launcher) -> Callable[..., subprocess.CompletedProcess[str]]:
     """`run_script("ProGAN/run.py", "--app", "gen", …)` runs a program of the project as users do.
 
     A name without .py is a module for `python3 -m`. `cwd` is the project unless given. Unless
@@ -67,13 +84,8 @@ def run_script() -> Callable[..., subprocess.CompletedProcess[str]]:
         timeout: float = 300,
     ) -> subprocess.CompletedProcess[str]:
         program = [PROJECT / script] if script.endswith(".py") else ["-m", script]
-        done = subprocess.run(
-            [str(part) for part in (sys.executable, *program, *arguments)],
-            cwd=cwd or PROJECT,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-        )
+        words = [str(part) for part in (*program, *arguments)]
+        done = launcher.run(words, cwd or PROJECT, timeout)
         if check and done.returncode:
             pytest.fail(f"{script} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
         return done

@@ -36,6 +36,11 @@ def relative_error(found, expected) -> float:
     return float(np.abs(found - expected).max() / max(np.abs(expected).max(), 1e-30))
 
 
+def those_kept(found, expected):
+    """Of a batch's results those that the reference files kept: all, or every eighth."""
+    return np.asarray(found)[:: len(found) // len(expected)]
+
+
 class Network:
     """Stands for the published class while a pickle is written."""
 

@@ -9,8 +9,8 @@ from ProGAN.config import PRESETS, Config, level_sides, schedule, step_of
 
 
 @pytest.mark.parametrize("resolution", [32, 128])
-def test_default_schedule_is_the_published_one(oracles, resolution):
-    info = json.loads((oracles / "data" / "progan_data_info.json").read_text())
+def test_default_schedule_is_the_published_one(reference, resolution):
+    info = json.loads(reference("data/progan_data_info.json").read_text())
     rows = info["progan_schedule"][f"res{resolution}"]
     assert len(rows) > 90
     for kimg, lod, side, minibatch, rate, _, tick_kimg in rows:

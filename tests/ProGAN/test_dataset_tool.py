@@ -66,11 +66,11 @@ def failure(result, tmp_path, before):
 # Creating
 
 
-def test_creates_what_the_published_tool_created(tool, oracles, tmp_path):
-    status, out, _ = tool("create_from_images", tmp_path / "out", oracles / "data" / "png32")
+def test_creates_what_the_published_tool_created(tool, reference, tmp_path):
+    status, out, _ = tool("create_from_images", tmp_path / "out", reference("data/png32"))
     assert status == 0
     assert out == f"wrote 64 images, 4x4 to 32x32, to {tmp_path / 'out'} (0.3 MB)\n"
-    status, out, _ = tool("compare", tmp_path / "out", oracles / "data" / "tfr32")
+    status, out, _ = tool("compare", tmp_path / "out", reference("data/tfr32"))
     assert (status, out) == (0, "64 identical images, 0 different\n")
     assert DataSet.open(tmp_path / "out", "").resolutions == [4, 8, 16, 32]
 
@@ -225,8 +225,8 @@ def test_displays(tool, data_folder, photos):
     np.testing.assert_array_equal(sheet, images.grid(read_all(photos)))
 
 
-def test_displays_sources_without_a_manifest(tool, oracles, tmp_path):
-    source = oracles / "data" / "classifier_tfr32"
+def test_displays_sources_without_a_manifest(tool, reference, tmp_path):
+    source = reference("data/classifier_tfr32")
     status, out, _ = tool("display", source, "--number", 5, "--out", tmp_path / "sheet.png")
     assert status == 0
     assert "sources: source_0 (20), source_1 (20), source_2 (20)" in out

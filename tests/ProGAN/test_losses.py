@@ -121,8 +121,8 @@ def test_three_steps_of_discriminator_average_and_generator(published):
             assert np.linalg.norm(moved) == pytest.approx(expected, rel=tolerance, abs=1e-6), key
 
 
-def test_real_images_follow_the_fade(oracles):
-    reference = np.load(oracles / "data" / "process_reals.npz")
+def test_real_images_follow_the_fade(reference):
+    reference = np.load(reference("data/process_reals.npz"))
     for lod in ("0", "0.3", "1", "1.7", "2.5"):
         level, fade = level_and_fade(32, float(lod))
         pixels = nhwc(reference[f"in_lod{lod}"])

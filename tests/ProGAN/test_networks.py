@@ -58,10 +58,10 @@ def test_smaller_minibatches_form_other_groups(published, minibatch):
     assert relative_error(np.concatenate(parts), expected) < TOLERANCE
 
 
-def test_stored_lod_is_used(oracles):
-    path = oracles / "progan" / "progan_r32_fb128_fm32_lod1.3.nosrc.pkl"
-    reference = np.load(str(path).replace("nosrc.pkl", "ref.npz"))
-    _, _, Gs = networks(path)
+def test_stored_lod_is_used(reference):
+    name = "progan/progan_r32_fb128_fm32_lod1.3"
+    _, _, Gs = networks(reference(f"{name}.nosrc.pkl"))
+    reference = np.load(reference(f"{name}.ref.npz"))
     assert float(Gs.lod) == pytest.approx(1.3)
     images = full_size_images(Gs, tf.constant(reference["latents"]))
     assert relative_error(images, nhwc(reference["Gs_images_savedlod"])) < TOLERANCE

@@ -42,9 +42,9 @@ def small(tmp_path_factory):
     return ["--config_path", config, "--snapshot", folder / "G.npz"]
 
 
-def test_published_images_of_a_seed(run_script, oracles, tmp_path):
+def test_published_images_of_a_seed(run_script, reference, tmp_path):
     config = write_config(tmp_path / "ch4.yml", ch=4)
-    snapshot = oracles / "sngan" / "sngan_ch4_ResNetGenerator_150000.npz"
+    snapshot = reference("sngan/sngan_ch4_ResNetGenerator_150000.npz")
     run_script(
         "SNGAN/evaluations/gen_images.py", "--config_path", config, "--snapshot", snapshot,
         "--results_dir", "gen/faces", "--num_pngs", 4, "--seed", 0, cwd=tmp_path,
@@ -52,8 +52,8 @@ def test_published_images_of_a_seed(run_script, oracles, tmp_path):
     paths = images.find_images(tmp_path / "gen" / "faces")
     assert [path.name for path in paths] == [f"SNGAN_{i:08d}.png" for i in range(4)]
     found = np.stack([images.read_image(path) for path in paths]).astype(int)
-    expected = np.load(oracles / "sngan" / "sngan_ch4.gen_seed0.npz")["images_uint8_nhwc"]
-    assert np.abs(found - expected).max() <= 1
+    expected = np.load(reference("sngan/sngan_ch4.gen_seed0.npz"))["images_uint8_nhwc"]
+    assert np.abs(found[: len(expected)] - expected).max() <= 1
 
 
 def test_classes_and_sheets(call, small, tmp_path):

@@ -16,9 +16,9 @@ from tests.published import nhwc, relative_error
 TOLERANCE = 1e-4
 
 
-def read_pair(folder):
+def read_pair(find):
     return [
-        snapshots.read(folder / f"sngan_ch4_{name}_150000.npz", "test")
+        snapshots.read(find(f"sngan/sngan_ch4_{name}_150000.npz"), "test")
         for name in ("ResNetGenerator", "SNResNetProjectionDiscriminator")
     ]
 
@@ -26,10 +26,10 @@ def read_pair(folder):
 class Published:
     """Networks, their published weights, and what the published program computed with them."""
 
-    def __init__(self, folder):
-        self.reference = np.load(folder / "sngan_ch4.ref.npz")
+    def __init__(self, find):
+        self.reference = np.load(find("sngan/sngan_ch4.ref.npz"))
         self.images = nhwc(self.reference["x"]).astype(np.float32)
-        self.arrays = read_pair(folder)
+        self.arrays = read_pair(find)
         self.G = ResNetGenerator(ch=4, n_classes=1)
         self.D = SNResNetProjectionDiscriminator(ch=4, n_classes=1)
 
@@ -50,8 +50,8 @@ class Published:
 
 
 @pytest.fixture(scope="module")
-def unfilled(oracles):
-    return Published(oracles / "sngan")
+def unfilled(reference):
+    return Published(reference)
 
 
 @pytest.fixture
@@ -122,12 +122,13 @@ def test_losses_and_gradients_match(published):
     assert max(published.state_errors(D, "u_after_trainstep")) < TOLERANCE
 
 
-def test_published_images_of_a_seed(published, oracles):
-    reference = np.load(oracles / "sngan" / "sngan_ch4.gen_seed0.npz")
+def test_published_images_of_a_seed(published, reference):
+    reference = np.load(reference("sngan/sngan_ch4.gen_seed0.npz"))
     z = sampling.latents(np.random.RandomState(0), published.G, 4)
     np.testing.assert_array_equal(z, reference["z"])
     (images,) = sampling.pictures(published.G, z, np.zeros(4, int))
-    difference = np.abs(images.astype(int) - reference["images_uint8_nhwc"])
+    expected = reference["images_uint8_nhwc"]  # all four, or the first of them
+    difference = np.abs(images[: len(expected)].astype(int) - expected)
     assert difference.max() <= 1
     assert (difference == 0).mean() > 0.99
 

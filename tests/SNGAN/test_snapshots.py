@@ -19,10 +19,9 @@ KINDS = {
 
 
 @pytest.mark.parametrize("name", list(KINDS))
-def test_keys_shapes_and_round_trip_of_the_published_snapshots(oracles, tmp_path, name):
-    folder = oracles / "sngan"
-    info = json.loads((folder / "sngan_ch4.info.json").read_text())
-    published = folder / f"sngan_ch4_{name}_150000.npz"
+def test_keys_shapes_and_round_trip_of_the_published_snapshots(reference, tmp_path, name):
+    info = json.loads(reference("sngan/sngan_ch4.info.json").read_text())
+    published = reference(f"sngan/sngan_ch4_{name}_150000.npz")
     network = KINDS[name](ch=4, n_classes=1)
     arrays = snapshots.read(published, "test")
     snapshots.fill(network, arrays, "test")
@@ -84,8 +83,8 @@ def trainer(tmp_path):
     return Trainer(config.dataclasses.replace(values, **changes), tf.distribute.get_strategy())
 
 
-def test_a_training_state_of_chainers_is_taken_up(oracles, trainer):
-    folder = oracles / "sngan" / "trainrun_ch2"
+def test_a_training_state_of_chainers_is_taken_up(reference, trainer):
+    folder = reference("sngan/trainrun_ch2/snapshot_iter_2").parent
     arrays = snapshots.read(folder / "snapshot_iter_2", "--snapshot")
     chainer_state.restore(trainer, arrays, "snapshot_iter_2")
     assert trainer.iteration == 2
@@ -104,12 +103,12 @@ def test_a_training_state_of_chainers_is_taken_up(oracles, trainer):
         chainer_state.restore(trainer, {"l1/W": np.zeros(1)}, "x.npz")
 
 
-def test_a_genuine_run_of_two_iterations_is_repeated(oracles, trainer):
+def test_a_genuine_run_of_two_iterations_is_repeated(reference, trainer):
     """From Chainer's start weights, latents and images; only its dequantization noise is unknown,
     so a few weights whose gradient is near 0 move the other way."""
     from SNGAN.training import D_gradients, G_gradients, dequantized
 
-    folder = oracles / "sngan" / "trainrun_ch2"
+    folder = reference("sngan/trainrun_ch2")
     inputs = np.load(folder / "inputs.npz")
     networks = (trainer.G, trainer.D)
     for network in networks:

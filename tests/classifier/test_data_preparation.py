@@ -53,25 +53,25 @@ def everything(data: DataSet) -> np.ndarray:
 
 
 @pytest.fixture
-def published(oracles, tmp_path):
+def published(reference, tmp_path):
     """The published tool's input, named so that sorting gives the order it happened to take."""
     folder = tmp_path / "published"
     folder.mkdir()
     for i, name in enumerate(("ProGAN", "CelebA", "SNGAN")):
-        (found,) = (oracles / "data" / "classes128").glob(f"{name}*")
+        (found,) = reference("data/classes128").glob(f"{name}*")
         (folder / f"{i}_{name}").symlink_to(found)
     return folder
 
 
-def test_order_pixels_and_labels_are_as_published(prepare, published, oracles, tmp_path):
-    expected = np.load(oracles / "data" / "classifier_tfr32.decoded.npz")
+def test_order_pixels_and_labels_are_as_published(prepare, published, reference, tmp_path):
+    expected = np.load(reference("data/classifier_tfr32.decoded.npz"))
     data = prepare(published, tmp_path / "out", "--resolution", 32)
     np.testing.assert_array_equal(data.read(np.arange(60)), expected["images"])
     np.testing.assert_array_equal(data.labels, expected["labels"])
 
 
-def test_half_of_the_samples_unshuffled_as_published(prepare, published, oracles, tmp_path):
-    info = json.loads((oracles / "data" / "classifier_data_info.json").read_text())
+def test_half_of_the_samples_unshuffled_as_published(prepare, published, reference, tmp_path):
+    info = json.loads(reference("data/classifier_data_info.json").read_text())
     expected = info["classifier_tfr32_p50_noshuffle"]["labels_argmax"]
     flags = ("--resolution", 32, "--percentage_samples", 50, "--shuffle", 0)
     data = prepare(published, tmp_path / "out", *flags)

@@ -29,8 +29,8 @@ def rows_of(*predicted: str | None) -> list[Attribution]:
     return rows
 
 
-def test_lines_are_as_published(oracles):
-    published = (oracles / "classifier" / "test_folder_label5.stdout.txt").read_text().splitlines()
+def test_lines_are_as_published(reference):
+    published = reference("classifier/test_folder_label5.stdout.txt").read_text().splitlines()
     name = "MMDGAN_generated_data"
     row = Attribution(Path("testfolder/img04_rgba.png"), name, {name: 1.0})
     assert tables.line(4, 8, row) == published[6]

@@ -246,8 +246,8 @@ def test_too_few_images_are_said_to_be_too_few():
     assert "fewer than 10 images" in text
 
 
-def test_the_jpeg_history_of_real_photos_is_noticed(shared_data):
-    folders = {"real": shared_data / "celeba64", "gan": shared_data / "gan64" / "mmdgan"}
+def test_the_jpeg_history_of_real_photos_is_noticed(reference):
+    folders = {"real": reference("celeba64", "data"), "gan": reference("gan64/mmdgan", "data")}
     facts = {}
     for source, folder in folders.items():
         paths = sorted(folder.glob("*.png"))[:150]

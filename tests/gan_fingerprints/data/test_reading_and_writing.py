@@ -41,8 +41,8 @@ def data_folder(tmp_path):
 
 
 @pytest.fixture
-def published(oracles, tmp_path):
-    return Path(shutil.copytree(oracles / "data" / "tfr32", tmp_path / "tfr32"))
+def published(reference, tmp_path):
+    return Path(shutil.copytree(reference("data/tfr32"), tmp_path / "tfr32"))
 
 
 def contents(folder):
@@ -58,9 +58,9 @@ def message(folder, **options):
 # The format
 
 
-def test_reads_published_progan_data(oracles):
-    data = DataSet.open(oracles / "data" / "tfr32", "--data_dir")
-    expected = np.load(oracles / "data" / "tfr32.decoded.npz")
+def test_reads_published_progan_data(reference):
+    data = DataSet.open(reference("data/tfr32"), "--data_dir")
+    expected = np.load(reference("data/tfr32.decoded.npz"))
     assert (data.name, data.count, data.resolution) == ("tfr32", 64, 32)
     assert data.resolutions == [4, 8, 16, 32]
     assert (data.labels, data.source_names, data.manifest) == (None, None, None)
@@ -70,11 +70,11 @@ def test_reads_published_progan_data(oracles):
 
 
 @pytest.mark.parametrize("name", ["classifier_tfr32", ""])
-def test_reads_published_classifier_data(oracles, tmp_path, name):
-    source = oracles / "data" / "classifier_tfr32"
+def test_reads_published_classifier_data(reference, tmp_path, name):
+    source = reference("data/classifier_tfr32")
     for path in source.iterdir():
         shutil.copy(path, tmp_path / path.name.replace("classifier_tfr32", name))
-    expected = np.load(oracles / "data" / "classifier_tfr32.decoded.npz")
+    expected = np.load(reference("data/classifier_tfr32.decoded.npz"))
     data = DataSet.open(tmp_path, "--data_dir", needs_labels=True)
     assert (data.name, data.count, data.resolutions) == (name, 60, [32])
     assert data.source_names == ["source_0", "source_1", "source_2"]
@@ -82,14 +82,14 @@ def test_reads_published_classifier_data(oracles, tmp_path, name):
     np.testing.assert_array_equal(data.read(np.arange(60)), expected["images"])
 
 
-def test_writes_the_published_pixels_in_the_published_order(oracles, tmp_path):
-    paths = sorted((oracles / "data" / "png32").iterdir())
-    facts = json.loads((oracles / "data" / "progan_data_info.json").read_text())
+def test_writes_the_published_pixels_in_the_published_order(reference, tmp_path):
+    paths = sorted(reference("data/png32").iterdir())
+    facts = json.loads(reference("data/progan_data_info.json").read_text())
     order = shuffled_order(64)
     assert order.tolist() == facts["shuffled_order"]
     folder = write(tmp_path / "ours", np.stack([images.read_image(paths[i]) for i in order]))
     data = DataSet.open(folder, "--data_dir")
-    published = DataSet.open(oracles / "data" / "tfr32", "--data_dir")
+    published = DataSet.open(reference("data/tfr32"), "--data_dir")
     for resolution in (4, 8, 16, 32):
         np.testing.assert_array_equal(
             data.read(np.arange(64), resolution), published.read(np.arange(64), resolution)

@@ -65,7 +65,7 @@ class Reference:
 
 
 @pytest.fixture(scope="module", params=["cramer", "mmd"])
-def published_run(request, oracles) -> Reference:
+def published_run(request, reference) -> Reference:
     model = request.param
-    folder = oracles / "gan" / f"{model}_r32_g8"
+    folder = reference(f"gan/{model}_r32_g8")
     return Reference(model, folder, CONFIGS[model], OBJECTIVES[model])

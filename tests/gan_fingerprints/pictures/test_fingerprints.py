@@ -20,8 +20,8 @@ GREY = 3  # the one image whose fingerprint stays within ±1, where published pi
 
 
 @pytest.fixture(scope="module")
-def folder(oracles):
-    return oracles / "visnet" / "folder"
+def folder(reference):
+    return reference("visnet/folder")
 
 
 def read(path):
@@ -102,16 +102,16 @@ def test_red_speaks_for_a_source_and_blue_against_it():
     assert (shown[:, 1:] == 255).all()
 
 
-def test_logits_follow_from_the_pictures(folder, models, oracles):
-    published = np.load(oracles / "visnet" / "folder.npz")[f"call{GREY:02d}_EGs_out2"][0]
+def test_logits_follow_from_the_pictures(folder, models, reference):
+    published = np.load(reference("visnet/folder.npz"))[f"call{GREY:02d}_EGs_out2"][0]
     fingerprint = regained(folder, "img03_gray")
     logits = np.tensordot(fingerprint, models, 3) / np.sqrt(fingerprint.size)
     assert np.abs(logits - published).max() < 0.02
     assert np.abs(published).max() > 0.4
 
 
-def test_printed_lines_are_the_published_ones(oracles):
-    calls = np.load(oracles / "visnet" / "folder.npz")
+def test_printed_lines_are_the_published_ones(reference):
+    calls = np.load(reference("visnet/folder.npz"))
     rows = []
     for i, stem in enumerate(STEMS):
         suffix = ".jpg" if stem == "img07" else ".png"
@@ -119,12 +119,12 @@ def test_printed_lines_are_the_published_ones(oracles):
         rows.append(row_of(Picture(Path(stem + suffix)), logits, NAMES))
     lines = [tables.line(i, len(rows), row) for i, row in enumerate(rows)]
     printed = "\n".join([*lines, summarize(rows, None, NAMES)])
-    published = (oracles / "visnet" / "folder.stdout.txt").read_text().splitlines()
+    published = reference("visnet/folder.stdout.txt").read_text().splitlines()
     assert printed.splitlines() == published[2:]  # after "Initializing…" and "Loading…"
 
 
-def test_file_names_are_the_published_ones(folder):
-    published = {path.name for path in folder.iterdir()}
+def test_file_names_are_the_published_ones(reference):
+    published = set(reference("visnet/folder.names.txt").read_text().split())
     ours = {f"model_fingerprint_{name}.png" for name in NAMES}
     for stem in STEMS:
         ours |= {f"{stem}_image_fingerprint.png", *(response_name(stem, n) for n in NAMES)}

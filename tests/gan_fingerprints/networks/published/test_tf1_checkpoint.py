@@ -64,15 +64,15 @@ def test_what_tensorflow_wrote_is_read(checkpoint):
 
 
 @pytest.mark.parametrize("name", ["cramer_r32_g8", "mmd_r32_g8"])
-def test_published_checkpoints_are_read_as_tensorflow_does(oracles, name):
-    prefix = tf1_checkpoint.newest(oracles / "gan" / name / "models", "--checkpoint_dir")
+def test_published_checkpoints_are_read_as_tensorflow_does(reference, name):
+    prefix = tf1_checkpoint.newest(reference(f"gan/{name}/models"), "--checkpoint_dir")
     assert prefix.name == "MMDGAN.model-150000"
     found = tf1_checkpoint.arrays(prefix, "--checkpoint_dir")
     reader = tf.train.load_checkpoint(str(prefix))
     assert set(found) == set(reader.get_variable_to_shape_map())
     for key, array in found.items():
         np.testing.assert_array_equal(array, reader.get_tensor(key), key)
-    listed = json.loads((oracles / "gan" / name / "info.json").read_text())["checkpoint_variables"]
+    listed = json.loads(reference(f"gan/{name}/info.json").read_text())["checkpoint_variables"]
     assert len(listed) == len(found)
 
 
