@@ -80,8 +80,8 @@ def check(arguments: argparse.Namespace) -> None:
     for flag in ("out_features", "out_json", "out_map"):
         if getattr(arguments, flag):
             program.check_writable(Path(getattr(arguments, flag)), f"--{flag}")
-    ending = Path(arguments.out_map or MAPS[0]).suffix
-    if ending.lower() not in MAPS:
+    ending = Path(arguments.out_map or "").suffix
+    if arguments.out_map and ending.lower() not in MAPS:
         raise UserError(
             f"--out_map {arguments.out_map}: found the ending {ending!r}, expected .png or .pdf"
         )
