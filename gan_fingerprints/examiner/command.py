@@ -83,7 +83,7 @@ def attribute(arguments: argparse.Namespace) -> int:
     page = ExaminationPage(model, arguments.sheets) if arguments.report else None
     with lines_file(arguments.out) as lines:
         counts = examine(model, listing.paths, lines, page)
-        print(summary(counts, listing), flush=True)
+        print(totals(counts, listing), flush=True)
         if page:
             page.page(origin(arguments, listing)).write(arguments.report)
     for name, file in (("results", arguments.out), ("report", arguments.report)):
@@ -194,7 +194,7 @@ def table_row(
     return shown(row.rstrip())
 
 
-def summary(counts: Counter[str | None], listing: Listing) -> str:
+def totals(counts: Counter[str | None], listing: Listing) -> str:
     """How many images there were, of each verdict, and what was left out."""
     verdicts = [f"{count} {name}" for name, count in counts.most_common() if name is not None]
     total = sum(counts.values())
