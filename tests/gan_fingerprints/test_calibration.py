@@ -122,3 +122,157 @@ def test_risk_and_coverage_by_hand():
     )
     np.testing.assert_allclose(coverage, [1 / 3, 2 / 3, 1])
     np.testing.assert_allclose(risk, [0, 1 / 2, 1 / 3])
+
+
+def test_scores_divide_by_the_temperature_and_energy_multiplies_again():
+    logits = np.array([[0.0, 0.0], [np.log(9), 0.0]])
+    found = calibration.scores(
+        logits, np.zeros((2, 1)), 2.0, calibration.Centres(np.zeros((2, 1)), np.ones(1))
+    )
+    np.testing.assert_allclose(found["energy"], 2 * np.log([2, 4]))
+    np.testing.assert_allclose(found["max_softmax"], [0.5, 0.75])
+
+
+def test_temperature_stays_within_its_bounds():
+    sure, labels = np.eye(2)[[0, 1, 0, 1]], np.array([0, 1, 0, 1])
+    assert calibration.fit_temperature(sure / 10, labels) == pytest.approx(0.01, rel=1e-3)
+    assert calibration.fit_temperature(-sure, labels) == pytest.approx(100, rel=1e-3)
+
+
+def test_large_logits_do_not_overflow():
+    logits, labels = np.array([[1e5, 1e5 - np.log(3)], [1e5, 0]]), np.array([0, 0])
+    np.testing.assert_allclose(calibration.softmax(logits), [[0.75, 0.25], [1, 0]])
+    found = calibration.negative_log_likelihood(logits, labels, 1.0)
+    assert found == pytest.approx(-np.log(0.75) / 2)
+
+
+def test_centres_by_hand():
+    features = np.array([[0.0, 5.0], [2.0, 5.0], [10.0, 5.0], [14.0, 5.0]])
+    made = calibration.centres_of(features, np.array([0, 0, 1, 1]), 2)
+    np.testing.assert_allclose(made.means, [[1, 5], [12, 5]])
+    np.testing.assert_allclose(made.deviations, [np.sqrt((1 + 1 + 4 + 4) / 4), 1e-6])
+
+
+@pytest.mark.parametrize(
+    ("rate", "expected"), [(0.0, 0), (0.09, 0), (0.1, 1), (0.29, 2), (0.3, 3), (0.7, 7), (1.0, 9)]
+)
+def test_threshold_of_ten_scores(rate, expected):
+    shuffled = np.random.default_rng(0).permutation(10).astype(float)
+    assert calibration.threshold_for(shuffled, rate) == expected
+    assert calibration.threshold_for(np.arange(1000.0), 0.29) == 290  # not 289.99999999999994
+
+
+def test_true_negatives_lie_below_the_score_that_most_known_images_reach():
+    known = np.arange(100.0)
+    assert calibration.true_negatives_at(known, np.array([4.0, 5.0, 6.0])) == pytest.approx(1 / 3)
+    assert calibration.true_negatives_at(known, np.array([49.0, 50.0]), kept=0.5) == 0.5
+
+
+def plain_held_out(logits, features, labels, temperature, folds):
+    """`held_out_scores`, image by image: the k-th image of a source is in fold k modulo `folds`."""
+    found = {name: np.empty(len(labels)) for name in calibration.SCORES}
+    places = [int((labels[:i] == label).sum()) for i, label in enumerate(labels)]
+    for i in range(len(labels)):
+        others = [j for j in range(len(labels)) if places[j] % folds != places[i] % folds]
+        if folds == 1:
+            others = list(range(len(labels)))
+        centres = calibration.centres_of(features[others], labels[others], logits.shape[1])
+        one = calibration.scores(logits[i : i + 1], features[i : i + 1], temperature, centres)
+        for name, value in one.items():
+            found[name][i] = value[0]
+    return found
+
+
+@pytest.mark.parametrize(("fewest", "folds"), [(7, 5), (5, 5), (3, 3), (1, 1)])
+def test_held_out_scores_image_by_image(fewest, folds):
+    rng = np.random.default_rng(6)
+    labels = rng.permutation(np.repeat([0, 1, 2], [9, fewest, 11]))
+    logits, features = rng.normal(size=(len(labels), 3)), rng.normal(size=(len(labels), 4))
+    found = calibration.held_out_scores(logits, features, labels, 1.7)
+    for name, expected in plain_held_out(logits, features, labels, 1.7, folds).items():
+        np.testing.assert_allclose(found[name], expected, rtol=1e-12, err_msg=name)
+
+
+def test_leave_one_out_source_by_source():
+    rng = np.random.default_rng(7)
+    labels = rng.permutation(np.repeat([0, 1, 2], [8, 9, 10]))
+    logits, features = rng.normal(size=(27, 3)), rng.normal(size=(27, 4))
+    areas = []
+    for left_out in range(3):
+        others = [i for i in range(3) if i != left_out]
+        means = np.stack([features[labels == i].mean(axis=0) for i in others])
+        kept = [i for i in range(27) if labels[i] != left_out]
+        apart = [features[i] - features[labels == labels[i]].mean(axis=0) for i in kept]
+        centres = calibration.Centres(means, np.std(apart, axis=0))
+        found = calibration.scores(logits[:, others], features, 1.3, centres)
+        known = labels != left_out
+        pairs = {k: v[known][:, None] - v[~known] for k, v in found.items()}
+        areas.append({k: (d > 0).mean() + (d == 0).mean() / 2 for k, d in pairs.items()})
+    for name, area in calibration.leave_one_out(logits, features, labels, 1.3).items():
+        assert area == pytest.approx(np.mean([one[name] for one in areas])), name
+
+
+def test_what_calibrate_chooses():
+    rng = np.random.default_rng(8)
+    logits, features, labels = classifier(rng, 200)
+    logits = logits + 5 * rng.normal(size=logits.shape)
+    made = calibration.calibrate(logits, features, labels, "c")
+    areas = calibration.leave_one_out(logits, features, labels, made.temperature)
+    assert made.score == max(areas, key=areas.get)
+    assert made.temperature == calibration.fit_temperature(logits, labels)
+    assert (made.false_alarms, made.checksum) == (0.05, "c")
+    held_out = calibration.held_out_scores(logits, features, labels, made.temperature)
+    assert (held_out[made.score] < made.threshold).sum() == 10
+    assert made.centres.means.dtype == np.float32
+    expected = calibration.centres_of(features, labels, SOURCES)
+    np.testing.assert_allclose(made.centres.means, expected.means, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("sources", "score"), [(2, "energy"), (3, "feature_distance")])
+def test_with_two_sources_none_can_be_left_out(sources, score):
+    """Distances alone tell apart here; with two sources there is no telling that they do."""
+    rng = np.random.default_rng(9)
+    labels = np.arange(60) % sources
+    features = 20 * np.eye(3)[labels] + rng.normal(size=(60, 3))
+    made = calibration.calibrate(rng.normal(size=(60, sources)), features, labels, "c")
+    assert made.score == score
+
+
+def by_softmax(**changes):
+    centres = calibration.Centres(np.zeros((2, 3)), np.ones(3))
+    values = {"temperature": 1.0, "score": "max_softmax", "threshold": 0.75, "false_alarms": 0.05,
+              "checksum": "c", "centres": centres}  # fmt: skip
+    return calibration.Calibration(**values | changes)
+
+
+def test_an_image_at_the_threshold_is_known():
+    logits = np.log([[3.0, 1.0], [2.9, 1.0]])
+    made = by_softmax(threshold=float(calibration.softmax(logits)[0, 0]))
+    assert made.known(logits, np.zeros((2, 3))).tolist() == [True, False]
+    halved = by_softmax(temperature=2.0).probabilities(2 * logits)
+    np.testing.assert_allclose(halved, calibration.softmax(logits))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"score": "entropy"}, "entropy"),
+     ({"temperature": 0.0}, r"temperature 0\.0"), ({"temperature": np.inf}, "temperature inf"),
+     ({"threshold": np.nan}, "threshold nan"), ({"threshold": -np.inf}, "threshold -inf"),
+     ({"centres": calibration.Centres(np.zeros((2, 3)), np.ones(2))}, r"means \(2, 3\)"),
+     ({"centres": calibration.Centres(np.zeros(3), np.ones(()))}, r"means \(3,\)")],
+)  # fmt: skip
+def test_calibrations_that_cannot_be(changes, message):
+    good, bad = by_softmax(), by_softmax(**changes)
+    assert calibration.Calibration.of(good.header(), good.arrays()).header() == good.header()
+    with pytest.raises(ValueError, match=message):
+        calibration.Calibration.of(bad.header(), bad.arrays())
+
+
+def test_the_default_temperature_is_one():
+    logits = np.log([[0.5, 0.25, 0.25]])
+    np.testing.assert_allclose(calibration.softmax(logits), [[0.5, 0.25, 0.25]])
+
+
+def test_risk_takes_the_first_of_equals_first():
+    coverage, risk = calibration.risk_and_coverage(np.array([0.5, 0.5]), np.array([False, True]))
+    np.testing.assert_allclose((coverage, risk), [[0.5, 1], [1, 0.5]])
