@@ -77,8 +77,8 @@ def main() -> None:
     config = configuration.load(arguments.config_path)
     execution = program.options_from(arguments, Execution)
     module = configuration.DATASETS[config.dataset].removesuffix(".py").replace("/", ".")
-    Dataset = getattr(importlib.import_module(f"SNGAN.{module}"), config.dataset)
-    data = Dataset.open(
+    open_images = getattr(importlib.import_module(f"SNGAN.{module}"), config.dataset)
+    data = open_images(
         arguments.data_dir, config.size, arguments.loaderjob,
         arguments.image_list or config.image_list,
     )  # fmt: skip

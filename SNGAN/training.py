@@ -9,15 +9,15 @@ import tensorflow as tf
 
 from gan_fingerprints import images
 from gan_fingerprints.data import pipeline
+from gan_fingerprints.data.pipeline import Source
 from gan_fingerprints.training.run import Run
 from SNGAN import snapshots
-from SNGAN.datasets.listing import ListedImages
 from SNGAN.updater import Updater
 
 GRID_IMAGES = 64
 
 
-def train(updater: Updater, data: ListedImages, run: Run) -> None:
+def train(updater: Updater, data: Source, run: Run) -> None:
     """Trains until `iteration` iterations are done, or continues the run's newest checkpoint.
 
     Args:

@@ -147,12 +147,6 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image
 
 
-def planes(image: Image.Image) -> np.ndarray:
-    """The pixels of an RGB image, channel-first: uint8 [3, H, W]; faster than transposing them."""
-    bands = b"".join(image.tobytes("raw", band) for band in "RGB")
-    return np.frombuffer(bands, np.uint8).reshape(3, image.height, image.width)
-
-
 def _require_png_end(file: BinaryIO) -> None:
     # Pillow ends with the last row of pixels, without missing what should follow.
     file.seek(-min(1024, file.seek(0, os.SEEK_END)), os.SEEK_END)

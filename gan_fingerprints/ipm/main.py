@@ -14,7 +14,8 @@ from typing import Any
 from tqdm import tqdm
 
 from gan_fingerprints import images, program
-from gan_fingerprints.ipm import checkpoints, data, flags, latents
+from gan_fingerprints.data.folder import open_images
+from gan_fingerprints.ipm import checkpoints, flags, latents
 from gan_fingerprints.ipm.config import Config, Statistics
 from gan_fingerprints.ipm.flags import Gan
 from gan_fingerprints.networks import files
@@ -69,8 +70,8 @@ def train(gan: Gan, arguments: argparse.Namespace, config: Config) -> None:
     for path, flag in zip(features, ("--features_weights", "--features_model"), strict=True):
         if path:
             program.existing_file(path, flag)
-    pictures = data.open_images(
-        arguments.dataset, arguments.data_dir, config.output_size, arguments.threads
+    pictures = open_images(
+        arguments.dataset, arguments.data_dir, "--data_dir", config.output_size, arguments.threads
     )
     settings = {
         "command": gan.command,

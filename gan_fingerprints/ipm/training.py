@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from gan_fingerprints.data import pipeline
-from gan_fingerprints.ipm.data import Images
+from gan_fingerprints.data.pipeline import Source
 from gan_fingerprints.ipm.features import Extractor
 from gan_fingerprints.ipm.networks import Generator
 from gan_fingerprints.ipm.sampling import collect_statistics, images_of, to_uint8
@@ -37,7 +37,7 @@ class Intervals:
     snapshot: int
 
 
-def real_features(data: Images, extract: Extractor, number: int, batch: int) -> np.ndarray:
+def real_features(data: Source, extract: Extractor, number: int, batch: int) -> np.ndarray:
     """Features of the first `number` real images, float32 [number, dim]."""
     parts = []
     for start in range(0, number, batch):
@@ -57,7 +57,7 @@ def generated_features(
 
 
 def train(
-    updater: Updater, data: Images, run: Run, intervals: Intervals, extract: Extractor | None
+    updater: Updater, data: Source, run: Run, intervals: Intervals, extract: Extractor | None
 ) -> None:
     """Trains until `max_iteration` iterations are done, or continues the run's newest checkpoint.
 

@@ -66,7 +66,8 @@ def test_reads_published_progan_data(oracles):
     assert (data.labels, data.source_names, data.manifest) == (None, None, None)
     for level, resolution in enumerate(data.resolutions, 2):
         decoded = expected[f"tfr32-r{level:02d}.tfrecords"]
-        np.testing.assert_array_equal(data.read(np.arange(64), resolution), decoded)
+        found = data.images(np.arange(64), resolution)
+        np.testing.assert_array_equal(found, decoded.transpose(0, 2, 3, 1))
 
 
 @pytest.mark.parametrize("name", ["classifier_tfr32", ""])
@@ -79,7 +80,8 @@ def test_reads_published_classifier_data(oracles, tmp_path, name):
     assert (data.name, data.count, data.resolutions) == (name, 60, [32])
     assert data.source_names == ["source_0", "source_1", "source_2"]
     np.testing.assert_array_equal(data.labels, expected["labels"])
-    np.testing.assert_array_equal(data.read(np.arange(60)), expected["images"])
+    found = data.images(np.arange(60))
+    np.testing.assert_array_equal(found, expected["images"].transpose(0, 2, 3, 1))
 
 
 def test_writes_the_published_pixels_in_the_published_order(oracles, tmp_path):
@@ -92,7 +94,7 @@ def test_writes_the_published_pixels_in_the_published_order(oracles, tmp_path):
     published = DataSet.open(oracles / "data" / "tfr32", "--data_dir")
     for resolution in (4, 8, 16, 32):
         np.testing.assert_array_equal(
-            data.read(np.arange(64), resolution), published.read(np.arange(64), resolution)
+            data.images(np.arange(64), resolution), published.images(np.arange(64), resolution)
         )
     size = {path.suffix: path.stat().st_size for path in folder.glob("*-r05.tfrecords")}
     assert size[".tfrecords"] == published.folder.joinpath("tfr32-r05.tfrecords").stat().st_size
@@ -209,12 +211,12 @@ def test_default_name_is_never_empty(tmp_path, monkeypatch):
 def test_reads_any_records_in_any_order(data_folder):
     data = DataSet.open(data_folder, "--data_dir", needs_labels=True)
     indices = np.array([3, 39, 0, 3])
-    planes = data.read(indices)
-    assert planes.dtype == np.uint8
-    assert planes.flags.writeable
-    np.testing.assert_array_equal(planes, PICTURES[indices].transpose(0, 3, 1, 2))
-    np.testing.assert_array_equal(data.images(indices), PICTURES[indices])
-    assert data.read(np.array([], int), 8).shape == (0, 3, 8, 8)
+    found = data.images(indices)
+    assert found.dtype == np.uint8
+    assert found.flags.writeable
+    assert found.flags.c_contiguous
+    np.testing.assert_array_equal(found, PICTURES[indices])
+    assert data.images(np.array([], int), 8).shape == (0, 8, 8, 3)
     assert data.source_names == ["real", "fake"]
     assert data.labels.dtype == np.float32
 
@@ -229,7 +231,7 @@ def test_reads_from_many_threads_without_holding_pixels(tmp_path):
     tracemalloc.start()
     data = DataSet.open(tmp_path / "data", "--data_dir")
     for number in range(40):
-        data.read(np.array([number]))
+        data.images(np.array([number]))
     held = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert held < pictures[0].nbytes
@@ -264,7 +266,7 @@ def test_a_missing_level(data_folder):
     (data_folder / "data.json").unlink()
     data = DataSet.open(data_folder, "--data_dir")
     data.require_level(4)
-    for ask in (data.require_level, partial(data.read, np.array([0]))):
+    for ask in (data.require_level, partial(data.images, np.array([0]))):
         with pytest.raises(UserError, match=r"data-r03\.tfrecords: missing.* 4x4, 16x16"):
             ask(8)
 
