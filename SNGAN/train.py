@@ -13,6 +13,7 @@ import json
 from typing import TYPE_CHECKING
 
 from gan_fingerprints import program
+from gan_fingerprints.networks import files
 from gan_fingerprints.program import UserError
 from gan_fingerprints.training.run import (
     Execution,
@@ -112,14 +113,12 @@ def main() -> None:
 
 def start_from(updater: "Updater", init_from: str | None, snapshot: str | None) -> None:
     """Fills the networks from one snapshot of either, or everything from Chainer's state."""
-    from SNGAN import chainer_state, snapshots
+    from SNGAN import chainer_state
 
     if init_from:
-        arrays = snapshots.read(init_from, "--init_from")
-        network = updater.D if "block1/c1/W" in arrays else updater.G
-        snapshots.fill(network, arrays, f"--init_from {init_from}")
+        files.fill_from(init_from, [updater.G, updater.D], "--init_from")
     if snapshot:
-        chainer_state.restore(updater, snapshots.read(snapshot, "--snapshot"), snapshot)
+        chainer_state.restore(updater, snapshot)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ import tensorflow as tf
 from gan_fingerprints import images
 from gan_fingerprints.data import pipeline
 from gan_fingerprints.data.pipeline import Source
+from gan_fingerprints.networks import files
 from gan_fingerprints.training.run import Run
-from SNGAN import snapshots
 from SNGAN.updater import Updater
 
 GRID_IMAGES = 64
@@ -42,7 +42,8 @@ def train(updater: Updater, data: Source, run: Run) -> None:
 
     def snapshot() -> None:
         for network in (G, updater.D):
-            snapshots.write(run.path(f"{network.name}_{updater.iteration}.npz"), network)
+            name = f"{network.name}_{updater.iteration}.npz"
+            files.save(run.path(name), network, {})
 
     run.start(updater.state, config.iteration * per_iteration / 1000, updater.shown)
     source = pipeline.minibatches(
