@@ -199,13 +199,6 @@ def center_square(image: np.ndarray) -> np.ndarray:
     return image[top : top + side, left : left + side]
 
 
-def halve(image: np.ndarray) -> np.ndarray:
-    """Means of 2×2 pixels: [H, W, C] → float32 [H/2, W/2, C]. H and W are even."""
-    height, width, channels = image.shape
-    pairs = image.reshape(height // 2, 2, width // 2, 2, channels)
-    return pairs.mean(axis=(1, 3), dtype=np.float32)
-
-
 def from_uint8(images: np.ndarray) -> np.ndarray:
     """uint8 → float32 in [-1, 1], of any shape."""
     return images.astype(np.float32) / np.float32(127.5) - np.float32(1)

@@ -24,10 +24,13 @@ def write(folder, pictures=PICTURES, labels=None, names=None, every_level=True):
     folder.mkdir()
     name = folder.name
     with Writer(folder, name, pictures.shape[1], every_level=every_level) as writer:
-        for picture in pictures:
-            writer.add(picture)
+        writer.add_all(as_it_is, pictures, workers=1)
         writer.finish(labels, names, "a command", {"settings": {"shuffle": False}})
     return folder
+
+
+def as_it_is(picture):
+    return picture, None
 
 
 def read_png(path):
@@ -114,7 +117,7 @@ def test_many_images_are_written_as_one_by_one(tmp_path):
     (tmp_path / "data").mkdir()
     done = []
     with Writer(tmp_path / "data", "data", 16, every_level=True) as writer:
-        writer.add(pictures[0])
+        writer.add_all(as_it_is, pictures[:1])
         names = writer.add_all(read_png, paths[1:], workers=2, progress=done.append)
         assert writer.count == 150
         writer.finish(None, None, "a command", {"settings": {"shuffle": False}})
@@ -158,7 +161,7 @@ def test_a_bad_image_ends_the_writing(tmp_path):
 def test_only_fitting_images_are_taken(tmp_path):
     writer = Writer(tmp_path, "x", 16, every_level=False)
     with pytest.raises(ValueError, match="expected uint8"):
-        writer.add(PICTURES[0, :8])
+        writer.add_all(as_it_is, PICTURES[:1, :8])
     with pytest.raises(UserError, match="found no usable image"):
         writer.finish(None, None, "", {})
     with pytest.raises(ValueError, match="power of two"):
@@ -167,11 +170,10 @@ def test_only_fitting_images_are_taken(tmp_path):
 
 def test_a_full_disk_is_a_user_error(tmp_path):
     writer = Writer(tmp_path, "x", 16, every_level=False)
-    writer.add(PICTURES[0])
     (tmp_path / "x-r04.tfrecords").unlink()
     (tmp_path / "x-r04.tfrecords").symlink_to("/dev/full")
     with pytest.raises(UserError, match="data set x: cannot be written"), writer:
-        writer.finish(None, None, "", {})
+        writer.add_all(as_it_is, PICTURES[:1])
 
 
 def test_two_runs_give_the_same_bytes(tmp_path):
