@@ -10,12 +10,12 @@ import argparse
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from itertools import islice
 from typing import Any
 
 import numpy as np
 
 from gan_fingerprints import images, program, typed, workers
+from gan_fingerprints.data.databases import Lmdb
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.data.writing import Writer, default_name, shuffled_order
 from gan_fingerprints.images import ImageError
@@ -70,8 +70,9 @@ def create_lsun(arguments: argparse.Namespace) -> None:
     out = program.new_output(arguments.out, "OUT")
     source = Path(arguments.source)
     if source.suffix == ".mdb" or (source / "data.mdb").exists():
-        items: Sequence[Any] = lmdb_keys(source, arguments.max_images)
-        read: Read = partial(read_lmdb, source, arguments.resolution)
+        database = Lmdb(source, "IN")
+        items: Sequence[Any] = database.keys(arguments.max_images)
+        read: Read = partial(read_lsun, database, arguments.resolution)
     else:
         items = images.list_images(source, "IN")[: arguments.max_images]
         read = partial(read_resized, arguments.resolution)
@@ -133,34 +134,8 @@ def require_size(path: Path, image: np.ndarray, size: tuple[int, int], hint: str
         )
 
 
-@lru_cache(1)
-def open_lmdb(path: Path) -> Any:
-    """The LMDB environment at `path`; each process opens it once."""
-    import lmdb
-
-    try:
-        return lmdb.open(str(path), readonly=True, lock=False, subdir=path.is_dir())
-    except lmdb.Error as error:
-        raise UserError(
-            f"IN {path}: cannot be read as an LMDB database ({error}); expected LSUN's folder "
-            "with data.mdb, or a folder of images"
-        ) from None
-
-
-def lmdb_keys(path: Path, number: int) -> list[bytes]:
-    """The first keys in key order."""
-    with open_lmdb(path).begin() as transaction:
-        keys = [bytes(key) for key in islice(transaction.cursor().iternext(values=False), number)]
-    if not keys:
-        raise UserError(f"IN {path}: found an empty LMDB database, expected images; get it again")
-    return keys
-
-
-def read_lmdb(path: Path, resolution: int, key: bytes) -> tuple[np.ndarray, None]:
-    with open_lmdb(path).begin() as transaction:
-        content = transaction.get(key)
-    name = f"{path}: image {key.decode(errors='replace')}"
-    return fitted(images.read_image(name, content), resolution), None
+def read_lsun(database: Lmdb, resolution: int, key: bytes) -> tuple[np.ndarray, None]:
+    return fitted(database.read(key), resolution), None
 
 
 def write(
@@ -267,7 +242,7 @@ def compare(arguments: argparse.Namespace) -> int:
     different = []
     for start in range(0, shared, 256):
         indices = np.arange(start, min(start + 256, shared))
-        unequal = (a.read(indices) != b.read(indices)).any(axis=(1, 2, 3))
+        unequal = (a.images(indices) != b.images(indices)).any(axis=(1, 2, 3))
         different += indices[unequal].tolist()
     labels = [np.zeros((0, 0)) if x.labels is None else x.labels for x in (a, b)]
     same_labels = np.array_equal(labels[0], labels[1])

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-LOSS_TYPES = ("hinge", "dcgan")
-
 
 def discriminator_loss(real: tf.Tensor, fake: tf.Tensor, loss_type: str = "hinge") -> tf.Tensor:
     """From the scores float32 [N, 1] of real and generated images: [N]."""

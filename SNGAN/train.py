@@ -65,8 +65,8 @@ def main() -> None:
         raise UserError("--snapshot and --init_from: found both, expected at most one")
     config = configuration.load(arguments.config_path)
     module = configuration.DATASETS[config.dataset].removesuffix(".py").replace("/", ".")
-    Dataset = getattr(importlib.import_module(f"SNGAN.{module}"), config.dataset)
-    data = Dataset.open(
+    open_images = getattr(importlib.import_module(f"SNGAN.{module}"), config.dataset)
+    data = open_images(
         arguments.data_dir,
         config.size,
         arguments.loaderjob,
@@ -79,14 +79,13 @@ def main() -> None:
         config=dataclasses.asdict(config), seed=config.seed, data=data,
         snapshot=arguments.snapshot,
     )  # fmt: skip
-    from SNGAN import chainer_state, snapshots, training
+    from SNGAN import chainer_state, training
 
     trainer = training.Trainer(config, start.strategy, start.xla)
     if arguments.init_from:
         trainer.start_from(arguments.init_from)
     if arguments.snapshot:
-        arrays = snapshots.read(arguments.snapshot, "--snapshot")
-        chainer_state.restore(trainer, arrays, arguments.snapshot)
+        chainer_state.restore(trainer, arguments.snapshot)
     if run := start.open_run():
         training.train(trainer, data, run)
 

@@ -10,11 +10,11 @@ import tensorflow as tf
 
 from gan_fingerprints import images
 from gan_fingerprints.data import pipeline
+from gan_fingerprints.data.pipeline import Source
+from gan_fingerprints.networks import files
 from gan_fingerprints.training.optimizer import adam, apply_if_finite, random_key
 from gan_fingerprints.training.run import Losses, Run
-from SNGAN import snapshots
 from SNGAN.config import Config
-from SNGAN.datasets.listing import ListedImages
 from SNGAN.dis_models.snresnet import SNResNetProjectionDiscriminator
 from SNGAN.gen_models.resnet import ResNetGenerator
 from SNGAN.losses import discriminator_loss, generator_loss
@@ -100,9 +100,7 @@ class Trainer:
 
     def start_from(self, path: str) -> None:
         """Fills the network that a snapshot is of, either of the two."""
-        arrays = snapshots.read(path, "--init_from")
-        network = self.D if "block1/c1/W" in arrays else self.G
-        snapshots.fill(network, arrays, f"--init_from {path}")
+        files.fill_from(path, [self.G, self.D], "--init_from")
 
     @property
     def iteration(self) -> int:
@@ -173,7 +171,7 @@ class Trainer:
         return self.strategy.reduce("SUM", loss, axis=None)
 
 
-def train(trainer: Trainer, data: ListedImages, run: Run) -> None:
+def train(trainer: Trainer, data: Source, run: Run) -> None:
     """Trains until `iteration` iterations are done, or continues the run's newest checkpoint.
 
     Args:
@@ -191,7 +189,7 @@ def train(trainer: Trainer, data: ListedImages, run: Run) -> None:
 
     def snapshot() -> None:
         for network in (G, trainer.D):
-            snapshots.write(run.path(f"{network.name}_{trainer.iteration}.npz"), network)
+            files.save(run.path(f"{network.name}_{trainer.iteration}.npz"), network, {})
 
     def preview(*names: str) -> None:
         run.path("preview").mkdir(exist_ok=True)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-import yaml
-
+from experiments.gans import GANS
 from experiments.scale import Scale
-from experiments.steps import OUT, PROJECT, Step
+from experiments.steps import OUT, Step
 
 DATA = "$DATA"  # stands for the folder of photos in commands
 NETWORK = "network-final.safetensors"
@@ -126,58 +124,25 @@ class Plan:
     def generated(self, name: str, number: int, seed: int) -> str:
         """New images of a GAN, which is trained first."""
         place = f"images/{name}" if seed == 0 else f"images_{seed}/{name}"
-        out = f"{OUT}/{place}"
-        kind = name.partition("_")[0]
-        model = getattr(self, f"_{kind}")(name)
-        command: list[object] = {
-            "ProGAN": lambda: [
-                "ProGAN/run.py", "--app", "gen", "--model_path", f"{model}/{NETWORK}",
-                "--out_image_dir", out, "--num_pngs", number, "--gen_seed", seed,
-            ],
-            "SNGAN": lambda: [
-                "SNGAN/evaluations/gen_images.py", "--config_path", self.scale.SNGAN, "--snapshot",
-                f"{model}/ResNetGenerator_{_iterations(self.scale.SNGAN)}.npz", "--results_dir",
-                out, "--num_pngs", number, "--seed", seed, "--round", 1,
-            ],
-        }.get(kind, lambda: [
-            f"{kind}/gan/main.py", "--is_train", False, "--checkpoint_dir", f"{model}/models",
-            "--name", kind, "--output_dir_of_test_samples", out, "--no_of_samples", number,
-            "--random_seed", seed,
-        ])()  # fmt: skip
+        gan, model = GANS[name.partition("_")[0]], self.trained(name)
+        command = gan.words(
+            gan.generate, self.scale.flags(gan.name), model=model, out=f"{OUT}/{place}",
+            number=number, seed=seed,
+        )  # fmt: skip
         return self.step(place, command, place)
 
-    def _ProGAN(self, name: str) -> str:
-        _, what, number = name.split("_")
+    def trained(self, name: str) -> str:
+        """The run of a GAN: SNGAN; ProGAN_seed_v2; ProGAN_differing_10, on other photos."""
+        kind, _, variant = name.partition("_")
+        what, _, number = variant.partition("_")
+        gan, place = GANS[kind], f"gans/{name}"
+        photos = self.training_photos(int(number) if what == "differing" else None)
+        places = {"photos": photos, "model": f"{OUT}/{place}"}
+        if "{records}" in gan.train:
+            places["records"] = self.records(photos)
         seed = int(number[1:]) if what == "seed" else 0
-        photos = self.training_photos(None if what == "seed" else int(number))
-        return self.step(
-            f"gans/{name}",
-            ["ProGAN/run.py", "--app", "train", *self.scale.flags("ProGAN"),
-             "--training_data_dir", self.records(photos), "--out_model_dir", f"{OUT}/gans/{name}",
-             "--training_seed", seed],
-            f"gans/{name}", resumes=True,
-        )  # fmt: skip
-
-    def _SNGAN(self, name: str) -> str:
-        return self.step(
-            f"gans/{name}",
-            ["SNGAN/train.py", "--config_path", self.scale.SNGAN, "--data_dir",
-             self.training_photos(), "--results_dir", f"{OUT}/gans/{name}"],
-            f"gans/{name}", resumes=True,
-        )  # fmt: skip
-
-    def _CramerGAN(self, name: str) -> str:
-        model = f"{OUT}/gans/{name}"
-        return self.step(
-            f"gans/{name}",
-            [f"{name}/gan/main.py", "--is_train", True, "--dataset", "photos", "--data_dir",
-             self.training_photos(), "--checkpoint_dir", f"{model}/models", "--sample_dir",
-             f"{model}/samples", "--log_dir", f"{model}/logs", "--name", name,
-             *self.scale.flags(name)],
-            f"gans/{name}", resumes=True,
-        )  # fmt: skip
-
-    _MMDGAN = _CramerGAN
+        command = gan.words(gan.train, self.scale.flags(kind), seed=seed, **places)
+        return self.step(place, command, place, resumes=True)
 
     # Classifiers
 
@@ -275,7 +240,3 @@ class Plan:
              *(space if self.inception else [])],
             "sets/artifact_free",
         )  # fmt: skip
-
-
-def _iterations(config: str) -> int:
-    return int(yaml.safe_load((PROJECT / Path(config)).read_text())["iteration"])

@@ -10,10 +10,11 @@ from typing import Any
 
 import yaml
 
+from experiments.gans import GANS
 from gan_fingerprints.program import UserError, existing_file
 
 FOLDER = Path(__file__).resolve().parent / "scales"
-GANS = ("ProGAN", "SNGAN", "CramerGAN", "MMDGAN")
+PROGRAMS = (*GANS, "classifier", "visnet", "immunize", "baselines")
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,7 @@ class Scale:
         training_sets: size of each, and in how many images they differ from the first.
         low_frequency, high_frequency, patches: the sides of the components.
         artifact_free: images of each source to choose from, and the share to keep.
-        ProGAN, CramerGAN, MMDGAN, classifier, visnet, immunize, baselines: flags.
-        SNGAN: its configuration file.
+        programs: flags of each of PROGRAMS; of SNGAN its configuration file.
     """
 
     name: str
@@ -46,18 +46,11 @@ class Scale:
     high_frequency: list[int]
     patches: list[int]
     artifact_free: dict[str, Any]
-    ProGAN: str
-    SNGAN: str
-    CramerGAN: str
-    MMDGAN: str
-    classifier: str
-    visnet: str
-    immunize: str
-    baselines: str
+    programs: dict[str, str]
 
     def flags(self, program: str) -> list[str]:
         """The flags of a program, one by one."""
-        return shlex.split(getattr(self, program))
+        return shlex.split(self.programs[program])
 
     @property
     def held_out_from(self) -> int:
@@ -95,7 +88,8 @@ def read(name: str) -> Scale:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"--scale {file}: not a YAML file ({reason}); see {FOLDER}") from None
-    expected = {field.name for field in dataclasses.fields(Scale)} - {"name"}
+    numbers = {field.name for field in dataclasses.fields(Scale)} - {"name", "programs"}
+    expected = numbers.union(PROGRAMS)
     found = set(values) if isinstance(values, dict) else set()
     if found != expected:
         missing, other = sorted(expected - found), sorted(map(str, found - expected))
@@ -103,4 +97,5 @@ def read(name: str) -> Scale:
             f"--scale {file}: missing are {', '.join(missing) or 'none'}, unknown are "
             f"{', '.join(other) or 'none'}; expected the entries of {FOLDER / 'mini.yaml'}"
         )
-    return Scale(file.stem, **values)
+    programs = {name: values.pop(name) for name in PROGRAMS}
+    return Scale(file.stem, **values, programs=programs)

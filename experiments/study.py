@@ -9,8 +9,9 @@ from typing import Any
 
 import yaml
 
+from experiments.gans import GANS
 from experiments.plan import BASELINES, Plan
-from experiments.scale import GANS, Scale
+from experiments.scale import Scale
 
 FOLDER = Path(__file__).resolve().parent / "tables"
 TABLES = (
@@ -93,7 +94,7 @@ def sources(group: str, scale: Scale) -> list[str]:
     return [
         "real",
         *{
-            "architectures": ["ProGAN_seed_v0", *GANS[1:]],
+            "architectures": [gan.source for gan in GANS.values()],
             "seeds": [f"ProGAN_seed_v{seed}" for seed in scale.seeds],
             "training_sets": [
                 f"ProGAN_differing_{number}" for number in scale.training_sets["differences"]

@@ -156,12 +156,6 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image
 
 
-def planes(image: Image.Image) -> np.ndarray:
-    """The pixels of an RGB image, channel-first: uint8 [3, H, W]; faster than transposing them."""
-    bands = b"".join(image.tobytes("raw", band) for band in "RGB")
-    return np.frombuffer(bands, np.uint8).reshape(3, image.height, image.width)
-
-
 def _require_png_end(file: BinaryIO) -> None:
     # Pillow ends with the last row of pixels, without missing what should follow.
     file.seek(-min(1024, file.seek(0, os.SEEK_END)), os.SEEK_END)
@@ -212,13 +206,6 @@ def center_square(image: np.ndarray) -> np.ndarray:
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     return image[top : top + side, left : left + side]
-
-
-def halve(image: np.ndarray) -> np.ndarray:
-    """Means of 2×2 pixels: [H, W, C] → float32 [H/2, W/2, C]. H and W are even."""
-    height, width, channels = image.shape
-    pairs = image.reshape(height // 2, 2, width // 2, 2, channels)
-    return pairs.mean(axis=(1, 3), dtype=np.float32)
 
 
 def from_uint8(images: np.ndarray) -> np.ndarray:

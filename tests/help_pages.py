@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
+if __package__ in (None, ""):
+    sys.path[0] = str(PROJECT)  # runs from any folder
+
+from experiments.gans import GANS
+
 PAGE = PROJECT / "docs" / "commands.md"
 WIDTH = 100
 SCRIPTS = ("quickstart.sh", "run_tests.sh")
-ORDER = (
-    "ProGAN", "SNGAN", "CramerGAN", "MMDGAN", "classifier", "classifier_visNet",
-    "gan_fingerprints", "experiments",
-)  # fmt: skip
+ORDER = (*GANS, "classifier", "classifier_visNet", "gan_fingerprints", "experiments")
 NOT_OURS = {"tests", "build", "dist", "site-packages"}
 INTRODUCTION = f"""\
 # Every command

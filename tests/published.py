@@ -20,6 +20,12 @@ def read_networks(path: Path) -> list[dict[str, np.ndarray]]:
     return [{name: np.asarray(a) for name, a in net.arrays.items()} for net in networks]
 
 
+def arrays_in(path: Path) -> dict[str, np.ndarray]:
+    """The weights of the only network in a file of any format, under our names, in our order."""
+    (stored,) = files.read(path, "test")
+    return {name: np.asarray(array) for name, array in stored.arrays.items()}
+
+
 def fill(network, arrays):
     files.fill(network, arrays, "published weights")
     return network

@@ -26,7 +26,6 @@ from gan_fingerprints.ipm.networks import Generator as BatchGenerator
 from gan_fingerprints.networks import files
 from gan_fingerprints.networks.published.source_names import KNOWN_ORDERS
 from ProGAN.networks import Generator
-from SNGAN import snapshots
 from SNGAN.gen_models.resnet import ResNetGenerator
 from tests.conftest import PROJECT
 from tests.help_pages import bash_lines
@@ -260,7 +259,7 @@ def write_networks(root: Path) -> None:
     ):
         files.save(made(root / folder / "network-final.safetensors"), network, {}, names)
     sngan = ResNetGenerator(32, ch=2, n_classes=1)
-    snapshots.write(made(root / f"SNGAN/models/{CELEBA}.npz"), sngan)
+    files.save(made(root / f"SNGAN/models/{CELEBA}.npz"), sngan, {})
     given = {"num_channels": 3, **SMALL}
     name = "models/CelebA_ProGAN_SNGAN_CramerGAN_MMDGAN_128.pkl"
     for path, function, more, network in (

@@ -1,6 +1,7 @@
 """CelebA: writes the image list, and is the data set of that name in configurations."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 if __package__ in (None, ""):
@@ -10,12 +11,7 @@ from gan_fingerprints import program
 from SNGAN.datasets import listing
 
 IMAGE_LIST = "celeba_align_png_cropped_image_list.txt"
-
-
-class CelebADataset(listing.ListedImages):
-    """The images that celeba.py listed."""
-
-    image_list = IMAGE_LIST
+CelebADataset = partial(listing.open_images, usual_list=IMAGE_LIST)
 
 
 if __name__ == "__main__":

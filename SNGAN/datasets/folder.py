@@ -2,6 +2,4 @@
 
 from SNGAN.datasets import listing
 
-
-class FolderDataset(listing.ListedImages):
-    """Every image of a folder."""
+FolderDataset = listing.open_images

@@ -72,6 +72,7 @@ class SNResNetProjectionDiscriminator(keras.Model):
 
     def __init__(self, size: int = 128, ch: int = 64, n_classes: int = 0, **kwargs) -> None:
         super().__init__(name="SNResNetProjectionDiscriminator", **kwargs)
+        self.arguments = {"size": size, "ch": ch, "n_classes": n_classes}
         self.size = size
         self.n_classes = n_classes
         policy = self.dtype_policy

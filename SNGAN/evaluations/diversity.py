@@ -11,8 +11,8 @@ import json
 import numpy as np
 
 from gan_fingerprints import images, program, typed
+from gan_fingerprints.data.folder import square_image
 from gan_fingerprints.program import REQUIRED, option
-from SNGAN.datasets.listing import decode
 
 DESCRIPTION = """\
 Mean distance between the pixels of two images of a folder, over all pairs of the first N images,
@@ -49,7 +49,7 @@ def main() -> None:
         if len(paths) < 2:
             raise program.UserError(f"--{flag}: found one image, expected 2 or more")
         side = side or images.read_image(paths[0]).shape[0]
-        pixels = np.stack([decode(path, side) for path in paths])
+        pixels = np.stack([square_image(path, side) for path in paths])
         found[flag] = {"images": len(paths), "distance": round(mean_pairwise_distance(pixels), 3)}
     share = found["generated"]["distance"] / found["real"]["distance"]
     print(json.dumps({**found, "share": round(share, 4)}, indent=2))

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from gan_fingerprints import images
-from SNGAN import snapshots
+from gan_fingerprints.networks import files
 from SNGAN.config import Config
 from SNGAN.gen_models.resnet import ResNetGenerator
 
@@ -17,15 +17,14 @@ BATCH = 16
 
 
 def load_generator(config: Config, snapshot: str) -> ResNetGenerator:
-    """The generator of a configuration, filled from an npz of ours or Chainer's.
+    """The generator of a configuration, filled from a snapshot of ours or Chainer's.
 
     Raises:
         UserError: the file cannot be read, or is of a network of another shape.
     """
-    arrays = snapshots.read(snapshot, "--snapshot")
     keras.config.set_dtype_policy("float32")
     G = ResNetGenerator(**config.generator)
-    snapshots.fill(G, arrays, f"--snapshot {snapshot}")
+    files.fill_from(snapshot, [G], "--snapshot")
     return G
 
 

@@ -64,6 +64,8 @@ class ResNetGenerator(keras.Model):
         **kwargs,
     ) -> None:
         super().__init__(name="ResNetGenerator", **kwargs)
+        self.arguments = {"size": size, "ch": ch, "dim_z": dim_z, "n_classes": n_classes,
+                          "distribution": distribution}  # fmt: skip
         self.size = size
         self.dim_z = dim_z
         self.n_classes = n_classes

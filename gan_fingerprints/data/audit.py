@@ -101,9 +101,9 @@ def facts_of(content: bytes, native: np.ndarray, prepared: np.ndarray) -> ImageF
         )
 
 
-def digest_of(planes: np.ndarray) -> bytes:
-    """A CRC-32C of each quarter of an image uint8 [3, R, R], R even: faster than hashing it."""
-    return layout.crc32c(planes.reshape(4, -1)).astype("<u4").tobytes()
+def digest_of(image: np.ndarray) -> bytes:
+    """A CRC-32C of each quarter of an image uint8 [R, R, 3], R even: faster than hashing it."""
+    return layout.crc32c(image.reshape(4, -1)).astype("<u4").tobytes()
 
 
 def jpeg_quality(tables: Mapping[int, Sequence[int]] | None) -> int:
@@ -234,8 +234,8 @@ def digests_of(data: DataSet, chunk: int = 256) -> dict[bytes, int]:
     found = {}
     for start in range(0, data.count, chunk):
         numbers = np.arange(start, min(start + chunk, data.count))
-        for number, planes in zip(numbers, data.read(numbers), strict=True):
-            found[digest_of(planes)] = int(number)
+        for number, image in zip(numbers, data.images(numbers), strict=True):
+            found[digest_of(image)] = int(number)
     return found
 
 

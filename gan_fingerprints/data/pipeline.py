@@ -31,7 +31,7 @@ class Source(Protocol):
     @property
     def checksum(self) -> str: ...
 
-    def read(self, indices: np.ndarray, resolution: int) -> np.ndarray: ...
+    def images(self, indices: np.ndarray, resolution: int | None = None) -> np.ndarray: ...
 
 
 @lru_cache(maxsize=4)
@@ -52,17 +52,17 @@ def stream_indices(count: int, seed: int, position: int, minibatch: int) -> np.n
 
 
 def mirrored(images: np.ndarray, seed: int, position: int) -> np.ndarray:
-    """Flips each image [N, C, H, W] left to right with probability 1/2, by (seed, position)."""
+    """Flips images uint8 [N, H, W, 3] left to right with probability 1/2, by (seed, position)."""
     flip = np.random.default_rng([seed, position, 1]).random(len(images)) < 0.5
-    images[flip] = images[flip, :, :, ::-1]
+    pixels = images.view("V3")  # moving three bytes as one takes a third of the time
+    pixels[flip] = pixels[flip, :, ::-1]
     return images
 
 
 def attacked(images: np.ndarray, attack: Perturbation, keys: Iterable[int]) -> np.ndarray:
-    """Images uint8 [N, 3, H, W] after an attack whose parameters follow from each image's key."""
-    for planes, key in zip(images, keys, strict=True):
-        picture, _ = attack(planes.transpose(1, 2, 0), int(key))
-        planes[:] = picture.transpose(2, 0, 1)
+    """Images uint8 [N, H, W, 3] after an attack whose parameters follow from each image's key."""
+    for image, key in zip(images, keys, strict=True):
+        image[:], _ = attack(image, int(key))
     return images
 
 
@@ -90,7 +90,7 @@ def minibatches(
 
     def fetch(position: np.int64) -> tuple[np.ndarray, np.ndarray]:
         indices = stream_indices(data.count, seed, int(position), minibatch)
-        images = data.read(indices, side)
+        images = data.images(indices, side)
         if attack:
             images = attacked(images, attack, range(int(position), int(position) + minibatch))
         return mirrored(images, seed, int(position)) if mirror else images, labels[indices]
@@ -99,9 +99,9 @@ def minibatches(
         images, one_hot = tf.numpy_function(
             fetch, [position], [tf.uint8, tf.float32], stateful=False
         )
-        images = tf.ensure_shape(images, [minibatch, 3, side, side])
+        images = tf.ensure_shape(images, [minibatch, side, side, 3])
         one_hot = tf.ensure_shape(one_hot, [minibatch, labels.shape[1]])
-        return tf.transpose(images, [0, 2, 3, 1]), one_hot
+        return images, one_hot
 
     positions = tf.data.Dataset.range(start, np.iinfo(np.int64).max, minibatch)
     threads = cores() if attack else 1

@@ -91,12 +91,11 @@ class Reader:
                 f"{self.resolution}x{self.resolution} as {self.like}; give --resolution to "
                 "resize all images"
             )
-        planes = images.planes(images.resize_image(native, self.resolution))
-        prepared = planes.transpose(1, 2, 0)
+        prepared = np.asarray(images.resize_image(native, self.resolution))
         if not self.audited:
             return prepared, None
         facts = audit.facts_of(content, np.asarray(native), prepared) if job.sampled else None
-        return prepared, Audited(audit.digest_of(planes), facts)
+        return prepared, Audited(audit.digest_of(prepared), facts)
 
 
 def find_sources(in_dir: str) -> dict[str, list[Path]]:

@@ -98,8 +98,8 @@ class DataSet:
                 f"--resolution from {resolution} up and every level, or ask for one that is there"
             )
 
-    def read(self, indices: np.ndarray, resolution: int | None = None) -> np.ndarray:
-        """Images by record number: int [N] → uint8 [N, 3, H, W], a new array.
+    def images(self, indices: np.ndarray, resolution: int | None = None) -> np.ndarray:
+        """Images by record number: int [N] → uint8 [N, H, W, 3], a new array.
 
         Raises:
             UserError: a record is damaged or of another shape, or the resolution is missing.
@@ -107,10 +107,6 @@ class DataSet:
         resolution = resolution or self.resolution
         self.require_level(resolution)
         return self._files[resolution].read(np.asarray(indices, np.int64))
-
-    def images(self, indices: np.ndarray, resolution: int | None = None) -> np.ndarray:
-        """As `read`, channels last: uint8 [N, H, W, 3]."""
-        return np.ascontiguousarray(self.read(indices, resolution).transpose(0, 2, 3, 1))
 
     @cached_property
     def checksum(self) -> str:
@@ -198,10 +194,10 @@ class RecordFile:
         return UserError(f"{self.path}: {found}, expected whole records; {layout.ADVICE}")
 
     def read(self, indices: np.ndarray) -> np.ndarray:
-        """Images by record number: int [N] → uint8 [N, 3, R, R]; UserError when one is damaged."""
+        """Images by record number: int [N] → uint8 [N, R, R, 3]; UserError when one is damaged."""
         if self._starts is None:
             return self._pixels(self._rows(indices * self._usual, self._usual), indices)
-        images = np.empty((len(indices), 3, self.resolution, self.resolution), np.uint8)
+        images = np.empty((len(indices), self.resolution, self.resolution, 3), np.uint8)
         for image, i in zip(images, indices, strict=True):
             start, end = self._starts[i : i + 2]
             image[:] = self._pixels(self._rows(np.array([start]), end - start), np.array([i]))[0]
@@ -219,15 +215,16 @@ class RecordFile:
 
     def _pixels(self, rows: np.ndarray, indices: np.ndarray) -> np.ndarray:
         self._require_intact(rows, indices)
-        images = np.empty((len(rows), 3, self.resolution, self.resolution), np.uint8)
+        images = np.empty((len(rows), self.resolution, self.resolution, 3), np.uint8)
         unknown = np.ones(len(rows), bool)
         for shape_first in (False, True):
             dtype, head, tail = layout.record_layout(self.resolution, shape_first)
             if rows.shape[1] == dtype.itemsize:
                 records = rows.view(dtype)[:, 0]
                 known = (records["head"] == head).all(1) & (records["tail"] == tail).all(1)
-                for i in np.flatnonzero(known):
-                    images[i] = records["pixels"][i]
+                # Channel by channel is five times as fast as transposing: long runs are copied.
+                for channel in range(3):
+                    images[known, ..., channel] = records["pixels"][known, channel]
                 unknown &= ~known
         for i in np.flatnonzero(unknown):
             images[i] = self._parse(rows[i, layout.FRAME : -4].tobytes(), indices[i])
@@ -243,7 +240,7 @@ class RecordFile:
             raise self._error(f"record {indices[wrong][0]} is damaged (its checksum differs)")
 
     def _parse(self, record: bytes, index: int) -> np.ndarray:
-        """The image in a record that another program wrote in its own way."""
+        """The image, uint8 [R, R, 3], in a record that another program wrote in its own way."""
         load_tensorflow()
         import tensorflow as tf
         from google.protobuf.message import DecodeError
@@ -260,7 +257,7 @@ class RecordFile:
                 f"{self.path}: record {index} holds {len(data)} bytes of shape {shape}, expected "
                 f"uint8 of shape {expected} as the file is named; {layout.ADVICE}"
             )
-        return np.frombuffer(data, np.uint8).reshape(expected)
+        return np.frombuffer(data, np.uint8).reshape(expected).transpose(1, 2, 0)
 
 
 def find_name(folder: Path, flag: str) -> str:

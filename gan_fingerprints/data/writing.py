@@ -45,7 +45,6 @@ class Writer:
         levels = resolution.bit_length() - 2 if every_level else 1
         self.resolutions = [resolution >> level for level in range(levels)]
         self.folder, self.name = folder, name
-        self._waiting: list[np.ndarray] = []
         self._files = [GrowingFile(layout.level_path(folder, name, r), r) for r in self.resolutions]
 
     def __enter__(self) -> Writer:
@@ -61,13 +60,7 @@ class Writer:
     @property
     def count(self) -> int:
         """Number of images so far."""
-        return self._files[0].count + len(self._waiting)
-
-    def add(self, image: np.ndarray) -> None:
-        """Adds an image, uint8 [R, R, 3]; ValueError when it is anything else."""
-        self._waiting.append(_fitting(image, self.resolutions[0]))
-        if len(self._waiting) == self._chunk:
-            self._write_waiting()
+        return self._files[0].count
 
     def add_all(
         self,
@@ -78,7 +71,7 @@ class Writer:
         workers: int | None = None,
         progress: Callable[[int], object] = bool,
     ) -> list[Any]:
-        """Reads and adds many images on all cores; the records come in the order of `items`.
+        """Reads and adds images on all cores; the records come in the order of `items`.
 
         Args:
             read: item → (image uint8 [R, R, 3], anything else to be returned), run in a worker
@@ -90,29 +83,18 @@ class Writer:
         Returns:
             For each item what `read` returned with the image, or the ImageError.
         """
-        self._write_waiting()
         paths = [file.path for file in self._files]
         write = partial(_write_chunk, read, paths, self.resolutions, skip_bad)
         jobs = list(enumerate(items, self.count))
         outcomes: list[Any] = []
-        with closing(parallel_chunks(write, jobs, workers, self._chunk)) as chunks:
+        size = min(32, max(1, CHUNK_BYTES // (3 * self.resolutions[0] ** 2)))
+        with closing(parallel_chunks(write, jobs, workers, size)) as chunks:
             for place, number, part in chunks:
                 for file in self._files:
                     file.take(place, number)
                 outcomes += part
                 progress(len(part))
         return outcomes
-
-    @property
-    def _chunk(self) -> int:
-        return min(32, max(1, CHUNK_BYTES // (3 * self.resolutions[0] ** 2)))
-
-    def _write_waiting(self) -> None:
-        if self._waiting:
-            blocks = encode(self._waiting, len(self._waiting), self.resolutions)
-            for file, records in zip(self._files, blocks, strict=True):
-                file.append(records)
-            self._waiting = []
 
     def finish(
         self,
@@ -129,7 +111,6 @@ class Writer:
             command: what made the data set, without paths, which differ between machines.
             extra: more entries of the manifest, as JSON can hold them.
         """
-        self._write_waiting()
         if not self.count:
             raise UserError(f"data set {self.name}: found no usable image, expected one or more")
         files = {file.path.name: file.finish() for file in self._files}
@@ -237,11 +218,6 @@ class GrowingFile:
         self._itemsize = layout.record_layout(resolution).dtype.itemsize
         self._blake3 = blake3()
         path.touch(exist_ok=False)
-
-    def append(self, records: np.ndarray) -> None:
-        write_at(self.path, self.count * self._itemsize, records)
-        self._blake3.update(records.view(np.uint8).data)
-        self.count += len(records)
 
     def take(self, place: int, number: int) -> None:
         """Takes in `number` records that a worker wrote; moves them up if earlier ones lacked."""

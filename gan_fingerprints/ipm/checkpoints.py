@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import safetensors
-
 from gan_fingerprints.ipm.config import Config
-from gan_fingerprints.networks import files
+from gan_fingerprints.networks import files, own_format
 from gan_fingerprints.networks.published import tf1_checkpoint
 from gan_fingerprints.program import UserError
 
@@ -71,12 +68,9 @@ def newest_network(folder: Path) -> Path | None:
 def _images_shown(path: Path) -> int | None:
     """None unless the file holds a generator."""
     try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            header = json.loads((file.metadata() or {})[files.HEADER_KEY])
-        return (
-            int(header["provenance"].get("images_shown", 0)) if header["network"] == KIND else None
-        )
-    except (safetensors.SafetensorError, KeyError, TypeError, AttributeError, ValueError, OSError):
+        network = own_format.describe(path, FLAG)
+        return int(network.provenance.get("images_shown", 0)) if network.kind == KIND else None
+    except (UserError, TypeError, ValueError):
         return None
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from gan_fingerprints.ipm.data import Images
+from gan_fingerprints.data.pipeline import Source
 from gan_fingerprints.ipm.networks import Generator
 from gan_fingerprints.ipm.sampling import images_of
 from gan_fingerprints.networks import files, inception
@@ -49,7 +49,7 @@ def of_inception(path: str | Path) -> Extractor:
     return tf.function(lambda x: extract(x * 2 - 1))
 
 
-def real_features(data: Images, extract: Extractor, number: int, batch: int) -> np.ndarray:
+def real_features(data: Source, extract: Extractor, number: int, batch: int) -> np.ndarray:
     """Features of the first `number` real images, float32 [number, dim]."""
     parts = []
     for start in range(0, number, batch):

@@ -14,7 +14,8 @@ from typing import Any
 from tqdm import tqdm
 
 from gan_fingerprints import images, program, typed
-from gan_fingerprints.ipm import checkpoints, data, latents
+from gan_fingerprints.data.folder import open_images
+from gan_fingerprints.ipm import checkpoints, latents
 from gan_fingerprints.ipm.config import Config, Statistics
 from gan_fingerprints.program import UserError, option
 from gan_fingerprints.training import begin
@@ -160,8 +161,8 @@ def train(gan: Gan, arguments: argparse.Namespace, config: Config) -> None:
     for path, flag in zip(features, ("--features_weights", "--features_model"), strict=True):
         if path:
             program.existing_file(path, flag)
-    pictures = data.open_images(
-        arguments.dataset, arguments.data_dir, config.output_size, arguments.threads
+    pictures = open_images(
+        arguments.dataset, arguments.data_dir, "--data_dir", config.output_size, arguments.threads
     )
     folder = Path(arguments.name, config.description(arguments.dataset, arguments.suffix))
     start = begin.Start(

@@ -11,8 +11,8 @@ import numpy as np
 import tensorflow as tf
 
 from gan_fingerprints.data import pipeline
+from gan_fingerprints.data.pipeline import Source
 from gan_fingerprints.ipm.config import Config
-from gan_fingerprints.ipm.data import Images
 from gan_fingerprints.ipm.features import Extractor, generated_features, real_features
 from gan_fingerprints.ipm.losses import Objective, between, mean_square, slope_penalty
 from gan_fingerprints.ipm.networks import Discriminator, Generator, Layers
@@ -205,7 +205,7 @@ class Trainer:
 
 
 def train(
-    trainer: Trainer, data: Images, run: Run, intervals: Intervals, extract: Extractor | None
+    trainer: Trainer, data: Source, run: Run, intervals: Intervals, extract: Extractor | None
 ) -> None:
     """Trains until `max_iteration` iterations are done, or continues the run's newest checkpoint.
 

@@ -11,11 +11,6 @@ import numpy as np
 
 from gan_fingerprints import program, typed
 from gan_fingerprints.networks import files
-from gan_fingerprints.networks.published.chainer_snapshot import (
-    DISCRIMINATOR,
-    GENERATOR,
-    chainer_order,
-)
 from gan_fingerprints.networks.published.source_names import source_names
 from gan_fingerprints.networks.stored import Refused, StoredNetwork, clipped, require_plausible
 from gan_fingerprints.program import REQUIRED, UserError, option
@@ -84,12 +79,7 @@ def write(output: Path, network: StoredNetwork, origin: str) -> None:
         arrays = {name: _single(np.asarray(array)) for name, array in network.arrays.items()}
     except Refused as error:
         raise UserError(f"{origin}: refused: {error}") from None
-    if output.suffix == ".npz":
-        with program.whole_file(output) as partial, partial.open("wb") as file:
-            chainer = {name: chainer_order(array) for name, array in arrays.items()}
-            np.savez_compressed(file, allow_pickle=False, **chainer)
-    else:
-        files.write(output, replace(network, arrays=arrays))
+    files.write(output, replace(network, arrays=arrays))
 
 
 def _single(array: np.ndarray) -> np.ndarray:
@@ -100,8 +90,7 @@ def _single(array: np.ndarray) -> np.ndarray:
 def check_output(output: Path, network: StoredNetwork) -> None:
     """UserError unless OUT is a new file in a format that the network can be written in."""
     program.new_output(output, "OUT")
-    sngan = network.kind in (GENERATOR, DISCRIMINATOR)
-    endings = (".safetensors", ".npz") if sngan else (".safetensors",)
+    endings = [x.ending for x in files.FORMATS if x.write and network.kind in x.kinds]
     if output.suffix not in endings:
         raise UserError(
             f"OUT {output}: found the ending {output.suffix!r}, expected {' or '.join(endings)} "

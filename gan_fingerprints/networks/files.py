@@ -1,29 +1,30 @@
-"""One network in one file: safetensors, with a header that says which network it is.
+"""Network files: KINDS says which networks there are, FORMATS which files they come in.
 
-The metadata holds one JSON text under `gan_fingerprints`: network name, constructor arguments,
-input range, source names in label order and calibration (classifiers), provenance, and the SHA-256
-of all that and the weights. Loading builds the network from our own code by name and fills it;
-nothing in the file is executed. Files of the 2019 release load the same way, see
-`networks.published`; what a file holds decides, not its name.
+Loading builds the network from our own code, by the name of its kind, and fills it; nothing in a
+file is executed. What a file holds decides what it is, not its name.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib
-import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 
 from gan_fingerprints.calibration import Calibration
-from gan_fingerprints.networks.published import chainer_snapshot, network_pickle
+from gan_fingerprints.networks import own_format
+from gan_fingerprints.networks.published import (
+    chainer_snapshot,
+    network_pickle,
+    tf1_checkpoint,
+    tf1_networks,
+)
 from gan_fingerprints.networks.published.source_names import source_names
 from gan_fingerprints.networks.stored import Refused, StoredNetwork, clipped, require_plausible
 from gan_fingerprints.program import UserError, existing_file, whole_file
@@ -31,12 +32,19 @@ from gan_fingerprints.program import UserError, existing_file, whole_file
 if TYPE_CHECKING:
     import keras
 
-HEADER_KEY = "gan_fingerprints"
-CALIBRATION = "calibration/"  # arrays whose names start so are not the network's
-CHECKPOINT_KINDS = {"ipm_generator", "ipm_discriminator"}  # these may be in a folder
-MAX_FILE = 2**30  # bytes
-ZIP_START = b"PK"
-PICKLE_STARTS = (b"\x80", b"(", b"c", b"]", b"}", b"i")
+KINDS = {
+    "generator": "ProGAN.networks:Generator",
+    "discriminator": "ProGAN.networks:Discriminator",
+    "ResNetGenerator": "SNGAN.gen_models.resnet:ResNetGenerator",
+    "SNResNetProjectionDiscriminator": "SNGAN.dis_models.snresnet:SNResNetProjectionDiscriminator",
+    "ipm_generator": "gan_fingerprints.ipm.networks:Generator",
+    "ipm_discriminator": "gan_fingerprints.ipm.networks:Discriminator",
+    "classifier": "classifier.networks:Classifier",
+    "visnet_autoencoder": "classifier_visNet.networks:AutoEncoder",
+    "visnet_critic": "classifier_visNet.networks:Critic",
+}
+"""Kind of network, as files name it → module and class, which is imported when one is built."""
+NAMING = ("classifier", "visnet_autoencoder")  # kinds that name the source of an image
 
 
 @dataclass(frozen=True)
@@ -83,21 +91,13 @@ def save(
 
 
 def write(path: str | Path, stored: StoredNetwork) -> None:
-    """Writes a network that was never built, e.g. one read from a published file."""
-    arrays = {name: np.asarray(array, order="C") for name, array in stored.arrays.items()}
-    header = {
-        "network": stored.kind,
-        "arguments": stored.arguments,
-        "input_range": [-1, 1],
-        "source_names": stored.source_names,
-        "provenance": stored.provenance,
-    }
-    if stored.calibration:
-        header["calibration"] = stored.calibration.header()
-        arrays |= {CALIBRATION + name: x for name, x in stored.calibration.arrays().items()}
-    header["sha256"] = _checksum(header, arrays)
-    with whole_file(path) as partial:
-        partial.write_bytes(safetensors.numpy.save(arrays, {HEADER_KEY: json.dumps(header)}))
+    """Writes a network, also one that was never built, e.g. one read from a published file.
+
+    A name that ends in .npz asks for Chainer's layout, any other for ours.
+    """
+    writers = {x.ending: x.write for x in FORMATS if x.write}
+    with whole_file(path) as partial_path:
+        writers.get(Path(path).suffix, own_format.write)(partial_path, stored)
 
 
 def load(
@@ -119,14 +119,7 @@ def load(
     Raises:
         UserError: not a network file, another kind, damaged, or not fitting its own header.
     """
-    if not CHECKPOINT_KINDS & kinds.keys():
-        existing_file(path, flag)
-    networks = read(path, flag)
-    welcome = [network for network in networks if network.kind in kinds]
-    if not welcome:
-        held = " and a ".join(dict.fromkeys(clipped(network.kind) for network in networks))
-        raise UserError(f"{flag} {path}: holds a {held}, expected a {' or '.join(kinds)}")
-    stored = welcome[-1]
+    stored = read(path, flag, kinds)[-1]
     origin = f"{flag} {path}"
     try:
         require_plausible(stored)
@@ -151,7 +144,10 @@ def fill(network: keras.Model, arrays: Mapping[str, Any], origin: str) -> None:
         expected = tuple(variables[name].shape) if name in variables else "no such array"
         found = arrays[name].shape if name in arrays else "nothing"
         if expected != found:
-            raise UserError(f"{origin}: array {clipped(name)}: found {found}, expected {expected}")
+            raise UserError(
+                f"{origin}: array {clipped(name)}: found {found}, expected {expected} for this "
+                f"{network.name}; use the settings that the file's network was trained with"
+            )
     for name, variable in variables.items():
         try:
             variable.assign(np.asarray(arrays[name]))
@@ -159,48 +155,91 @@ def fill(network: keras.Model, arrays: Mapping[str, Any], origin: str) -> None:
             raise UserError(f"{origin}: array {clipped(name)}: {error}") from None
 
 
-def read(path: str | Path, flag: str) -> list[StoredNetwork]:
+def fill_from(path: str | Path, networks: Collection[keras.Model], flag: str) -> None:
+    """Fills the one of some networks, all of different kinds, whose weights a file holds.
+
+    Raises:
+        UserError: as `load`; also for weights of other shapes.
+    """
+    kinds = {network.name: network for network in networks}
+    stored = read(path, flag, kinds)[-1]
+    fill(kinds[stored.kind], stored.arrays, f"{flag} {path}")
+
+
+def read(path: str | Path, flag: str, kinds: Collection[str] | None = None) -> list[StoredNetwork]:
     """What a network file of any format holds, in the order of the file; nothing is built.
 
     A TensorFlow 1 checkpoint is named by its folder, a folder above, its prefix or its index.
 
+    kinds: the networks that are welcome, others are left out; all by default.
+
     Raises:
-        UserError: not a network file, or damaged.
+        UserError: not a network file, damaged, or without a welcome network.
     """
     path = Path(path)
-    if path.is_dir() or path.suffix == ".index" or Path(f"{path}.index").is_file():
-        from gan_fingerprints.networks.published import (
-            tf1_checkpoint,  # import this module
-            tf1_networks,
-        )
+    networks = _format_of(path, flag, kinds).read(path, flag)
+    if kinds is None:
+        return networks
+    welcome = [network for network in networks if network.kind in kinds]
+    if not welcome:
+        held = " and a ".join(dict.fromkeys(clipped(network.kind) for network in networks))
+        raise UserError(f"{flag} {path}: holds a {held}, expected a {' or '.join(kinds)}")
+    return welcome
 
-        return tf1_networks.read(tf1_checkpoint.newest(path, flag), flag)
-    path = existing_file(path, flag)
-    if is_ours(path):
-        return [_read_ours(path, flag)]
-    start = _start(path)
-    if start[:2] == ZIP_START:
-        return _published(path, flag, lambda file: [chainer_snapshot.read(file)])
-    if start[:1] in PICKLE_STARTS:
-        return _published(path, flag, network_pickle.read)
+
+def constructors(*kinds: str) -> dict[str, Callable[..., Any]]:
+    """What `load` builds networks of some kinds with, by default of those that name sources."""
+    return {kind: partial(_construct, kind) for kind in kinds or NAMING}
+
+
+def _construct(kind: str, **arguments: Any) -> Any:
+    module, _, name = KINDS[kind].partition(":")
+    return getattr(importlib.import_module(module), name)(**arguments)
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format of network files.
+
+    Attributes:
+        about: what messages call such a file.
+        ending: of its name, as a rule.
+        magic: what its first bytes look like; None for several files in a folder.
+        kinds: the networks that may be in such a file.
+        read: (path, flag that named it) → its networks; UserError when it is damaged.
+        write: (path, network) writes one; None for formats that are only read.
+    """
+
+    about: str
+    ending: str
+    magic: re.Pattern[bytes] | None
+    kinds: Collection[str]
+    read: Callable[[Path, str], list[StoredNetwork]]
+    write: Callable[[Path, StoredNetwork], None] | None = None
+
+
+def _format_of(path: Path, flag: str, kinds: Collection[str] | None) -> Format:
+    possible = [x for x in FORMATS if kinds is None or set(kinds).intersection(x.kinds)]
+    several = path.is_dir() or path.suffix == ".index" or Path(f"{path}.index").is_file()
+    if several and CHECKPOINT in possible:
+        return CHECKPOINT
+    with existing_file(path, flag).open("rb") as file:
+        start = file.read(9)
+    for one in FORMATS:
+        if one.magic and one.magic.match(start):
+            return one
     raise UserError(
-        f"{flag} {path}: not a network file of ours nor of the 2019 release; expected a "
-        ".safetensors file that a training run wrote, or a published .pkl or .npz"
+        f"{flag} {path}: not a network file of ours nor of the 2019 release; expected "
+        f"{' or '.join(x.about for x in possible)}"
     )
 
 
-def is_ours(path: Path) -> bool:
-    """Whether a file looks like a safetensors file: a length, then JSON."""
-    return _start(path)[8:] == b"{"
+def _read_checkpoint(path: Path, flag: str) -> list[StoredNetwork]:
+    return tf1_networks.read(tf1_checkpoint.newest(path, flag), flag)
 
 
-def _start(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(9)
-
-
-def _published(
-    path: Path, flag: str, reader: Callable[[Path], list[StoredNetwork]]
+def _read_published(
+    reader: Callable[[Path], list[StoredNetwork]], path: Path, flag: str
 ) -> list[StoredNetwork]:
     try:
         networks = reader(path)
@@ -208,7 +247,7 @@ def _published(
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except Refused as error:
         raise UserError(
-            f"{flag} {path}: refused: {error}; not a network file of the 2019 release, or damaged"
+            f"{flag} {path}: refused: {error}; damaged, or not in a format of the 2019 release"
         ) from None
     return [
         replace(network, provenance={
@@ -220,76 +259,36 @@ def _published(
     ]  # fmt: skip
 
 
-def _read_ours(path: Path, flag: str) -> StoredNetwork:
-    try:
-        if path.stat().st_size > MAX_FILE:
-            raise Refused(f"{path.stat().st_size:,} bytes, expected at most {MAX_FILE:,}")
-        with safetensors.safe_open(path, framework="numpy") as file:
-            header = json.loads((file.metadata() or {})[HEADER_KEY])
-            found = header.pop("sha256", None)
-            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-            shapes = {name: _Shape(tuple(part.get_shape())) for name, part in slices.items()}
-            weights = {name: x for name, x in shapes.items() if not name.startswith(CALIBRATION)}
-            stored = StoredNetwork(
-                str(header["network"]), dict(header["arguments"]), weights,
-                header["source_names"], dict(header["provenance"]),
-            )  # fmt: skip
-            require_plausible(stored)
-            arrays = {name: file.get_tensor(name) for name in slices}
-            calibration = _calibration(header, arrays)
-            stored = replace(
-                stored, arrays={name: arrays[name] for name in weights}, calibration=calibration
-            )
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, AttributeError,
-            RecursionError, MemoryError, OSError) as error:  # fmt: skip
-        raise UserError(
-            f"{flag} {path}: not a network file of ours, or damaged ({str(error)[:400]}); "
-            "expected a .safetensors file that a training run wrote"
-        ) from None
-    if found != _checksum(header, arrays):
-        raise UserError(
-            f"{flag} {path}: damaged (its content does not have the SHA-256 that it states); "
-            "get a fresh copy"
-        )
-    return stored
-
-
-def _calibration(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Calibration | None:
-    if "calibration" not in header:
-        return None
-    parts = {name.removeprefix(CALIBRATION): x for name, x in arrays.items()}
-    made = Calibration.of(header["calibration"], parts)
-    if len(made.centres.means) != len(header["source_names"]):
-        raise ValueError(f"a calibration of {len(made.centres.means)} sources")
-    return made
-
-
-@dataclass(frozen=True)
-class _Shape:
-    """An array that is still in its file."""
-
-    shape: tuple[int, ...]
-
-
-def _checksum(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
-    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-    for name in sorted(arrays):
-        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}\n".encode())
-        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
-    return digest.hexdigest()
-
-
-CLASSES = {
-    "classifier": "classifier.networks:Classifier",
-    "visnet_autoencoder": "classifier_visNet.networks:AutoEncoder",
-}
-
-
-def constructors(*kinds: str) -> dict[str, Callable[..., Any]]:
-    """What `load` builds networks of some kinds with, by default of all in CLASSES."""
-    return {kind: partial(_construct, kind) for kind in kinds or CLASSES}
-
-
-def _construct(kind: str, **arguments: Any) -> Any:
-    module, _, name = CLASSES[kind].partition(":")
-    return getattr(importlib.import_module(module), name)(**arguments)
+CHECKPOINT = Format(
+    "a folder with a TensorFlow 1 checkpoint",
+    ".index",
+    None,
+    ("ipm_generator", "ipm_discriminator"),
+    _read_checkpoint,
+)
+FORMATS = (
+    CHECKPOINT,
+    Format(  # a length of eight bytes, then JSON
+        "a .safetensors file that a training run wrote",
+        ".safetensors",
+        re.compile(rb".{8}\{", re.DOTALL),
+        KINDS,
+        own_format.read,
+        own_format.write,
+    ),
+    Format(
+        "a snapshot of SNGAN's or Chainer's (.npz)",
+        ".npz",
+        re.compile(rb"PK"),
+        (chainer_snapshot.GENERATOR, chainer_snapshot.DISCRIMINATOR),
+        partial(_read_published, chainer_snapshot.read),
+        chainer_snapshot.write,
+    ),
+    Format(  # what the first operation of a pickle of any protocol may be
+        "a published .pkl",
+        ".pkl",
+        re.compile(rb"[\x80(c\]}i]"),
+        [kind for kind, _ in network_pickle.FUNCTIONS.values()],
+        partial(_read_published, network_pickle.read),
+    ),
+)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from SNGAN import snapshots
+from gan_fingerprints.networks import files
 from SNGAN.dis_models.snresnet import SNResNetProjectionDiscriminator
 from SNGAN.gen_models.resnet import ResNetGenerator
-from tests.published import nhwc, relative_error
+from tests.published import arrays_in, nhwc, relative_error
 
 PROJECT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).with_name("chainer_networks.py")
@@ -46,7 +46,7 @@ def test_chainer_computes_the_same_and_writes_the_same(chainer_python, tmp_path)
     ours = [tmp_path / "G.npz", tmp_path / "D.npz"]
     theirs = [tmp_path / "theirs_G.npz", tmp_path / "theirs_D.npz"]
     for path, network in zip(ours, (G, D), strict=True):
-        snapshots.write(path, network)
+        files.save(path, network, {})
     outputs = tmp_path / "outputs.npz"
     subprocess.run([chainer_python, SCRIPT, *ours, outputs, *theirs], check=True)
     found = np.load(outputs)
@@ -54,8 +54,8 @@ def test_chainer_computes_the_same_and_writes_the_same(chainer_python, tmp_path)
     assert relative_error(images, nhwc(found["images"])) < 1e-4
     assert relative_error(D(images, tf.constant(found["y"])), found["scores"]) < 1e-4
     for path, network in zip(theirs, (G, D), strict=True):
-        written = snapshots.read(path, "test")
-        expected = snapshots.arrays_of(network)
+        written = arrays_in(path)
+        expected = files.arrays_of(network)
         assert {k: a.shape for k, a in written.items()} == {k: a.shape for k, a in expected.items()}
         for key, array in written.items():
             np.testing.assert_array_equal(array, expected[key], key)

@@ -3,13 +3,14 @@
 import json
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import yaml
 
 from gan_fingerprints import images
+from gan_fingerprints.networks import files
 from gan_fingerprints.program import UserError
-from SNGAN import snapshots
 from SNGAN.evaluations import gen_images, gen_interpolated_images
 from SNGAN.evaluations.diversity import mean_pairwise_distance
 from SNGAN.evaluations.gen_interpolated_images import inputs
@@ -31,6 +32,7 @@ def small(tmp_path_factory):
     """Configuration and snapshot of a 32 px generator of 3 classes that differ."""
     folder = tmp_path_factory.mktemp("small")
     config = write_config(folder / "small.yml", size=32, ch=2, n_classes=3)
+    keras.utils.set_random_seed(0)
     G = ResNetGenerator(32, ch=2, n_classes=3)
     random = np.random.RandomState(0)
     for variable in G.variables:
@@ -38,7 +40,7 @@ def small(tmp_path_factory):
             variable.assign(np.ones(variable.shape))
         if "gammas" in variable.path or "betas" in variable.path:
             variable.assign(random.randn(*variable.shape))
-    snapshots.write(folder / "G.npz", G)
+    files.save(folder / "G.npz", G, {})
     return ["--config_path", config, "--snapshot", folder / "G.npz"]
 
 

@@ -4,21 +4,22 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from gan_fingerprints.networks import files
 from gan_fingerprints.networks.files import named_variables
-from SNGAN import snapshots
+from gan_fingerprints.networks.published.chainer_snapshot import chainer_order
 from SNGAN.dis_models.snresnet import SNResNetProjectionDiscriminator
 from SNGAN.evaluations import sampling
 from SNGAN.gen_models.resnet import WIDTHS, ResNetGenerator
 from SNGAN.losses import discriminator_loss, generator_loss
 from SNGAN.training import D_gradients, G_gradients
-from tests.published import nhwc, relative_error
+from tests.published import arrays_in, nhwc, relative_error
 
 TOLERANCE = 1e-4
 
 
 def read_pair(find):
     return [
-        snapshots.read(find(f"sngan/sngan_ch4_{name}_150000.npz"), "test")
+        arrays_in(find(f"sngan/sngan_ch4_{name}_150000.npz"))
         for name in ("ResNetGenerator", "SNResNetProjectionDiscriminator")
     ]
 
@@ -35,12 +36,12 @@ class Published:
 
     def reset(self):
         for network, arrays in zip((self.G, self.D), self.arrays, strict=True):
-            snapshots.fill(network, arrays, "published weights")
+            files.fill(network, arrays, "published weights")
         return self
 
     def state_errors(self, network, prefix):
         """Relative errors of the arrays that the reference holds under `prefix`/…"""
-        found = snapshots.arrays_of(network)
+        found = files.arrays_of(network)
         role = prefix.removesuffix("_after_train1") if "avg" in prefix else "u"
         return [
             relative_error(found[f"{key.split('/', 1)[1]}/{role}"], self.reference[key])
@@ -66,10 +67,10 @@ def test_generator_matches(published):
 
 def test_discriminator_matches_and_evaluation_changes_nothing(published):
     D, reference = published.D, published.reference
-    before = snapshots.arrays_of(D)
+    before = files.arrays_of(D)
     assert relative_error(D(published.images), reference["D_test_noY"]) < TOLERANCE
     assert relative_error(D(published.images, reference["y"]), reference["D_test_Y"]) < TOLERANCE
-    for key, array in snapshots.arrays_of(D).items():
+    for key, array in files.arrays_of(D).items():
         np.testing.assert_array_equal(array, before[key], key)
 
 
@@ -100,7 +101,7 @@ def require_gradients(network, variables, gradients, reference, side):
     names = {id(v): name for name, v in named_variables(network).items()}
     for variable, gradient in zip(variables, gradients, strict=True):
         name = names[id(variable)]
-        gradient = snapshots.chainer_order(gradient.numpy())
+        gradient = chainer_order(gradient.numpy())
         expected = float(reference[f"gradnorm_{side}/{name}"])
         assert np.linalg.norm(gradient) == pytest.approx(expected, rel=1e-3, abs=1e-6), name
         first = reference[f"grad_{side}_first64/{name}"]

@@ -14,7 +14,8 @@ import yaml
 
 from gan_fingerprints.program import UserError
 from SNGAN import config as configuration
-from SNGAN import snapshots, train
+from SNGAN import train
+from tests.published import arrays_in
 
 CONFIGS = Path(configuration.__file__).parent / "configs"
 TRAIN = Path(configuration.__file__).with_name("train.py")
@@ -52,7 +53,7 @@ def finished(work, run_script):
 
 def snapshot_arrays(folder, iteration=8):
     return [
-        snapshots.read(folder / f"{name}_{iteration}.npz", "test")
+        arrays_in(folder / f"{name}_{iteration}.npz")
         for name in ("ResNetGenerator", "SNResNetProjectionDiscriminator")
     ]
 
@@ -114,7 +115,7 @@ def test_starting_from_old_weights_and_bfloat16(work, finished, run_script):
     write_config(work / "one.yml", iteration=1, iteration_decay_start=1)
     more = ["--init_from", old, "--mixed_precision", "bfloat16"]
     run_script("SNGAN/train.py", *arguments(work, "warm", *more, config="one.yml"))
-    expected = snapshots.read(old, "test")
+    expected = arrays_in(old)
     found = snapshot_arrays(work / "warm", 1)[0]
     assert {a.dtype for a in found.values()} == {np.dtype("float32"), np.dtype("int64")}
     change = np.abs(found["l1/W"] - expected["l1/W"]).max()

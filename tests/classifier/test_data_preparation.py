@@ -66,7 +66,8 @@ def published(reference, tmp_path):
 def test_order_pixels_and_labels_are_as_published(prepare, published, reference, tmp_path):
     expected = np.load(reference("data/classifier_tfr32.decoded.npz"))
     data = prepare(published, tmp_path / "out", "--resolution", 32)
-    np.testing.assert_array_equal(data.read(np.arange(60)), expected["images"])
+    found = data.images(np.arange(60))
+    np.testing.assert_array_equal(found, expected["images"].transpose(0, 2, 3, 1))
     np.testing.assert_array_equal(data.labels, expected["labels"])
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 import gan_fingerprints
+from experiments.gans import GANS
 from gan_fingerprints.networks.files import constructors
 from tests.conftest import PROJECT
 
-SUBPROJECTS = ("ProGAN", "SNGAN", "CramerGAN", "MMDGAN", "classifier", "classifier_visNet")
+SUBPROJECTS = (*GANS, "classifier", "classifier_visNet")
 LIBRARY = "gan_fingerprints"
 FLOORS = [  # from the top down; a room imports only rooms of lower floors, and itself
     ["__main__"],

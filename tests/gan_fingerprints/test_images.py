@@ -195,14 +195,6 @@ def test_center_square():
     np.testing.assert_array_equal(images.center_square(RGB.transpose(1, 0, 2)).shape, [6, 6, 3])
 
 
-def test_halve_is_the_mean_of_2x2():
-    image = RNG.random((6, 4, 3))
-    half = images.halve(image)
-    assert half.dtype == np.float32
-    assert half.shape == (3, 2, 3)
-    np.testing.assert_allclose(half[1, 0, 2], image[2:4, 0:2, 2].mean(), rtol=1e-6)
-
-
 def test_value_ranges():
     levels = np.arange(256, dtype=np.uint8)
     floats = images.from_uint8(levels)

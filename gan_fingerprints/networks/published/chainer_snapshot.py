@@ -33,20 +33,23 @@ def our_order(array: np.ndarray) -> np.ndarray:
     return np.transpose(array, [2, 3, 1, 0]) if array.ndim == 4 else array
 
 
-def read(path: Path) -> StoredNetwork:
-    """The network of a snapshot, its arrays in our order.
+def read(path: Path) -> list[StoredNetwork]:
+    """The one network of a snapshot.
 
     Raises:
         Refused: not a snapshot of either network, or damaged.
     """
     arrays = npz.read(path)
     kind, arguments = described({key: array.shape for key, array in arrays.items()})
-    return StoredNetwork(
-        kind,
-        arguments,
-        {key: _in_our_order(array) for key, array in arrays.items()},
-        published_as=kind,
-    )
+    ours = {key: in_our_order(array) for key, array in arrays.items()}
+    return [StoredNetwork(kind, arguments, ours, published_as=kind)]
+
+
+def write(path: Path, stored: StoredNetwork) -> None:
+    """Writes a snapshot, which Chainer reads."""
+    arrays = {key: chainer_order(np.asarray(a)).copy() for key, a in stored.arrays.items()}
+    with path.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)
 
 
 def described(shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, dict[str, Any]]:
@@ -69,7 +72,8 @@ def described(shapes: Mapping[str, tuple[int, ...]]) -> tuple[str, dict[str, Any
         raise Refused("an .npz file without the weights of an SNGAN") from None
 
 
-def _in_our_order(array: StoredArray) -> StoredArray:
+def in_our_order(array: StoredArray) -> StoredArray:
+    """An array of a file of Chainer's as ours."""
     if len(array.shape) != 4:
         return array
     out, channels, height, width = array.shape

@@ -45,21 +45,7 @@ def newest(folder: str | Path, flag: str) -> Path:
     return _prefix(max(found, key=lambda index: (_step(index), index.stat().st_mtime, str(index))))
 
 
-def arrays(prefix: Path, flag: str) -> dict[str, np.ndarray]:
-    """All arrays of a checkpoint by the names of their variables.
-
-    Raises:
-        UserError: damaged; `flag` begins the message.
-    """
-    try:
-        return {name: np.asarray(array) for name, array in stored_arrays(prefix).items()}
-    except Refused as error:
-        raise UserError(
-            f"{flag} {prefix}: damaged checkpoint ({error}); get a fresh copy"
-        ) from None
-
-
-def stored_arrays(prefix: Path) -> dict[str, StoredArray]:
+def arrays(prefix: Path) -> dict[str, StoredArray]:
     """The arrays of a checkpoint, each read when it is used.
 
     Raises:

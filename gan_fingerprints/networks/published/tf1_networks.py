@@ -25,7 +25,7 @@ def read(prefix: Path, flag: str) -> list[StoredNetwork]:
         UserError: damaged, or without such networks.
     """
     try:
-        arrays = tf1_checkpoint.stored_arrays(prefix)
+        arrays = tf1_checkpoint.arrays(prefix)
         networks = _networks(prefix, arrays)
     except Refused as error:
         raise UserError(f"{flag} {prefix}: refused: {error}; damaged, or not published") from None

@@ -190,10 +190,9 @@ def test_duplicates_come_in_groups():
 
 def test_digests_of_a_data_set_are_those_of_its_pixels():
     pixels = np.stack([texture(seed, 16) for seed in range(5)])
-    planes = pixels.transpose(0, 3, 1, 2)
-    data = SimpleNamespace(count=5, read=lambda indices: planes[indices])
+    data = SimpleNamespace(count=5, images=lambda indices: pixels[indices])
     digests = audit.digests_of(data, chunk=2)
-    assert digests == {audit.digest_of(planes[i]): i for i in range(5)}
+    assert digests == {audit.digest_of(pixels[i]): i for i in range(5)}
 
 
 def distinct(*sources: str, n: int = 20) -> dict[str, bytes]:

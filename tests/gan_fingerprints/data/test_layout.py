@@ -88,13 +88,13 @@ def test_reads_any_records_in_any_order(path):
     file = RecordFile(path, 16)
     assert file.count == 40
     indices = np.array([3, 39, 0, 3])
-    np.testing.assert_array_equal(file.read(indices), PLANES[indices])
-    assert file.read(np.array([], int)).shape == (0, 3, 16, 16)
+    np.testing.assert_array_equal(file.read(indices), PICTURES[indices])
+    assert file.read(np.array([], int)).shape == (0, 16, 16, 3)
 
 
 def test_reads_records_that_another_program_wrote_differently(path):
     write_with_tensorflow(path, [example(x, name=b"n" * i) for i, x in enumerate(PLANES)])
-    np.testing.assert_array_equal(RecordFile(path, 16).read(EVERY[::-1]), PLANES[::-1])
+    np.testing.assert_array_equal(RecordFile(path, 16).read(EVERY[::-1]), PICTURES[::-1])
 
 
 @pytest.mark.parametrize("place", [0, 9, 30, 500, SIZE - 1])

@@ -20,8 +20,8 @@ def data(tmp_path_factory):
     rng = np.random.RandomState(0)
     with program.whole_folder(folder) as partial:
         writer = Writer(partial, "set", SIDE, every_level=True)
-        for _ in range(COUNT):
-            writer.add(rng.randint(256, size=(SIDE, SIDE, 3)).astype(np.uint8))
+        pictures = [rng.randint(256, size=(SIDE, SIDE, 3)).astype(np.uint8) for _ in range(COUNT)]
+        writer.add_all(lambda picture: (picture, None), pictures)
         labels = np.eye(COUNT, dtype=np.float32)
         writer.finish(labels, [f"s{i}" for i in range(COUNT)], "test", {})
     return DataSet.open(folder, "--data")

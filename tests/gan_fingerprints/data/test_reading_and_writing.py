@@ -24,10 +24,13 @@ def write(folder, pictures=PICTURES, labels=None, names=None, every_level=True):
     folder.mkdir()
     name = folder.name
     with Writer(folder, name, pictures.shape[1], every_level=every_level) as writer:
-        for picture in pictures:
-            writer.add(picture)
+        writer.add_all(as_it_is, pictures, workers=1)
         writer.finish(labels, names, "a command", {"settings": {"shuffle": False}})
     return folder
+
+
+def as_it_is(picture):
+    return picture, None
 
 
 def read_png(path):
@@ -66,7 +69,8 @@ def test_reads_published_progan_data(reference):
     assert (data.labels, data.source_names, data.manifest) == (None, None, None)
     for level, resolution in enumerate(data.resolutions, 2):
         decoded = expected[f"tfr32-r{level:02d}.tfrecords"]
-        np.testing.assert_array_equal(data.read(np.arange(64), resolution), decoded)
+        found = data.images(np.arange(64), resolution)
+        np.testing.assert_array_equal(found, decoded.transpose(0, 2, 3, 1))
 
 
 @pytest.mark.parametrize("name", ["classifier_tfr32", ""])
@@ -79,7 +83,8 @@ def test_reads_published_classifier_data(reference, tmp_path, name):
     assert (data.name, data.count, data.resolutions) == (name, 60, [32])
     assert data.source_names == ["source_0", "source_1", "source_2"]
     np.testing.assert_array_equal(data.labels, expected["labels"])
-    np.testing.assert_array_equal(data.read(np.arange(60)), expected["images"])
+    found = data.images(np.arange(60))
+    np.testing.assert_array_equal(found, expected["images"].transpose(0, 2, 3, 1))
 
 
 def test_writes_the_published_pixels_in_the_published_order(reference, tmp_path):
@@ -92,7 +97,7 @@ def test_writes_the_published_pixels_in_the_published_order(reference, tmp_path)
     published = DataSet.open(reference("data/tfr32"), "--data_dir")
     for resolution in (4, 8, 16, 32):
         np.testing.assert_array_equal(
-            data.read(np.arange(64), resolution), published.read(np.arange(64), resolution)
+            data.images(np.arange(64), resolution), published.images(np.arange(64), resolution)
         )
     size = {path.suffix: path.stat().st_size for path in folder.glob("*-r05.tfrecords")}
     assert size[".tfrecords"] == published.folder.joinpath("tfr32-r05.tfrecords").stat().st_size
@@ -112,7 +117,7 @@ def test_many_images_are_written_as_one_by_one(tmp_path):
     (tmp_path / "data").mkdir()
     done = []
     with Writer(tmp_path / "data", "data", 16, every_level=True) as writer:
-        writer.add(pictures[0])
+        writer.add_all(as_it_is, pictures[:1])
         names = writer.add_all(read_png, paths[1:], workers=2, progress=done.append)
         assert writer.count == 150
         writer.finish(None, None, "a command", {"settings": {"shuffle": False}})
@@ -156,7 +161,7 @@ def test_a_bad_image_ends_the_writing(tmp_path):
 def test_only_fitting_images_are_taken(tmp_path):
     writer = Writer(tmp_path, "x", 16, every_level=False)
     with pytest.raises(ValueError, match="expected uint8"):
-        writer.add(PICTURES[0, :8])
+        writer.add_all(as_it_is, PICTURES[:1, :8])
     with pytest.raises(UserError, match="found no usable image"):
         writer.finish(None, None, "", {})
     with pytest.raises(ValueError, match="power of two"):
@@ -165,11 +170,10 @@ def test_only_fitting_images_are_taken(tmp_path):
 
 def test_a_full_disk_is_a_user_error(tmp_path):
     writer = Writer(tmp_path, "x", 16, every_level=False)
-    writer.add(PICTURES[0])
     (tmp_path / "x-r04.tfrecords").unlink()
     (tmp_path / "x-r04.tfrecords").symlink_to("/dev/full")
     with pytest.raises(UserError, match="data set x: cannot be written"), writer:
-        writer.finish(None, None, "", {})
+        writer.add_all(as_it_is, PICTURES[:1])
 
 
 def test_two_runs_give_the_same_bytes(tmp_path):
@@ -209,12 +213,12 @@ def test_default_name_is_never_empty(tmp_path, monkeypatch):
 def test_reads_any_records_in_any_order(data_folder):
     data = DataSet.open(data_folder, "--data_dir", needs_labels=True)
     indices = np.array([3, 39, 0, 3])
-    planes = data.read(indices)
-    assert planes.dtype == np.uint8
-    assert planes.flags.writeable
-    np.testing.assert_array_equal(planes, PICTURES[indices].transpose(0, 3, 1, 2))
-    np.testing.assert_array_equal(data.images(indices), PICTURES[indices])
-    assert data.read(np.array([], int), 8).shape == (0, 3, 8, 8)
+    found = data.images(indices)
+    assert found.dtype == np.uint8
+    assert found.flags.writeable
+    assert found.flags.c_contiguous
+    np.testing.assert_array_equal(found, PICTURES[indices])
+    assert data.images(np.array([], int), 8).shape == (0, 8, 8, 3)
     assert data.source_names == ["real", "fake"]
     assert data.labels.dtype == np.float32
 
@@ -229,7 +233,7 @@ def test_reads_from_many_threads_without_holding_pixels(tmp_path):
     tracemalloc.start()
     data = DataSet.open(tmp_path / "data", "--data_dir")
     for number in range(40):
-        data.read(np.array([number]))
+        data.images(np.array([number]))
     held = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert held < pictures[0].nbytes
@@ -264,7 +268,7 @@ def test_a_missing_level(data_folder):
     (data_folder / "data.json").unlink()
     data = DataSet.open(data_folder, "--data_dir")
     data.require_level(4)
-    for ask in (data.require_level, partial(data.read, np.array([0]))):
+    for ask in (data.require_level, partial(data.images, np.array([0]))):
         with pytest.raises(UserError, match=r"data-r03\.tfrecords: missing.* 4x4, 16x16"):
             ask(8)
 

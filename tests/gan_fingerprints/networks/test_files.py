@@ -1,5 +1,6 @@
 """Network files: a round trip loses nothing, and damage is always noticed."""
 
+import importlib
 import json
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import tensorflow as tf
 
 from classifier.networks import Classifier
 from gan_fingerprints.calibration import calibrate
-from gan_fingerprints.networks import files
+from gan_fingerprints.networks import files, own_format
 from gan_fingerprints.program import UserError
 from ProGAN.networks import Generator
 from tests.published import Network, pickled, published_variables
@@ -165,3 +166,55 @@ def test_shapes_and_names_must_agree(network):
     del arrays["4x4_Dense2/bias"]
     with pytest.raises(UserError, match="found nothing"):
         files.fill(network, arrays, "x")
+
+
+def test_every_kind_has_a_class_and_every_format_holds_known_kinds():
+    for one in files.FORMATS:
+        assert set(one.kinds) <= set(files.KINDS), one.about
+    held = {one.ending: set(one.kinds) for one in files.FORMATS}
+    assert held[".safetensors"] == held[".pkl"] | held[".npz"] | held[".index"] == set(files.KINDS)
+    for kind, place in files.KINDS.items():
+        module, _, name = place.partition(":")
+        assert hasattr(importlib.import_module(module), name), kind
+
+
+@pytest.mark.parametrize("kind", ["classifier", "ResNetGenerator", "ipm_generator"])
+def test_what_is_no_network_file_says_which_files_would_do(tmp_path, kind):
+    path = tmp_path / "notes.txt"
+    path.write_text("no network")
+    with pytest.raises(UserError) as error:
+        files.read(path, "--flag", [kind])
+    message = str(error.value)
+    assert message.startswith(f"--flag {path}: not a network file")
+    assert ".safetensors file that a training run wrote" in message
+    assert ("published .pkl" in message) == (kind == "classifier")
+    assert ("(.npz)" in message) == (kind == "ResNetGenerator")
+    assert ("checkpoint" in message) == (kind == "ipm_generator")
+
+
+def test_the_network_that_a_file_is_of_is_filled(network, saved):
+    other = Classifier(16, 3, 64, 16)
+    G = Generator(8, fmap_base=32, fmap_max=8)
+    before = files.arrays_of(G)
+    files.fill_from(saved, [G, other], "--init_from")
+    for name, array in files.arrays_of(other).items():
+        np.testing.assert_array_equal(array, files.arrays_of(network)[name])
+    for name, array in files.arrays_of(G).items():
+        np.testing.assert_array_equal(array, before[name])
+    with pytest.raises(UserError, match=r"--init_from .*: holds a classifier, expected a gen"):
+        files.fill_from(saved, [G], "--init_from")
+    with pytest.raises(UserError, match=r"found \(16, 3\), expected \(16, 4\) for this classifier"):
+        files.fill_from(saved, [Classifier(16, 4, 64, 16)], "--init_from")
+
+
+def test_a_description_reads_the_header_alone(network, saved):
+    content = bytearray(saved.read_bytes())
+    content[-100] ^= 1
+    saved.write_bytes(content)  # of a weight: only the whole file's checksum would tell
+    described = own_format.describe(saved, "--flag")
+    assert (described.kind, described.provenance) == ("classifier", PROVENANCE)
+    shapes = {name: array.shape for name, array in described.arrays.items()}
+    assert shapes == {k: a.shape for k, a in files.arrays_of(network).items()}
+    saved.write_bytes(saved.read_bytes()[:100])
+    with pytest.raises(UserError, match=r"--flag .* not a network file of ours, or damaged"):
+        own_format.describe(saved, "--flag")

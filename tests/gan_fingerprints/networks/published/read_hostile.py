@@ -9,12 +9,16 @@ import os
 import resource
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
+
+import numpy as np
 
 sys.path[0] = str(Path(__file__).resolve().parents[4])
 
 from gan_fingerprints.networks import files  # noqa: E402
-from gan_fingerprints.networks.published import tf1_checkpoint, tf1_networks  # noqa: E402
+from gan_fingerprints.networks.published import tf1_checkpoint  # noqa: E402
+from gan_fingerprints.networks.stored import Refused  # noqa: E402
 from gan_fingerprints.program import UserError  # noqa: E402
 
 MEMORY = 500 * 2**20
@@ -50,10 +54,10 @@ def read(path: str) -> dict:
     start = time.perf_counter()
     try:
         if Path(path).is_dir():
-            tf1_checkpoint.arrays(tf1_checkpoint.newest(path, "--model_path"), "--model_path")
-            tf1_networks.read(tf1_checkpoint.newest(path, "--model_path"), "--model_path")
-        else:
-            files.read(path, "--model_path")
+            with suppress(Refused):
+                for array in tf1_checkpoint.arrays(tf1_checkpoint.newest(path, "")).values():
+                    np.asarray(array)
+        files.read(path, "--model_path")
     except UserError as error:
         report |= {"status": "refused", "message": str(error)}
     except BaseException as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -18,42 +19,57 @@ LSUN_IMAGES = 200_000  # the first ones, in the order of their keys, as in the s
 IDX_OF_IMAGES = b"\x00\x00\x08\x03"  # bytes in three dimensions
 
 
+@dataclass(frozen=True)
+class Lmdb:
+    """A database of image files, as LSUN's; each process that it is sent to opens it once.
+
+    Attributes:
+        path: the folder with data.mdb, or the database's file.
+        flag: the command-line flag that named it, for messages.
+    """
+
+    path: Path
+    flag: str
+
+    def keys(self, number: int = LSUN_IMAGES) -> list[bytes]:
+        """The first keys, sorted; UserError unless it is a database with images."""
+        with _environment(self).begin() as transaction:
+            keys = list(islice(transaction.cursor().iternext(values=False), number))
+        if not keys:
+            raise UserError(
+                f"{self.flag} {self.path}: found an empty LMDB database, expected images; get it "
+                "again"
+            )
+        return keys
+
+    def read(self, key: bytes) -> np.ndarray:
+        """The image of a key: uint8 [H, W, 3]; ImageError when it cannot be used."""
+        with _environment(self).begin() as transaction:
+            content = transaction.get(key)
+        return images.read_image(f"{self.path}: image {key.decode(errors='replace')}", content)
+
+
 @lru_cache(maxsize=2)
-def _environment(folder: Path) -> Any:
-    """The database in a folder; each process opens it once."""
+def _environment(database: Lmdb) -> Any:
     import lmdb
 
+    path = database.path
     try:
-        return lmdb.open(str(folder), readonly=True, lock=False)
+        return lmdb.open(str(path), readonly=True, lock=False, subdir=path.is_dir())
     except lmdb.Error as error:
         raise UserError(
-            f"--data_dir {folder}: cannot be read as an LMDB database ({error}); expected LSUN's "
-            "folder with data.mdb, get it again"
+            f"{database.flag} {path}: cannot be read as an LMDB database ({error}); expected "
+            "LSUN's folder with data.mdb, or a folder of images"
         ) from None
 
 
-def lmdb_keys(folder: Path, number: int = LSUN_IMAGES) -> list[bytes]:
-    """The first keys of a database, sorted."""
-    with _environment(folder).begin() as transaction:
-        keys = list(islice(transaction.cursor().iternext(values=False), number))
-    if not keys:
-        raise UserError(f"--data_dir {folder}: an empty LMDB database, expected images")
-    return keys
-
-
-def read_lmdb(folder: Path, key: bytes) -> np.ndarray:
-    """The image of a key: uint8 [H, W, 3]."""
-    with _environment(folder).begin() as transaction:
-        return images.read_image(f"{folder}: {key.decode(errors='replace')}", transaction.get(key))
-
-
-def mnist(folder: Path) -> np.ndarray:
+def mnist(folder: Path, flag: str) -> np.ndarray:
     """The training digits in `train-images-idx3-ubyte[.gz]`: uint8 [N, 28, 28, 3], grey."""
     plain = folder / "train-images-idx3-ubyte"
     packed = plain.with_name(f"{plain.name}.gz")
     path = plain if plain.is_file() else packed
     if not path.is_file():
-        raise _missing(folder, f"{plain.name} or {packed.name}, the digits of MNIST")
+        raise _missing(folder, flag, f"{plain.name} or {packed.name}, the digits of MNIST")
     try:
         content = path.read_bytes() if path == plain else gzip.decompress(path.read_bytes())
     except (OSError, EOFError) as error:
@@ -65,12 +81,12 @@ def mnist(folder: Path) -> np.ndarray:
     return np.repeat(digits[..., None], 3, axis=3)
 
 
-def cifar10(folder: Path) -> np.ndarray:
+def cifar10(folder: Path, flag: str) -> np.ndarray:
     """The training images in `data_batch_1.bin` … 5, here or in a subfolder: [N, 32, 32, 3]."""
     paths = sorted([*folder.glob("data_batch_*.bin"), *folder.glob("*/data_batch_*.bin")])
     if not paths:
         raise _missing(
-            folder, "data_batch_1.bin … data_batch_5.bin of CIFAR-10's binary version "
+            folder, flag, "data_batch_1.bin … data_batch_5.bin of CIFAR-10's binary version "
             "(cifar-10-binary.tar.gz); its Python version holds pickles, which are not read"
         )  # fmt: skip
     batches = []
@@ -82,8 +98,8 @@ def cifar10(folder: Path) -> np.ndarray:
     return np.concatenate(batches).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
 
 
-def _missing(folder: Path, expected: str) -> UserError:
-    return UserError(f"--data_dir {folder}: found {images.content_of(folder)}, expected {expected}")
+def _missing(folder: Path, flag: str, expected: str) -> UserError:
+    return UserError(f"{flag} {folder}: found {images.content_of(folder)}, expected {expected}")
 
 
-FILES: dict[str, Callable[[Path], np.ndarray]] = {"mnist": mnist, "cifar10": cifar10}
+FILES: dict[str, Callable[[Path, str], np.ndarray]] = {"mnist": mnist, "cifar10": cifar10}
