@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gan_fingerprints import images, program, typed, workers
-from gan_fingerprints.data.databases import Lmdb
+from gan_fingerprints.data.databases import LSUN_IMAGES, Lmdb
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.data.writing import Writer, default_name, shuffled_order
 from gan_fingerprints.images import ImageError
@@ -281,7 +281,7 @@ IMAGES_OPTIONS = {
 LSUN_OPTIONS = {
     **creation("folder with LSUN's data.mdb, or of images"),
     **one_size("resize the centre squares to this, a power of two", 128),
-    "--max_images": option(typed.positive_int, 200_000, "the first N in key order (or by name)"),
+    "--max_images": option(typed.positive_int, LSUN_IMAGES, "the first N in key order (or by name)"),
 }
 DISPLAY_OPTIONS = {
     "folder": option(typed.folder, REQUIRED, "folder of the data set"),

@@ -1,6 +1,7 @@
 """The YAML file that describes a training run: read safely, checked key by key.
 
-`fn` and `name` pick one of this project's own entries; no file that a YAML names is ever run.
+`fn` and `name` pick one of this project's own entries, called as the release called its own (its
+`Updater` is `training.Trainer`); no file that a YAML names is ever run.
 """
 
 from __future__ import annotations
