@@ -41,7 +41,19 @@ def test_a_digest_is_one_checksum_of_each_quarter():
 
 @pytest.mark.parametrize(
     ("total", "quality"),
-    [(485, 50), (970, 25), (194, 80), (484, 50), (48, 95), (0, 100), (2, 100), (10**7, 1)],
+    [
+        (485, 50),
+        (970, 25),
+        (194, 80),
+        (0, 100),
+        (2, 100),
+        (10**7, 1),
+        # Where an error of 1 % or less would round to another quality.
+        (34, 96),
+        (63, 94),
+        (500, 48),
+        (683, 36),
+    ],
 )
 def test_jpeg_quality_follows_from_the_first_two_rows(total, quality):
     table = [total, *[0] * 15, *[77] * 48]
@@ -83,6 +95,10 @@ def test_block_pattern_column_by_column(shape):
     expected = 8 * phases.max() / max(phases.sum(), 1)
     assert audit.block_pattern(image) == pytest.approx(expected)
     assert expected > 1 or whole == 0
+
+
+def test_confidence_is_shared_among_all_tests():
+    assert 1 - 0.05 / len([*audit.PROPERTIES, audit.TOGETHER]) == audit.SURE
 
 
 def wilson_low(correct: int, number: int) -> float:
