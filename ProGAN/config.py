@@ -4,19 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
 
-from gan_fingerprints.program import (
-    count,
-    kimg,
-    ladder,
-    non_negative,
-    option,
-    positive_int,
-    power_of_two,
-    seed,
-    step_of,
-    switch,
-)
+from gan_fingerprints import typed
+from gan_fingerprints.program import option
 
 MINIBATCH = {4: 512, 8: 256, 16: 128, 32: 64, 64: 32, 256: 16, 512: 8, 1024: 4}
 LEARNING_RATE = {4: 0.001, 128: 0.0015, 256: 0.002, 512: 0.003}
@@ -26,38 +17,35 @@ LEARNING_RATE = {4: 0.001, 128: 0.0015, 256: 0.002, 512: 0.003}
 class Config:
     """What a run computes; each field is a flag of `run.py --app train`."""
 
-    training_seed: int = option(1000, seed, "seed of weights, latents and data order")
+    training_seed: int = option(typed.seed, 1000, "seed of weights, latents and data order")
     resolution: int | None = option(
-        None, power_of_two, "side of the finished images (default: the data set's largest)"
+        typed.power_of_two, None, "side of the finished images (default: the data set's largest)"
     )
-    fmap_base: int = option(8192, positive_int, "channels at stage s: min(fmap_base/2^s, fmap_max)")
-    fmap_max: int = option(512, positive_int, "most channels of a layer, and the latent size")
-    fused_scale: bool = option(True, switch, "1: resample inside strided convolutions")
-    mbstd_group_size: int = option(4, count, "images per group of the minibatch stddev")
-    use_labels: bool = option(False, switch, "1: condition on the data set's labels")
-    total_kimg: float = option(12000.0, kimg, "length, in thousand real images shown")
-    lod_initial_resolution: int = option(4, power_of_two, "resolution to start at")
-    lod_training_kimg: float = option(600.0, kimg, "stabilise each resolution for this long")
-    lod_transition_kimg: float = option(600.0, kimg, "fade to the next one for this long")
+    fmap_base: int = option(typed.positive_int, 8192, "channels: min(fmap_base/2^stage, fmap_max)")
+    fmap_max: int = option(typed.positive_int, 512, "most channels of a layer, and the latent size")
+    fused_scale: bool = option(typed.switch, True, "1: resample inside strided convolutions")
+    mbstd_group_size: int = option(typed.count, 4, "images per group of the minibatch stddev")
+    use_labels: bool = option(typed.switch, False, "1: condition on the data set's labels")
+    total_kimg: float = option(typed.kimg, 12000.0, "length, in thousand real images shown")
+    lod_initial_resolution: int = option(typed.power_of_two, 4, "resolution to start at")
+    lod_training_kimg: float = option(typed.kimg, 600.0, "stabilise each resolution for this long")
+    lod_transition_kimg: float = option(typed.kimg, 600.0, "fade to the next one for this long")
     minibatch: dict[int, int] = option(
-        MINIBATCH, ladder(int), "images per step from each resolution up, or one number", "RES:N,…"
+        typed.ladder(int), MINIBATCH, "images per step from each resolution up, or one number"
     )
-    minibatch_repeats: int = option(4, positive_int, "steps between two readings of the schedule")
+    minibatch_repeats: int = option(typed.positive_int, 4, "steps between looks at the schedule")
     learning_rate: dict[int, float] = option(
-        LEARNING_RATE,
-        ladder(float),
-        "Adam's rate from each resolution up, or one number",
-        "RES:X,…",
+        typed.ladder(float), LEARNING_RATE, "Adam's rate from each resolution up, or one number"
     )
-    beta_1: float = option(0.0, non_negative, "Adam's decay of the mean")
-    beta_2: float = option(0.99, non_negative, "Adam's decay of the variance")
-    epsilon: float = option(1e-8, non_negative, "Adam's epsilon")
-    average_decay: float = option(0.999, non_negative, "decay of the generator's running average")
-    gp_weight: float = option(10.0, non_negative, "weight of the gradient penalty")
-    drift_weight: float = option(0.001, non_negative, "weight of the drift penalty")
-    tick_kimg: float = option(1.0, kimg, "a line in the log this often")
-    image_ticks: int = option(20, positive_int, "a grid of generated images every N ticks")
-    snapshot_ticks: int = option(100, positive_int, "a network snapshot every N ticks")
+    beta_1: float = option(typed.non_negative, 0.0, "Adam's decay of the mean")
+    beta_2: float = option(typed.non_negative, 0.99, "Adam's decay of the variance")
+    epsilon: float = option(typed.non_negative, 1e-8, "Adam's epsilon")
+    average_decay: float = option(typed.non_negative, 0.999, "of the generator's running average")
+    gp_weight: float = option(typed.non_negative, 10.0, "weight of the gradient penalty")
+    drift_weight: float = option(typed.non_negative, 0.001, "weight of the drift penalty")
+    tick_kimg: float = option(typed.kimg, 1.0, "a line in the log this often")
+    image_ticks: int = option(typed.positive_int, 20, "a grid of generated images every N ticks")
+    snapshot_ticks: int = option(typed.positive_int, 100, "a network snapshot every N ticks")
 
 
 PRESETS = {
@@ -100,6 +88,11 @@ def schedule(config: Config, resolution: int, shown: int) -> Schedule:
     lod = max(math.log2(resolution / config.lod_initial_resolution) - phase - fade, 0.0)
     side = resolution // 2 ** math.floor(lod)
     return Schedule(lod, step_of(config.minibatch, side), step_of(config.learning_rate, side))
+
+
+def step_of(values: dict[int, Any], resolution: int) -> Any:
+    """The value of a ladder (see `typed.ladder`) at a resolution."""
+    return values[max(side for side in values if side <= resolution)]
 
 
 def level_sides(config: Config, resolution: int) -> list[int]:

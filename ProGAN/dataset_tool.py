@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from gan_fingerprints import images, program, workers
+from gan_fingerprints import images, program, typed, workers
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.data.writing import Writer, default_name, shuffled_order
 from gan_fingerprints.images import ImageError
-from gan_fingerprints.program import UserError
+from gan_fingerprints.program import REQUIRED, UserError, option
 
 DESCRIPTION = """\
 Turns images into the data set that ProGAN trains on: TFRecord files of every size from 4x4 up,
@@ -44,7 +44,6 @@ EXTRACT = """\
 Writes the images of a data set, in its order, as img00000000.png, img00000001.png, …"""
 COMPARE = """\
 Compares two data sets image by image. Exit status: 0 the same, 1 different."""
-SIZE: dict[str, Any] = {"type": program.power_of_two, "metavar": "PIXELS"}
 
 CELEBA = (218, 178)  # height and width of the aligned images
 CELEBA_CROP = (slice(57, 185), slice(25, 153))
@@ -282,53 +281,69 @@ def compare(arguments: argparse.Namespace) -> int:
     return int(bool(different) or a.count != b.count or not same_labels)
 
 
+def creation(source: str) -> dict[str, Any]:
+    """The options that all commands to create a data set have; `source` says what they read."""
+    return {
+        "out": option(
+            typed.path.of("OUT"), REQUIRED, "new folder; its name begins the names of the files"
+        ),
+        "source": option(typed.path.of("IN"), REQUIRED, source),
+        "--shuffle": option(typed.switch, True, "mix the images, always alike; 0: in name order"),
+        "--skip_bad_images": option(
+            typed.given, False, "leave out and list images that cannot be used, instead of stopping"
+        ),
+    }
+
+
+def one_size(about: str, default: int | None = None) -> dict[str, Any]:
+    return {"--resolution": option(typed.power_of_two, default, about)}
+
+
+IMAGES_OPTIONS = {
+    **creation("folder of images"),
+    **one_size("cut the centre square out of each image and resize it to this, a power of two"),
+}
+LSUN_OPTIONS = {
+    **creation("folder with LSUN's data.mdb, or of images"),
+    **one_size("resize the centre squares to this, a power of two", 128),
+    "--max_images": option(typed.positive_int, 200_000, "the first N in key order (or by name)"),
+}
+DISPLAY_OPTIONS = {
+    "folder": option(typed.folder, REQUIRED, "folder of the data set"),
+    **one_size("which size to show; the full one unless given"),
+    "--number": option(typed.positive_int, 64, "images to show"),
+    "--out": option(typed.file, None, "where the picture goes; DIR.png unless given"),
+}
+EXTRACT_OPTIONS = {
+    "folder": option(typed.folder, REQUIRED, "folder of the data set"),
+    "out": option(typed.path.of("OUT"), REQUIRED, "new folder for the PNG files"),
+    **one_size("which size to write; the full one unless given"),
+}
+COMPARE_OPTIONS = {
+    "folder_a": option(typed.folder.of("DIR_A"), REQUIRED, "folder of a data set"),
+    "folder_b": option(typed.folder.of("DIR_B"), REQUIRED, "folder of another"),
+}
+
+
 def parse() -> argparse.Namespace:
-    parser = program.Parser(description=DESCRIPTION)
+    parser = program.Parser(DESCRIPTION)
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(function: Callable, help: str, description: str) -> Callable:
+    def command(function: Callable, help: str, description: str, options: program.Options) -> None:
         sub = subparsers.add_parser(function.__name__, help=help, description=description)
         sub.set_defaults(function=function)
-        return sub.add_argument
+        program.add_options(sub, options)
 
-    add_create_commands(command)
-    add = command(display, "what is in a data set, and whether it is whole", DISPLAY)
-    add("folder", metavar="DIR", help="folder of the data set")
-    add("--resolution", **SIZE, help="which size to show; the full one unless given")
-    add("--number", type=program.positive_int, default=64, metavar="N", help="images to show")
-    add("--out", metavar="FILE", help="where the picture goes; DIR.png unless given")
-    add = command(extract, "unpack into PNG files", EXTRACT)
-    add("folder", metavar="DIR", help="folder of the data set")
-    add("out", metavar="OUT", help="new folder for the PNG files")
-    add("--resolution", **SIZE, help="which size to write; the full one unless given")
-    add = command(compare, "compare two data sets image by image", COMPARE)
-    add("folder_a", metavar="DIR_A", help="folder of a data set")
-    add("folder_b", metavar="DIR_B", help="folder of another")
+    about_celeba = "from CelebA's aligned images, cropped to 128x128"
+    about_lsun = "from LSUN's database or a folder, cropped, resized"
+    celeba_options = creation("folder of the aligned images")
+    command(create_from_images, "from a folder of images", FROM_IMAGES, IMAGES_OPTIONS)
+    command(create_celeba, about_celeba, FROM_CELEBA, celeba_options)
+    command(create_lsun, about_lsun, FROM_LSUN, LSUN_OPTIONS)
+    command(display, "what is in a data set, and whether it is whole", DISPLAY, DISPLAY_OPTIONS)
+    command(extract, "unpack into PNG files", EXTRACT, EXTRACT_OPTIONS)
+    command(compare, "compare two data sets image by image", COMPARE, COMPARE_OPTIONS)
     return parser.parse_args()
-
-
-def add_create_commands(command: Callable) -> None:
-    add = command(create_from_images, "from a folder of images", FROM_IMAGES)
-    add_shared_arguments(add, "folder of images")
-    add("--resolution", **SIZE, help="cut the centre square out of each image and resize it to "
-        "this, a power of two")  # fmt: skip
-    add = command(create_celeba, "from CelebA's aligned images, cropped to 128x128", FROM_CELEBA)
-    add_shared_arguments(add, "folder of the aligned images")
-    add = command(create_lsun, "from LSUN's database or a folder, cropped, resized", FROM_LSUN)
-    add_shared_arguments(add, "folder with LSUN's data.mdb, or of images")
-    add("--resolution", **SIZE, default=128, help="resize the centre squares to this, a power of "
-        "two")  # fmt: skip
-    add("--max_images", type=program.positive_int, default=200_000, metavar="N",
-        help="take the first N in key order (or by name)")  # fmt: skip
-
-
-def add_shared_arguments(add: Callable, source: str) -> None:
-    add("out", metavar="OUT", help="new folder for the data set; its name begins the file names")
-    add("source", metavar="IN", help=source)
-    add("--shuffle", type=program.switch, default="1", metavar="0|1", help="write the images in "
-        "a random order, always the same; 0: in the order of their names")  # fmt: skip
-    add("--skip_bad_images", action="store_true", help="leave out images that cannot be used and "
-        "list them at the end, instead of stopping at the first")  # fmt: skip
 
 
 def main() -> int | None:

@@ -8,24 +8,18 @@ if __package__ in (None, ""):
 
 import argparse
 import dataclasses
-import json
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from tqdm import tqdm
 
-from gan_fingerprints import images, program
+from gan_fingerprints import images, program, typed
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.networks import files
-from gan_fingerprints.program import UserError
-from gan_fingerprints.training.run import (
-    Execution,
-    add_run_flags,
-    data_facts,
-    open_run,
-    set_up_tensorflow,
-)
-from ProGAN.config import PRESETS, Config, level_sides
+from gan_fingerprints.program import REQUIRED, UserError, option
+from gan_fingerprints.training import begin
+from gan_fingerprints.training.run import RUN
+from ProGAN.config import PRESETS, Config, level_sides, step_of
 
 DESCRIPTION = """\
 Trains a ProGAN on a prepared data set, or generates images with a trained one.
@@ -39,34 +33,25 @@ The defaults are the publication's configuration (128 px, 12,000 kimg: days on a
 --preset small trains 32 px on two CPU cores in minutes; every number can be set by its flag."""
 
 
+APP = {"--app": option(typed.one_of("train", "gen"), REQUIRED, "train a GAN, or generate images")}
+TRAIN = {
+    "--training_data_dir": option(typed.folder, None, "data set that dataset_tool.py wrote"),
+    "--out_model_dir": option(typed.folder, None, "networks, settings, log, pictures, checkpoints"),
+    "--preset": option(typed.one_of(*PRESETS), "paper", "starting point for the numbers below"),
+}
+GENERATE = {
+    "--model_path": option(typed.file, None, "a generator of ours, or a published .pkl"),
+    "--out_image_dir": option(typed.folder, None, "where ProGAN_00000000.png … go"),
+    "--num_pngs": option(typed.positive_int, 10, "how many images"),
+    "--gen_seed": option(typed.seed, 0, "seed of the latents; same seed, same images"),
+    "--label": option(typed.count.of("CLASS"), None, "class of a GAN with labels (default: none)"),
+    "--gen_minibatch": option(typed.positive_int, 16, "images per step; changes only the speed"),
+}
+
+
 def parse_arguments() -> argparse.Namespace:
-    parser = program.Parser(description=DESCRIPTION)
-    parser.add_argument("--app", choices=("train", "gen"), required=True,
-                        help="train a GAN, or generate images")  # fmt: skip
-    train = parser.add_argument_group("train")
-    train.add_argument("--training_data_dir", metavar="DIR",
-                       help="data set that dataset_tool.py wrote")  # fmt: skip
-    train.add_argument("--out_model_dir", metavar="DIR",
-                       help="networks, settings, log, pictures, checkpoints")  # fmt: skip
-    train.add_argument("--preset", choices=tuple(PRESETS), default="paper",
-                       help="starting point for the numbers below")  # fmt: skip
-    generate = parser.add_argument_group("gen")
-    generate.add_argument("--model_path", metavar="FILE",
-                          help="a generator that training wrote, or a published .pkl")  # fmt: skip
-    generate.add_argument("--out_image_dir", metavar="DIR",
-                          help="where ProGAN_00000000.png … go")  # fmt: skip
-    generate.add_argument("--num_pngs", type=program.positive_int, default=10, metavar="N",
-                          help="how many images")  # fmt: skip
-    generate.add_argument("--gen_seed", type=program.seed, default=0, metavar="SEED",
-                          help="seed of the latents; same seed, same images")  # fmt: skip
-    generate.add_argument("--label", type=program.count, metavar="CLASS",
-                          help="class to generate, for a generator that was trained with labels "
-                               "(default: a label of zeros)")  # fmt: skip
-    generate.add_argument("--gen_minibatch", type=program.positive_int, default=16, metavar="N",
-                          help="images per step; changes the speed, not the images")  # fmt: skip
-    program.add_options(parser, "what to train", Config)
-    add_run_flags(parser)
-    return parser.parse_args()
+    groups = (("train", TRAIN), ("gen", GENERATE), ("what to train", Config), *RUN)
+    return program.Parser(DESCRIPTION, APP, *groups).parse_args()
 
 
 def check(config: Config, data: DataSet, gpus: int) -> None:
@@ -74,7 +59,7 @@ def check(config: Config, data: DataSet, gpus: int) -> None:
     resolution = config.resolution or data.resolution
     for side in level_sides(config, resolution):
         data.require_level(side)
-        batch = program.step_of(config.minibatch, side)
+        batch = step_of(config.minibatch, side)
         if batch % gpus:
             raise UserError(f"--minibatch {batch} at {side}x{side}: not a multiple of {gpus} GPUs")
         share, group = batch // gpus, config.mbstd_group_size
@@ -95,48 +80,21 @@ def check(config: Config, data: DataSet, gpus: int) -> None:
 def train(arguments: argparse.Namespace) -> None:
     program.require(arguments, "train", "training_data_dir", "out_model_dir")
     config = program.options_from(arguments, Config, PRESETS[arguments.preset])
-    execution = program.options_from(arguments, Execution)
     data = DataSet.open(arguments.training_data_dir, "--training_data_dir")
-    check(config, data, max(1, execution.num_gpus or 1))
-    settings = {
-        "command": "ProGAN/run.py --app train",
-        "config": dataclasses.asdict(config),
-        "mixed_precision": execution.mixed_precision,
-        "num_gpus": execution.num_gpus,
-        "init_from": arguments.init_from,
-        "data": data_facts(data),
-    }
-    print(json.dumps(settings, indent=2))
-    strategy = set_up_tensorflow(execution)
+    check(config, data, begin.devices(arguments))
+    start = begin.Start(
+        arguments, arguments.out_model_dir, command="ProGAN/run.py --app train",
+        config=dataclasses.asdict(config), seed=config.training_seed, data=data,
+    )  # fmt: skip
     from ProGAN import training
-    from ProGAN.networks import Generator
 
-    initial = None
+    label_size = data.labels.shape[1] if config.use_labels and data.labels is not None else 0
+    resolution = config.resolution or data.resolution
+    trainer = training.Trainer(config, resolution, label_size, start.strategy, start.xla)
     if arguments.init_from:
-        old = files.load(arguments.init_from, {"generator": Generator}, "--init_from")
-        require_same_shape(arguments.init_from, old.arguments, config, data)
-        initial = files.arrays_of(old.network)
-    if arguments.dry_run:
-        print("dry run: everything fits; nothing was written")
-        return
-    run = open_run(arguments.out_model_dir, settings, execution, arguments.resume)
-    if run is None:
-        print(f"{arguments.out_model_dir}: this run is finished")
-        return
-    training.train(config, data, run, strategy, execution.xla, initial)
-
-
-def require_same_shape(path: str, old: dict, config: Config, data: DataSet) -> None:
-    """UserError unless the generator in a file has the shape that the settings ask for."""
-    asked = {
-        "resolution": config.resolution or data.resolution,
-        "fmap_base": config.fmap_base,
-        "fmap_max": config.fmap_max,
-        "fused_scale": config.fused_scale,
-    }
-    for name, value in asked.items():
-        if old[name] != value:
-            raise UserError(f"--init_from {path}: its {name} is {old[name]}, expected {value}")
+        trainer.start_from(arguments.init_from)
+    if run := start.open_run():
+        training.train(trainer, data, run)
 
 
 def label_of(label_size: int, arguments: argparse.Namespace) -> np.ndarray:

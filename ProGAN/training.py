@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
+from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -13,10 +13,11 @@ from gan_fingerprints import images
 from gan_fingerprints.data import pipeline
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.networks import files
-from gan_fingerprints.networks.layers import box_downscale, box_upscale
-from gan_fingerprints.training.optimizer import adam, apply_if_finite
-from gan_fingerprints.training.run import Run
-from ProGAN.config import Config, schedule
+from gan_fingerprints.networks.layers import box_downscale, box_upscale, to_network
+from gan_fingerprints.training import begin
+from gan_fingerprints.training.optimizer import adam, apply_if_finite, random_key, update_average
+from gan_fingerprints.training.run import Losses, Run, passed
+from ProGAN.config import Config, Schedule, schedule
 from ProGAN.losses import discriminator_loss, generator_loss
 from ProGAN.networks import Discriminator, Generator, full_size_images, lerp, level_and_fade
 
@@ -25,19 +26,8 @@ GRID_IMAGES = 64
 
 def real_images(pixels: tf.Tensor, fade: tf.Tensor | None) -> tf.Tensor:
     """uint8 [N, H, W, 3] → float32 in [-1, 1], blended with its own half resolution by `fade`."""
-    reals = tf.cast(pixels, tf.float32) / 127.5 - 1
+    reals = to_network(pixels)
     return reals if fade is None else lerp(reals, box_upscale(box_downscale(reals)), fade)
-
-
-def random_inputs(
-    G: Generator, batch: int, seed: int, steps: tf.Variable, stream: int
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Latents [batch, latent_size] and mixing factors [batch, 1, 1, 1] of a step on a replica."""
-    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-    number = steps.read_value() * 64 + stream * 32 + tf.cast(replica, tf.int64)
-    key = tf.stack([tf.constant(seed, tf.int64), number])
-    latents = tf.random.stateless_normal([batch, G.latent_size], key)
-    return latents, tf.random.stateless_uniform([batch, 1, 1, 1], key + 2**32)
 
 
 def D_gradients(
@@ -71,74 +61,136 @@ def G_gradients(
     return loss, tape.gradient(loss, variables)
 
 
-def update_average(Gs: Generator, G: Generator, decay: float) -> None:
-    """Moves the running average towards the generator: decay·average + (1 - decay)·weight."""
-    for average, value in zip(Gs.trainable_variables, G.trainable_variables, strict=True):
-        average.assign(value + (average - value) * decay)
-
-
-def train(
-    config: Config,
-    data: DataSet,
-    run: Run,
-    strategy: tf.distribute.Strategy,
-    xla: bool = False,
-    initial_arrays: dict[str, np.ndarray] | None = None,
-) -> None:
-    """Trains until `total_kimg`, or continues the run's newest checkpoint.
+class Trainer:
+    """Networks, average, optimizers and counters, and the step that moves them all.
 
     Args:
-        config: every number of the run.
-        data: real images at every level from 4×4 up.
-        run: where to write.
+        config: every number of the run; its seed is that of weights and random numbers.
+        resolution: of the finished images; label_size: number of classes, or 0.
         strategy: the devices; losses are means over the global minibatch, the minibatch standard
             deviation is taken within each replica.
         xla: compile the step.
-        initial_arrays: weights to start the generator from, by name.
+
+    Attributes:
+        G, D, Gs: generator, discriminator, and the generator's running average.
+        shown, steps, skipped: int64 variables: real images shown, steps taken, optimizer steps
+            left out as not finite.
+        level, fade, minibatch: what `follow` last set: layers of 2^level pixels are in use, fade
+            is how far those of half as many still are.
     """
-    resolution, seed = config.resolution or data.resolution, config.training_seed
-    label_size = data.labels.shape[1] if config.use_labels else 0
 
-    # Networks, average, optimizers and counters: all that the next step depends on.
-    with strategy.scope():
-        keras.utils.set_random_seed(seed)
-        shape = (resolution, label_size, config.fmap_base, config.fmap_max, config.fused_scale)
-        G, Gs = Generator(*shape), Generator(*shape)
-        D = Discriminator(*shape, config.mbstd_group_size)
-        if initial_arrays:
-            files.fill(G, initial_arrays, "--init_from")
-        for average, value in zip(Gs.trainable_variables, G.trainable_variables, strict=True):
-            average.assign(value)
-        G_adam, D_adam = (adam(config.beta_1, config.beta_2, config.epsilon) for _ in "GD")
-        G_adam.build(G.trainable_variables)
-        D_adam.build(D.trainable_variables)
-    shown, steps, skipped = (tf.Variable(0, dtype=tf.int64) for _ in range(3))
-    previous_lod = tf.Variable(-1.0, dtype=tf.float64)
-    parts = {"G": G, "D": D, "Gs": Gs, "G_adam": G_adam, "D_adam": D_adam}
-    state = {name: part.variables for name, part in parts.items()}
-    state["counters"] = [shown, steps, skipped, previous_lod]
+    def __init__(
+        self, config: Config, resolution: int, label_size: int, strategy: tf.distribute.Strategy,
+        xla: bool = False,
+    ) -> None:  # fmt: skip
+        self.config, self.strategy = config, strategy
+        with strategy.scope():
+            keras.utils.set_random_seed(config.training_seed)
+            shape = (resolution, label_size, config.fmap_base, config.fmap_max, config.fused_scale)
+            self.G, self.Gs = Generator(*shape), Generator(*shape)
+            self.D = Discriminator(*shape, config.mbstd_group_size)
+            update_average(self.Gs, self.G, 0.0)
+            self.G_adam, self.D_adam = (
+                adam(config.beta_1, config.beta_2, config.epsilon) for _ in "GD"
+            )
+            self.G_adam.build(self.G.trainable_variables)
+            self.D_adam.build(self.D.trainable_variables)
+        self.shown, self.steps, self.skipped = (tf.Variable(0, dtype=tf.int64) for _ in range(3))
+        self.lod = tf.Variable(-1.0, dtype=tf.float64)  # of the last step
+        self.level, self.fade, self.minibatch = 2, 0.0, 0
+        self.update = tf.function(self._update, jit_compile=xla)
 
-    # One training step. Level and fading select layers, so they are part of the traced graph.
-    def D_step(pixels, labels, level: int, fade, batch: int):
-        latents, mix = random_inputs(G, len(pixels), seed, steps, stream=0)
-        reals, labels = real_images(pixels, fade), labels[:, :label_size]
-        return D_gradients(G, D, config, reals, labels, latents, mix, level, fade, batch)
+    @property
+    def state(self) -> dict[str, list]:
+        """All that the next step depends on, for a checkpoint."""
+        parts = {
+            name: getattr(self, name).variables for name in ("G", "D", "Gs", "G_adam", "D_adam")
+        }
+        return {**parts, "counters": [self.shown, self.steps, self.skipped, self.lod]}
 
-    def G_step(labels, level: int, fade, batch: int):
-        latents, _ = random_inputs(G, len(labels), seed, steps, stream=1)
-        return G_gradients(G, D, labels[:, :label_size], latents, level, fade, batch)
+    def start_from(self, path: str) -> None:
+        """Fills generator and average with old weights of the same shape."""
+        begin.fill_from(path, self.G, ("resolution", "fmap_base", "fmap_max", "fused_scale"))
+        update_average(self.Gs, self.G, 0.0)
 
-    @tf.function(jit_compile=xla)
-    def train_step(pixels, labels, level: int, fade, batch: int):
-        fading = fade is not None
-        D_loss, gradients = strategy.run(D_step, (pixels, labels, level, fade, batch))
-        apply_if_finite(strategy, D_adam, gradients, D.trainable_at(level, fading), skipped)
-        update_average(Gs, G, config.average_decay)
-        shown.assign_add(batch)
-        G_loss, gradients = strategy.run(G_step, (labels, level, fade, batch))
-        apply_if_finite(strategy, G_adam, gradients, G.trainable_at(level, fading), skipped)
-        steps.assign_add(1)
+    def follow(self, now: Schedule) -> bool:
+        """Makes the next steps those of the schedule; whether other layers come into use.
+
+        If they do, the optimizers start afresh.
+        """
+        before = float(self.lod)
+        changed = (math.floor(now.lod), math.ceil(now.lod)) != (
+            math.floor(before),
+            math.ceil(before),
+        )
+        if changed:
+            for variable in self.G_adam.variables + self.D_adam.variables:
+                variable.assign(tf.zeros_like(variable))
+        self.lod.assign(now.lod)
+        for network in (self.G, self.D, self.Gs):
+            network.lod.assign(now.lod)
+        for optimizer in (self.G_adam, self.D_adam):
+            optimizer.learning_rate.assign(now.learning_rate)
+        self.level, self.fade = level_and_fade(self.G.resolution, now.lod)
+        self.minibatch = now.minibatch
+        return changed
+
+    def step(self, stream: Iterator[tuple[tf.Tensor, tf.Tensor]]) -> list[tf.Tensor]:
+        """Shows D a minibatch, then lets G answer; the losses of G and D."""
+        fade = tf.constant(self.fade, tf.float32) if self.fade else None
+        return self.update(*next(stream), self.level, fade, self.minibatch)
+
+    # Level and fading select layers, so they are part of the traced graph.
+    def _update(
+        self, pixels: tf.Tensor, labels: tf.Tensor, level: int, fade: tf.Tensor | None, batch: int
+    ) -> list[tf.Tensor]:
+        strategy, skipped, fading = self.strategy, self.skipped, fade is not None
+        D_loss, gradients = strategy.run(self._D_step, (pixels, labels, level, fade, batch))
+        variables = self.D.trainable_at(level, fading)
+        apply_if_finite(strategy, self.D_adam, gradients, variables, skipped)
+        update_average(self.Gs, self.G, self.config.average_decay)
+        self.shown.assign_add(batch)
+        G_loss, gradients = strategy.run(self._G_step, (labels, level, fade, batch))
+        variables = self.G.trainable_at(level, fading)
+        apply_if_finite(strategy, self.G_adam, gradients, variables, skipped)
+        self.steps.assign_add(1)
         return [strategy.reduce("SUM", loss, axis=None) for loss in (G_loss, D_loss)]
+
+    def _D_step(
+        self, pixels: tf.Tensor, labels: tf.Tensor, level: int, fade: tf.Tensor | None, batch: int
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        key = random_key(self.config.training_seed, self.steps)
+        latents = tf.random.stateless_normal([len(pixels), self.G.latent_size], key)
+        mix = tf.random.stateless_uniform([len(pixels), 1, 1, 1], key + 2**32)
+        reals, labels = real_images(pixels, fade), labels[:, : self.G.label_size]
+        return D_gradients(
+            self.G, self.D, self.config, reals, labels, latents, mix, level, fade, batch
+        )
+
+    def _G_step(
+        self, labels: tf.Tensor, level: int, fade: tf.Tensor | None, batch: int
+    ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        key = random_key(self.config.training_seed, self.steps, stream=32)
+        latents = tf.random.stateless_normal([len(labels), self.G.latent_size], key)
+        labels = labels[:, : self.G.label_size]
+        return G_gradients(self.G, self.D, labels, latents, level, fade, batch)
+
+
+def train(trainer: Trainer, data: DataSet, run: Run) -> None:
+    """Trains until `total_kimg`, or continues the run's newest checkpoint.
+
+    Args:
+        trainer: networks and settings; filled with old weights where the run starts from some.
+        data: real images at every level from 4×4 up.
+        run: where to write.
+    """
+    config, Gs, shown = trainer.config, trainer.Gs, trainer.shown
+    resolution, seed = Gs.resolution, config.training_seed
+    grid_rng = np.random.RandomState(seed)
+    grid_latents = tf.constant(grid_rng.randn(GRID_IMAGES, Gs.latent_size), tf.float32)
+    if Gs.label_size:
+        grid_labels = data.labels[grid_rng.randint(data.count, size=GRID_IMAGES)]
+        grid_latents = tf.concat([grid_latents, grid_labels], 1)
 
     def export(name: str) -> None:
         files.save(run.path(f"{name}.safetensors"), Gs, run.provenance())
@@ -147,71 +199,56 @@ def train(
         lod = schedule(config, resolution, int(shown)).lod
         run.picture(name, images.to_uint8(full_size_images(Gs, grid_latents, lod).numpy()))
 
-    grid_rng = np.random.RandomState(seed)
-    grid_latents = tf.constant(grid_rng.randn(GRID_IMAGES, G.latent_size), tf.float32)
-    if label_size:
-        grid_labels = data.labels[grid_rng.randint(data.count, size=GRID_IMAGES)]
-        grid_latents = tf.concat([grid_latents, grid_labels], 1)
-    tick_images = max(1, round(config.tick_kimg * 1000))
-    run.start(state, config.total_kimg, shown)
+    # Lengths, in images; then the state. The data begin when the schedule says at which level.
+    total = config.total_kimg * 1000
+    tick = max(1, round(config.tick_kimg * 1000))
+    run.start(trainer.state, config.total_kimg, shown)
     stream_key, stream = None, None
-    tick = int(shown) // tick_images
-    losses, tick_start, tick_shown = [], time.monotonic(), int(shown)
     if not int(shown):
         reals = data.images(np.arange(min(GRID_IMAGES, data.count)), resolution)
         run.picture("reals", reals)
 
-    status = ""
-    while int(shown) < config.total_kimg * 1000:
+    losses, status = Losses(int(shown)), ""
+    while (before := int(shown)) < total:
         run.advance(status)  # a checkpoint here finds all of the last tick's files written
 
-        # Read the schedule, and start the optimizers afresh when other layers come into use.
-        now = schedule(config, resolution, int(shown))
-        level, fade = level_and_fade(resolution, now.lod)
-        before = float(previous_lod)
-        if (math.floor(now.lod), math.ceil(now.lod)) != (math.floor(before), math.ceil(before)):
-            for variable in G_adam.variables + D_adam.variables:
-                variable.assign(tf.zeros_like(variable))
-            phase = f"{'fading to' if fade else 'training at'} {2**level}x{2**level}"
-            run.log(f"{int(shown) / 1000:.1f} kimg: {phase}")
-        previous_lod.assign(now.lod)
-        for network in (G, D, Gs):
-            network.lod.assign(now.lod)
-        for optimizer in (G_adam, D_adam):
-            optimizer.learning_rate.assign(now.learning_rate)
-        if stream_key != (level, now.minibatch):
-            stream_key = (level, now.minibatch)
+        # Read the schedule; other layers may come into use.
+        now = schedule(config, resolution, before)
+        if trainer.follow(now):
+            phase = "fading to" if trainer.fade else "training at"
+            run.log(f"{before / 1000:.1f} kimg: {phase} {2**trainer.level}x{2**trainer.level}")
+        if stream_key != (trainer.level, now.minibatch):
+            stream_key = (trainer.level, now.minibatch)
             source = pipeline.minibatches(
-                data, now.minibatch, seed=seed, start=int(shown), resolution=2**level
+                data, now.minibatch, seed=seed, start=before, resolution=2**trainer.level
             )
-            stream = iter(strategy.experimental_distribute_dataset(source))
+            stream = iter(trainer.strategy.experimental_distribute_dataset(source))
 
         # Train.
         for _ in range(config.minibatch_repeats):
-            pixels, labels = next(stream)
-            blend = tf.constant(fade, tf.float32) if fade else None
-            losses.append(train_step(pixels, labels, level, blend, now.minibatch))
+            last = trainer.step(stream)
+            losses.add(last)
+        G_loss, D_loss = (float(x) for x in last)
+        status = f"lod {now.lod:.2f} G {G_loss:.2f} D {D_loss:.2f}"
 
         # Once per tick: report, and write pictures and snapshots.
-        G_loss, D_loss = (float(x) for x in losses[-1])
-        status = f"lod {now.lod:.2f} G {G_loss:.2f} D {D_loss:.2f}"
-        last_tick, tick = tick, int(shown) // tick_images
-        if tick == last_tick:
+        done = int(shown)
+        if not passed(before, done, tick):
             continue
-        G_loss, D_loss = np.mean(np.array(losses, np.float64), axis=0)
-        seconds = (time.monotonic() - tick_start) / (int(shown) - tick_shown) * 1000
+        (G_loss, D_loss), seconds = losses.report(done)
+        kimg_seconds, skipped = seconds * 1000, int(trainer.skipped)
         run.log(
-            f"tick {tick} kimg {int(shown) / 1000:.2f} lod {now.lod:.2f} minibatch {now.minibatch} "
-            f"sec/kimg {seconds:.2f} G_loss {G_loss:.4f} D_loss {D_loss:.4f} "
-            f"skipped_steps {int(skipped)}", show=False,
+            f"tick {done // tick} kimg {done / 1000:.2f} lod {now.lod:.2f} "
+            f"minibatch {now.minibatch} sec/kimg {kimg_seconds:.2f} G_loss {G_loss:.4f} "
+            f"D_loss {D_loss:.4f} skipped_steps {skipped}", show=False,
         )  # fmt: skip
         run.scalars({"loss/G": G_loss, "loss/D": D_loss, "schedule/lod": now.lod,
-                     "timing/sec_per_kimg": seconds, "skipped_steps": int(skipped)})  # fmt: skip
-        if tick // config.image_ticks > last_tick // config.image_ticks:
-            picture(f"fakes{int(shown) // 1000:06d}")
-        if tick // config.snapshot_ticks > last_tick // config.snapshot_ticks:
-            export(f"network-snapshot-{int(shown) // 1000:06d}")
-        losses, tick_start, tick_shown = [], time.monotonic(), int(shown)
+                     "timing/sec_per_kimg": kimg_seconds, "skipped_steps": skipped})  # fmt: skip
+        if passed(before, done, tick * config.image_ticks):
+            picture(f"fakes{done // 1000:06d}")
+        if passed(before, done, tick * config.snapshot_ticks):
+            export(f"network-snapshot-{done // 1000:06d}")
+        losses.restart(done)
 
     picture("fakes-final")
     export("network-final")

@@ -17,10 +17,10 @@ from SNGAN import snapshots
 if TYPE_CHECKING:
     import keras
 
-    from SNGAN.updater import Updater
+    from SNGAN.training import Trainer
 
 
-def restore(updater: Updater, arrays: Mapping[str, np.ndarray], path: str) -> None:
+def restore(trainer: Trainer, arrays: Mapping[str, np.ndarray], path: str) -> None:
     """Fills networks, optimizers and counters from the arrays of a `snapshot_iter_N`.
 
     Raises:
@@ -32,14 +32,14 @@ def restore(updater: Updater, arrays: Mapping[str, np.ndarray], path: str) -> No
             f"{origin}: not a training state of Chainer's (no array updater/iteration); for a "
             "network's snapshot use --init_from, for a run of ours --resume"
         )
-    sides = {"gen": (updater.G, updater.G_adam), "dis": (updater.D, updater.D_adam)}
+    sides = {"gen": (trainer.G, trainer.G_adam), "dis": (trainer.D, trainer.D_adam)}
     for side, (network, _) in sides.items():
         snapshots.fill(network, _below(arrays, f"updater/model:opt_{side}/"), origin)
     for side, (network, optimizer) in sides.items():
         _fill_adam(optimizer, network, _below(arrays, f"updater/optimizer:opt_{side}/"), origin)
     iteration = int(arrays["updater/iteration"])
-    updater.shown.assign(iteration * updater.config.images_per_iteration)
-    updater.steps.assign(iteration * (1 + updater.config.n_dis))
+    trainer.shown.assign(iteration * trainer.config.images_per_iteration)
+    trainer.steps.assign(iteration * (1 + trainer.config.n_dis))
 
 
 def _below(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

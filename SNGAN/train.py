@@ -6,26 +6,15 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
 
-import argparse
 import dataclasses
 import importlib
-import json
-from typing import TYPE_CHECKING
 
-from gan_fingerprints import program
-from gan_fingerprints.program import UserError
-from gan_fingerprints.training.run import (
-    Execution,
-    add_run_flags,
-    data_facts,
-    open_run,
-    set_up_tensorflow,
-)
+from gan_fingerprints import program, typed
+from gan_fingerprints.program import REQUIRED, UserError, option
+from gan_fingerprints.training import begin
+from gan_fingerprints.training.run import RUN
 from SNGAN import config as configuration
 from SNGAN.config import Config
-
-if TYPE_CHECKING:
-    from SNGAN.updater import Updater
 
 DESCRIPTION = """\
 Trains an SNGAN on a folder of square images, as a configuration file says.
@@ -38,88 +27,68 @@ The published configurations take days on a GPU; configs/small_32.yml makes 32 p
 CPU cores in half an hour. Images of another size are resized."""
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = program.Parser(description=DESCRIPTION)
-    parser.add_argument("--config_path", required=True, metavar="FILE",
-                        help="YAML file with every number of the run; see configs/")  # fmt: skip
-    parser.add_argument("--data_dir", required=True, metavar="DIR",
-                        help="folder of square images")  # fmt: skip
-    parser.add_argument("--results_dir", required=True, metavar="DIR",
-                        help="where snapshots, log, previews and checkpoints go")  # fmt: skip
-    parser.add_argument("--loaderjob", type=program.positive_int, default=2, metavar="N",
-                        help="parallel workers that read images")  # fmt: skip
-    parser.add_argument("--image_list", metavar="FILE",
-                        help="images to use, one `name.png CLASS` per line (default: the list "
-                        "that datasets/*.py wrote, else the whole folder)")  # fmt: skip
-    add_run_flags(parser)
-    parser.add_argument("--snapshot", metavar="FILE",
-                        help="go on in a new folder from a training state that Chainer wrote "
-                        "(snapshot_iter_N); for our own runs use --resume")  # fmt: skip
-    return parser.parse_args()
+OPTIONS = {
+    "--config_path": option(typed.file, REQUIRED, "YAML file with every number; see configs/"),
+    "--data_dir": option(typed.folder, REQUIRED, "folder of square images"),
+    "--results_dir": option(typed.folder, REQUIRED, "snapshots, log, previews and checkpoints"),
+    "--loaderjob": option(typed.positive_int, 2, "parallel workers that read images"),
+    "--image_list": option(
+        typed.file,
+        None,
+        "images to use, one `name.png CLASS` per line (default: the list that datasets/*.py "
+        "wrote, else the whole folder)",
+    ),
+    "--snapshot": option(
+        typed.file, None, "go on, in a new folder, from a state of Chainer's (snapshot_iter_N)"
+    ),
+}
 
 
 def check(config: Config, labels: list[int], replicas: int, origin: str) -> None:
     """UserError unless data and devices fit the configuration."""
     for key in ("batchsize", "n_gen_samples"):
         if getattr(config, key) % replicas:
-            raise UserError(f"{origin}: {key} {getattr(config, key)}: not a multiple of "
-                            f"{replicas} GPUs")  # fmt: skip
+            raise UserError(
+                f"{origin}: {key} {getattr(config, key)}: not a multiple of {replicas} GPUs"
+            )
     n_classes = config.discriminator["n_classes"]
     if config.conditional and max(labels) >= n_classes:
-        raise UserError(f"--image_list: class {max(labels)}: found more than the classes 0 to "
-                        f"{n_classes - 1} of {origin}; correct the list or n_classes")  # fmt: skip
+        raise UserError(
+            f"--image_list: class {max(labels)}: found more than the classes 0 to "
+            f"{n_classes - 1} of {origin}; correct the list or n_classes"
+        )
 
 
 def main() -> None:
-    arguments = parse_arguments()
+    arguments = program.Parser(DESCRIPTION, OPTIONS, *RUN).parse_args()
     if arguments.snapshot and arguments.init_from:
         raise UserError("--snapshot and --init_from: found both, expected at most one")
     config = configuration.load(arguments.config_path)
-    execution = program.options_from(arguments, Execution)
     module = configuration.DATASETS[config.dataset].removesuffix(".py").replace("/", ".")
     Dataset = getattr(importlib.import_module(f"SNGAN.{module}"), config.dataset)
     data = Dataset.open(
-        arguments.data_dir, config.size, arguments.loaderjob,
+        arguments.data_dir,
+        config.size,
+        arguments.loaderjob,
         arguments.image_list or config.image_list,
-    )  # fmt: skip
+    )
     origin = f"--config_path {arguments.config_path}"
-    check(config, data.labels[:, 0].astype(int).tolist(), max(1, execution.num_gpus or 1), origin)
-    settings = {
-        "command": "SNGAN/train.py",
-        "config": dataclasses.asdict(config),
-        "mixed_precision": execution.mixed_precision,
-        "num_gpus": execution.num_gpus,
-        "init_from": arguments.init_from,
-        "snapshot": arguments.snapshot,
-        "data": data_facts(data),
-    }
-    print(json.dumps(settings, indent=2))
-    strategy = set_up_tensorflow(execution)
-    from SNGAN import training
-    from SNGAN.updater import Updater
+    check(config, data.labels[:, 0].astype(int).tolist(), begin.devices(arguments), origin)
+    start = begin.Start(
+        arguments, arguments.results_dir, "--results_dir", command="SNGAN/train.py",
+        config=dataclasses.asdict(config), seed=config.seed, data=data,
+        snapshot=arguments.snapshot,
+    )  # fmt: skip
+    from SNGAN import chainer_state, snapshots, training
 
-    updater = Updater(config, strategy, execution.xla)
-    start_from(updater, arguments.init_from, arguments.snapshot)
-    if arguments.dry_run:
-        print("dry run: everything fits; nothing was written")
-        return
-    run = open_run(arguments.results_dir, settings, execution, arguments.resume, "--results_dir")
-    if run is None:
-        print(f"{arguments.results_dir}: this run is finished")
-        return
-    training.train(updater, data, run)
-
-
-def start_from(updater: "Updater", init_from: str | None, snapshot: str | None) -> None:
-    """Fills the networks from one snapshot of either, or everything from Chainer's state."""
-    from SNGAN import chainer_state, snapshots
-
-    if init_from:
-        arrays = snapshots.read(init_from, "--init_from")
-        network = updater.D if "block1/c1/W" in arrays else updater.G
-        snapshots.fill(network, arrays, f"--init_from {init_from}")
-    if snapshot:
-        chainer_state.restore(updater, snapshots.read(snapshot, "--snapshot"), snapshot)
+    trainer = training.Trainer(config, start.strategy, start.xla)
+    if arguments.init_from:
+        trainer.start_from(arguments.init_from)
+    if arguments.snapshot:
+        arrays = snapshots.read(arguments.snapshot, "--snapshot")
+        chainer_state.restore(trainer, arrays, arguments.snapshot)
+    if run := start.open_run():
+        training.train(trainer, data, run)
 
 
 if __name__ == "__main__":

@@ -2,31 +2,186 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterator
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from gan_fingerprints import images
 from gan_fingerprints.data import pipeline
-from gan_fingerprints.training.run import Run
+from gan_fingerprints.training.optimizer import adam, apply_if_finite, random_key
+from gan_fingerprints.training.run import Losses, Run
 from SNGAN import snapshots
+from SNGAN.config import Config
 from SNGAN.datasets.listing import ListedImages
-from SNGAN.updater import Updater
+from SNGAN.dis_models.snresnet import SNResNetProjectionDiscriminator
+from SNGAN.gen_models.resnet import ResNetGenerator
+from SNGAN.losses import discriminator_loss, generator_loss
 
 GRID_IMAGES = 64
 
 
-def train(updater: Updater, data: ListedImages, run: Run) -> None:
+def random_latents(batch: int, dim_z: int, distribution: str, key: tf.Tensor) -> tf.Tensor:
+    """float32 [batch, dim_z] from N(0, 1) or U(-1, 1); key: int64 [2]."""
+    if distribution == "uniform":
+        return tf.random.stateless_uniform([batch, dim_z], key, -1.0, 1.0)
+    return tf.random.stateless_normal([batch, dim_z], key)
+
+
+def G_gradients(
+    G: ResNetGenerator, D: SNResNetProjectionDiscriminator, z: tf.Tensor, y: tf.Tensor | None,
+    loss_type: str, conditional: bool, batch: int,
+) -> tuple[tf.Tensor, list[tf.Tensor]]:  # fmt: skip
+    """The generator's loss, summed over these latents and divided by the global `batch`, and its
+    gradients with respect to `G.trainable_variables`."""
+    with tf.GradientTape() as tape:
+        fakes = G(z, y, training=True)
+        scores = D(fakes, y if conditional else None, training=True)
+        loss = tf.reduce_sum(generator_loss(scores, loss_type)) / batch
+    return loss, tape.gradient(loss, G.trainable_variables)
+
+
+def D_gradients(
+    G: ResNetGenerator, D: SNResNetProjectionDiscriminator, reals: tf.Tensor, y_real: tf.Tensor,
+    z: tf.Tensor, y: tf.Tensor | None, loss_type: str, conditional: bool, batch: int,
+) -> tuple[tf.Tensor, list[tf.Tensor]]:  # fmt: skip
+    """The discriminator's loss and gradients, as `G_gradients`, with respect to
+    `D.variables_in_use(conditional)`. The real images go first, which decides the order of the
+    power iterations."""
+    fakes = tf.stop_gradient(G(z, y, training=True))
+    variables = D.variables_in_use(conditional)
+    with tf.GradientTape() as tape:
+        real_scores = D(reals, y_real if conditional else None, training=True)
+        fake_scores = D(fakes, y if conditional else None, training=True)
+        loss = tf.reduce_sum(discriminator_loss(real_scores, fake_scores, loss_type)) / batch
+    return loss, tape.gradient(loss, variables)
+
+
+def dequantized(pixels: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
+    """uint8 → float32 in [-1, 1): x/128 - 1 + noise/128, noise float32 in [0, 1)."""
+    return (tf.cast(pixels, tf.float32) + noise) / 128 - 1
+
+
+class Trainer:
+    """Networks, optimizers and counters, and the two kinds of step that make one iteration.
+
+    Args:
+        config: every number of the run; its seed is that of weights and random numbers.
+        strategy: the devices; losses are means over the global batch, batch norm and its running
+            statistics are per replica, and averaged.
+        xla: compile the steps.
+
+    Attributes:
+        G, D: generator and discriminator.
+        shown, steps, skipped: int64 variables: real images shown, steps of either kind taken,
+            optimizer steps left out as not finite.
+    """
+
+    def __init__(self, config: Config, strategy: tf.distribute.Strategy, xla: bool = False) -> None:
+        self.config, self.strategy = config, strategy
+        with strategy.scope():
+            keras.utils.set_random_seed(config.seed)
+            self.G = ResNetGenerator(**config.generator)
+            self.D = SNResNetProjectionDiscriminator(**config.discriminator)
+            self.G_adam, self.D_adam = (adam(config.beta1, config.beta2, 1e-8) for _ in "GD")
+            self.G_adam.build(self.G.trainable_variables)
+            self.D_adam.build(self.D.variables_in_use(config.conditional))
+        # Outside the scope: one counter each, not one per device.
+        self.shown, self.steps, self.skipped = (tf.Variable(0, dtype=tf.int64) for _ in "123")
+        self.update_G = tf.function(self._update_G, jit_compile=xla)
+        self.update_D = tf.function(self._update_D, jit_compile=xla)
+
+    @property
+    def state(self) -> dict[str, list]:
+        """All that the next step depends on, for a checkpoint."""
+        parts = {name: getattr(self, name).variables for name in ("G", "D", "G_adam", "D_adam")}
+        return {**parts, "counters": [self.shown, self.steps, self.skipped]}
+
+    def start_from(self, path: str) -> None:
+        """Fills the network that a snapshot is of, either of the two."""
+        arrays = snapshots.read(path, "--init_from")
+        network = self.D if "block1/c1/W" in arrays else self.G
+        snapshots.fill(network, arrays, f"--init_from {path}")
+
+    @property
+    def iteration(self) -> int:
+        """Iterations done."""
+        return int(self.shown) // self.config.images_per_iteration
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Adam's rate for the next steps."""
+        for optimizer in (self.G_adam, self.D_adam):
+            optimizer.learning_rate.assign(rate)
+
+    def step(self, stream: Iterator[tuple[tf.Tensor, tf.Tensor]]) -> tuple[tf.Tensor, tf.Tensor]:
+        """One iteration: a step of G, then `n_dis` of D; the losses of G and of D's last."""
+        G_loss = self.update_G()
+        for _ in range(self.config.n_dis):
+            D_loss = self.update_D(*next(stream))
+        return G_loss, D_loss
+
+    def _key(self) -> tf.Tensor:
+        """Of the latents of this step on this replica; other numbers' are this plus k·2^32."""
+        return random_key(self.config.seed, self.steps)
+
+    def _latents(self, batch: int) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """z float32 [batch, dim_z] and random classes int64 [batch], or None without classes."""
+        key, G = self._key(), self.G
+        z = random_latents(batch, G.dim_z, G.distribution, key)
+        if not G.n_classes:
+            return z, None
+        y = tf.random.stateless_uniform([batch], key + 2**32, maxval=G.n_classes, dtype=tf.int64)
+        return z, y
+
+    def _share(self, batch: int) -> int:
+        return batch // self.strategy.num_replicas_in_sync
+
+    def _update_G(self) -> tf.Tensor:
+        config = self.config
+
+        def step() -> tuple[tf.Tensor, list[tf.Tensor]]:
+            z, y = self._latents(self._share(config.n_gen_samples))
+            return G_gradients(
+                self.G, self.D, z, y, config.loss_type, config.conditional, config.n_gen_samples
+            )
+
+        loss, gradients = self.strategy.run(step)
+        apply_if_finite(
+            self.strategy, self.G_adam, gradients, self.G.trainable_variables, self.skipped
+        )
+        self.steps.assign_add(1)
+        return self.strategy.reduce("SUM", loss, axis=None)
+
+    def _update_D(self, pixels: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+        config = self.config
+
+        def step(pixels: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+            z, y = self._latents(self._share(config.batchsize))
+            noise = tf.random.stateless_uniform(tf.shape(pixels), self._key() + 2**33)
+            y_real = tf.cast(classes[:, 0], tf.int64)
+            return D_gradients(
+                self.G, self.D, dequantized(pixels, noise), y_real, z, y, config.loss_type,
+                config.conditional, config.batchsize,
+            )  # fmt: skip
+
+        loss, gradients = self.strategy.run(step, (pixels, classes))
+        variables = self.D.variables_in_use(config.conditional)
+        apply_if_finite(self.strategy, self.D_adam, gradients, variables, self.skipped)
+        self.steps.assign_add(1)
+        self.shown.assign_add(config.batchsize)
+        return self.strategy.reduce("SUM", loss, axis=None)
+
+
+def train(trainer: Trainer, data: ListedImages, run: Run) -> None:
     """Trains until `iteration` iterations are done, or continues the run's newest checkpoint.
 
     Args:
-        updater: networks and settings; filled with old weights where the run starts from some.
+        trainer: networks and settings; filled with old weights where the run starts from some.
         data: real images of the networks' size.
         run: where to write.
     """
-    config, G = updater.config, updater.G
-    per_iteration = config.images_per_iteration
+    config, G, shown = trainer.config, trainer.G, trainer.shown
     preview_rng = np.random.RandomState(config.seed)
     latents = preview_rng.randn(GRID_IMAGES, G.dim_z)
     if G.distribution == "uniform":
@@ -34,56 +189,53 @@ def train(updater: Updater, data: ListedImages, run: Run) -> None:
     classes = preview_rng.randint(max(G.n_classes, 1), size=GRID_IMAGES)
     generate = tf.function(lambda z, y: G(z, y))
 
+    def snapshot() -> None:
+        for network in (G, trainer.D):
+            snapshots.write(run.path(f"{network.name}_{trainer.iteration}.npz"), network)
+
     def preview(*names: str) -> None:
         run.path("preview").mkdir(exist_ok=True)
         pictures = images.to_uint8(generate(latents.astype(np.float32), classes).numpy())
         for name in names:
             run.picture(f"preview/{name}", pictures)
 
-    def snapshot() -> None:
-        for network in (G, updater.D):
-            snapshots.write(run.path(f"{network.name}_{updater.iteration}.npz"), network)
-
-    run.start(updater.state, config.iteration * per_iteration / 1000, updater.shown)
-    source = pipeline.minibatches(
-        data, config.batchsize, seed=config.seed, start=int(updater.shown)
-    )
-    stream = iter(updater.strategy.experimental_distribute_dataset(source))
-    losses, since, done_before = [], time.monotonic(), updater.iteration
-    if not updater.iteration:
+    # The state, and the data from where the state is.
+    run.start(trainer.state, config.iteration * config.images_per_iteration / 1000, shown)
+    source = pipeline.minibatches(data, config.batchsize, seed=config.seed, start=int(shown))
+    stream = iter(trainer.strategy.experimental_distribute_dataset(source))
+    if not int(shown):
         run.picture("reals", data.images(np.arange(min(GRID_IMAGES, data.count)), config.size))
 
-    while updater.iteration < config.iteration:
-        # One iteration: a step of the generator, then n_dis steps of the discriminator.
-        updater.set_learning_rate(config.learning_rate(updater.iteration))
-        loss_gen = updater.update_G()
-        loss_dis = [updater.update_D(*next(stream)) for _ in range(config.n_dis)]
-        losses.append((loss_gen, loss_dis[-1]))
+    losses, status = Losses(trainer.iteration), ""
+    while (before := trainer.iteration) < config.iteration:
+        run.advance(status)  # a checkpoint here finds all files of the last iteration written
+
+        # Train.
+        trainer.set_learning_rate(config.learning_rate(before))
+        last = trainer.step(stream)
+        losses.add(last)
 
         # The bar's losses are read only now and then, for the CPU's sake.
-        iteration, status = updater.iteration, ""
+        iteration = before + 1
         if iteration % config.progressbar_interval == 0:
-            status = f"iteration {iteration} loss_gen {float(loss_gen):.2f} loss_dis " + (
-                f"{float(loss_dis[-1]):.2f}"
-            )
+            G_loss, D_loss = (float(x) for x in last)
+            status = f"iteration {iteration} loss_gen {G_loss:.2f} loss_dis {D_loss:.2f}"
 
         # Reports, pictures and snapshots, each at its own interval.
         if iteration % config.display_interval == 0:
-            gen, dis = np.mean(np.array(losses, np.float64), axis=0)
-            seconds = (time.monotonic() - since) / (iteration - done_before)
-            rate, skipped = config.learning_rate(iteration), int(updater.skipped)
+            (G_loss, D_loss), seconds = losses.report(iteration)
+            rate, skipped = config.learning_rate(iteration), int(trainer.skipped)
             run.log(
-                f"iteration {iteration} loss_gen {gen:.4f} loss_dis {dis:.4f} alpha {rate:.3g} "
-                f"sec/iteration {seconds:.3f} skipped_steps {skipped}", show=False,
+                f"iteration {iteration} loss_gen {G_loss:.4f} loss_dis {D_loss:.4f} "
+                f"alpha {rate:.3g} sec/iteration {seconds:.3f} skipped_steps {skipped}", show=False,
             )  # fmt: skip
-            run.scalars({"loss/gen": gen, "loss/dis": dis, "alpha": rate,
+            run.scalars({"loss/gen": G_loss, "loss/dis": D_loss, "alpha": rate,
                          "sec_per_iteration": seconds, "skipped_steps": skipped})  # fmt: skip
-            losses, since, done_before = [], time.monotonic(), iteration
+            losses.restart(iteration)
         if iteration % config.evaluation_interval == 0:
             preview(f"image{iteration:08d}", "image_latest")
         if iteration % config.snapshot_interval == 0:
             snapshot()
-        run.advance(status)  # saves when it is time, now that all files of this iteration are there
 
     preview("image_latest")
     snapshot()

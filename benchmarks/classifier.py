@@ -11,6 +11,7 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+import numpy as np
 
 from benchmarks import machine
 from gan_fingerprints import program
@@ -39,48 +40,25 @@ def steps(precision: str):
     import keras
     import tensorflow as tf
 
-    from classifier.networks import Classifier
-    from classifier.training import loss_per_image
-    from gan_fingerprints.training import optimizer as optimizer_steps
+    from classifier.config import Config
+    from classifier.training import Trainer
+    from gan_fingerprints.networks.layers import to_network
 
     keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
-    keras.utils.set_random_seed(0)
-    network = Classifier(RESOLUTION, SOURCES)
-    optimizer = optimizer_steps.adam(0.0, 0.99, 1e-8)
-    optimizer.build(network.trainable_variables)
-    optimizer.learning_rate.assign(0.001)
-    images = tf.random.uniform([MINIBATCH, RESOLUTION, RESOLUTION, 3], -1, 1)
-    labels = tf.one_hot(tf.range(MINIBATCH) % SOURCES, SOURCES)
-    skipped = tf.Variable(0, dtype=tf.int64)
     strategy = tf.distribute.get_strategy()
-
-    logits_of = optimizer_steps.in_halves(network)  # as the programs do
-
-    def gradients_of(images, labels):
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(loss_per_image(logits_of(images), labels))
-        return loss, tape.gradient(loss, network.trainable_variables)
-
-    @tf.function
-    def train(images, labels):
-        loss, gradients = strategy.run(gradients_of, (images, labels))
-        weights = network.trainable_variables
-        optimizer_steps.apply_if_finite(strategy, optimizer, gradients, weights, skipped)
-        return loss
-
-    infer = tf.function(logits_of)
-    calls = (lambda: train(images, labels), lambda: infer(images))
+    trainer = Trainer(Config(minibatch=MINIBATCH), RESOLUTION, SOURCES, strategy)
+    shape = (MINIBATCH, RESOLUTION, RESOLUTION, 3)
+    pixels = tf.constant(np.random.RandomState(0).randint(256, size=shape).astype(np.uint8))
+    labels = tf.one_hot(tf.range(MINIBATCH) % SOURCES, SOURCES)
+    infer = tf.function(lambda pixels: trainer.logits_of(to_network(pixels)))
+    calls = (lambda: trainer.update(pixels, labels), lambda: infer(pixels))
     for call in calls:
         call()
-    return network, *calls
+    return trainer.C, *calls
 
 
 def main() -> None:
-    parser = program.Parser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--out", metavar="FILE", help="write the results as JSON too")
-    parser.add_argument("--rounds", type=program.positive_int, default=7, metavar="N",
-                        help="pairs of measurements; the median counts")  # fmt: skip
-    arguments = parser.parse_args()
+    arguments = program.Parser(__doc__.partition("\n")[0], machine.rounds(7)).parse_args()
     program.load_tensorflow()
 
     network, train, infer = steps("float32")

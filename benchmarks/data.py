@@ -22,10 +22,11 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import machine
-from gan_fingerprints import images, program
+from gan_fingerprints import images, program, typed
 from gan_fingerprints.attribution.attributor import Attributor
 from gan_fingerprints.data import preparation, sample_photos
 from gan_fingerprints.data.writing import Writer
+from gan_fingerprints.program import option
 
 RESOLUTION = 128
 TRAIN_STEPS = """
@@ -144,14 +145,14 @@ def measure(number: int, rounds: int) -> dict:
     return results
 
 
+OPTIONS = {
+    "--images": option(typed.positive_int, 24000, "PNGs of 128x128 pixels to prepare and test"),
+    **machine.rounds(),
+}
+
+
 def main() -> None:
-    parser = program.Parser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--out", metavar="FILE", help="write the results as JSON too")
-    parser.add_argument("--images", type=program.positive_int, default=24000, metavar="N",
-                        help="PNGs of 128x128 pixels to prepare and test")  # fmt: skip
-    parser.add_argument("--rounds", type=program.positive_int, default=5, metavar="N",
-                        help="pairs of measurements; the median counts")  # fmt: skip
-    arguments = parser.parse_args()
+    arguments = program.Parser(__doc__.partition("\n")[0], OPTIONS).parse_args()
     machine.report(measure(arguments.images, arguments.rounds), arguments.out)
 
 

@@ -15,36 +15,29 @@ if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
 
 import argparse
+import itertools
 
 import numpy as np
 
 from benchmarks import machine
 from benchmarks.sngan import multiply_adds
 from CramerGAN.gan.main import CRAMER_GAN
-from gan_fingerprints import program
+from gan_fingerprints import program, typed
 from gan_fingerprints.ipm.config import ARCHITECTURES, Config
+from gan_fingerprints.program import option
 from MMDGAN.gan.main import MMD_GAN
 
 PROGRAMS = {"cramer": CRAMER_GAN, "mmd": MMD_GAN}
 
-
-def parse_arguments() -> argparse.Namespace:
-    parser = program.Parser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--model", choices=tuple(PROGRAMS), default="mmd", help="the loss")
-    parser.add_argument("--architecture", choices=tuple(ARCHITECTURES), default="g_resnet5",
-                        help="the networks")  # fmt: skip
-    parser.add_argument("--size", type=program.positive_int, default=128, metavar="PIXELS",
-                        help="side of the images")  # fmt: skip
-    parser.add_argument("--width", type=program.positive_int, default=64, metavar="N",
-                        help="gf_dim and df_dim")  # fmt: skip
-    parser.add_argument("--batch", type=program.positive_int, default=8, metavar="N",
-                        help="images per step")  # fmt: skip
-    parser.add_argument("--mixed_precision", choices=("float32", "bfloat16"), default="float32",
-                        help="arithmetic of the layers")  # fmt: skip
-    parser.add_argument("--rounds", type=program.positive_int, default=5, metavar="N",
-                        help="pairs of measurements; the median counts")  # fmt: skip
-    parser.add_argument("--out", metavar="FILE", help="write the results as JSON too")
-    return parser.parse_args()
+OPTIONS = {
+    "--model": option(typed.one_of(*PROGRAMS), "mmd", "the loss"),
+    "--architecture": option(typed.one_of(*ARCHITECTURES), "g_resnet5", "the networks"),
+    "--size": option(typed.positive_int.of("PIXELS"), 128, "side of the images"),
+    "--width": option(typed.positive_int, 64, "gf_dim and df_dim"),
+    "--batch": option(typed.positive_int, 8, "images per step"),
+    **machine.PRECISION,
+    **machine.rounds(),
+}
 
 
 def configuration(arguments: argparse.Namespace) -> Config:
@@ -60,26 +53,26 @@ def iteration_of(config: Config):
     """One iteration as a function, and its multiply-adds."""
     import tensorflow as tf
 
-    from gan_fingerprints.ipm.updates import Updater
+    from gan_fingerprints.ipm.training import Trainer
 
     objective = PROGRAMS[config.model].objectives[config.model](config)
-    updater = Updater(config, objective, 0, tf.distribute.get_strategy())
+    trainer = Trainer(config, objective, 0, tf.distribute.get_strategy())
     shape = (config.batch_size, config.output_size, config.output_size, 3)
     pixels = tf.constant(np.random.RandomState(0).randint(256, size=shape).astype(np.uint8))
-    work = multiply_adds(updater.update_G.get_concrete_function(pixels).graph)
-    work += config.dsteps * multiply_adds(updater.update_D.get_concrete_function(pixels).graph)
+    work = multiply_adds(trainer.update_G.get_concrete_function(pixels).graph)
+    work += config.dsteps * multiply_adds(trainer.update_D.get_concrete_function(pixels).graph)
+
+    stream = itertools.repeat([pixels])
 
     def iteration():
-        for _ in range(config.dsteps):
-            updater.update_D(pixels)
-        return updater.update_G(pixels)
+        return trainer.step(stream)[0]
 
     iteration()
     return iteration, work
 
 
 def main() -> None:
-    arguments = parse_arguments()
+    arguments = program.Parser(__doc__.partition("\n")[0], OPTIONS).parse_args()
     program.load_tensorflow()
     import keras
 

@@ -12,7 +12,9 @@ from functools import lru_cache
 from statistics import median
 from typing import Any
 
-from gan_fingerprints import program
+from gan_fingerprints import program, typed
+from gan_fingerprints.program import option
+from gan_fingerprints.training.run import PRECISIONS
 
 
 def seconds_per_call(function: Callable[[], Any], calls: int) -> float:
@@ -57,6 +59,17 @@ def paired_ratio(
 def peak_memory_mib() -> float:
     """Largest resident memory of this process so far."""
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+
+
+PRECISION = {"--mixed_precision": option(PRECISIONS, "float32", "arithmetic of the layers")}
+
+
+def rounds(default: int = 5) -> dict[str, Any]:
+    """The options that all benchmarks have."""
+    return {
+        "--rounds": option(typed.positive_int, default, "pairs of measurements; the median counts"),
+        "--out": option(typed.file, None, "write the results as JSON too"),
+    }
 
 
 def describe() -> dict[str, Any]:

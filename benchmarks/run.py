@@ -15,17 +15,19 @@ import json
 import subprocess
 import tempfile
 
-from gan_fingerprints import program
+from gan_fingerprints import program, typed
+from gan_fingerprints.program import option
 
 BENCHMARKS = ("data", "classifier", "visnet", "sngan", "ipm")
 
+OPTIONS = {
+    "--out": option(typed.file, "benchmarks.json", "the results"),
+    "--rounds": option(typed.positive_int, 5, "measurements of each ratio; the median counts"),
+}
+
 
 def main() -> None:
-    parser = program.Parser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--out", metavar="FILE", default="benchmarks.json", help="the results")
-    parser.add_argument("--rounds", type=program.positive_int, default=5, metavar="N",
-                        help="measurements of each ratio; the median counts")  # fmt: skip
-    arguments = parser.parse_args()
+    arguments = program.Parser(__doc__.partition("\n")[0], OPTIONS).parse_args()
     program.check_writable(Path(arguments.out), "--out")
     results = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -15,26 +15,23 @@ if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
 
 import argparse
+import itertools
 
 import numpy as np
 
 from benchmarks import machine
-from gan_fingerprints import program
+from gan_fingerprints import program, typed
+from gan_fingerprints.program import option
 from SNGAN.config import SIZES, Config
 
-
-def parse_arguments() -> argparse.Namespace:
-    parser = program.Parser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--size", type=int, choices=SIZES, default=128, help="side of the images")
-    parser.add_argument("--ch", type=program.positive_int, default=64, help="width")
-    parser.add_argument("--batch", type=program.positive_int, default=8, help="images per step")
-    parser.add_argument("--n_dis", type=program.positive_int, default=5, help="D steps")
-    parser.add_argument("--mixed_precision", choices=("float32", "bfloat16"), default="float32",
-                        help="arithmetic of the layers")  # fmt: skip
-    parser.add_argument("--rounds", type=program.positive_int, default=5, metavar="N",
-                        help="pairs of measurements; the median counts")  # fmt: skip
-    parser.add_argument("--out", metavar="FILE", help="write the results as JSON too")
-    return parser.parse_args()
+OPTIONS = {
+    "--size": option(typed.one_of(*SIZES), 128, "side of the images"),
+    "--ch": option(typed.positive_int, 64, "width"),
+    "--batch": option(typed.positive_int, 8, "images per step"),
+    "--n_dis": option(typed.positive_int, 5, "D steps"),
+    **machine.PRECISION,
+    **machine.rounds(),
+}
 
 
 def configuration(arguments: argparse.Namespace) -> Config:
@@ -72,26 +69,27 @@ def iteration_of(config: Config):
     """One iteration as a function, and its multiply-adds."""
     import tensorflow as tf
 
-    from SNGAN.updater import Updater
+    from SNGAN.training import Trainer
 
-    updater = Updater(config, tf.distribute.get_strategy())
-    updater.set_learning_rate(config.alpha)
+    trainer = Trainer(config, tf.distribute.get_strategy())
+    trainer.set_learning_rate(config.alpha)
     shape = (config.batchsize, config.size, config.size, 3)
     pixels = np.random.RandomState(0).randint(256, size=shape).astype(np.uint8)
     inputs = (tf.constant(pixels), tf.zeros([config.batchsize, 1]))
-    work = multiply_adds(updater.update_G.get_concrete_function().graph)
-    work += config.n_dis * multiply_adds(updater.update_D.get_concrete_function(*inputs).graph)
+    work = multiply_adds(trainer.update_G.get_concrete_function().graph)
+    work += config.n_dis * multiply_adds(trainer.update_D.get_concrete_function(*inputs).graph)
+
+    stream = itertools.repeat(inputs)
 
     def iteration():
-        updater.update_G()
-        return [updater.update_D(*inputs) for _ in range(config.n_dis)][-1]
+        return trainer.step(stream)[-1]
 
     iteration()
     return iteration, work
 
 
 def main() -> None:
-    arguments = parse_arguments()
+    arguments = program.Parser(__doc__.partition("\n")[0], OPTIONS).parse_args()
     program.load_tensorflow()
     import keras
 

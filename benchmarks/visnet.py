@@ -20,21 +20,17 @@ import numpy as np
 
 from benchmarks import machine
 from benchmarks.sngan import multiply_adds
-from gan_fingerprints import program
+from gan_fingerprints import program, typed
+from gan_fingerprints.program import option
 
-
-def parse_arguments() -> argparse.Namespace:
-    parser = program.Parser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--size", type=program.power_of_two, default=128, help="side of images")
-    parser.add_argument("--fmap_base", type=program.positive_int, default=1024, help="width")
-    parser.add_argument("--batch", type=program.positive_int, default=16, help="images per step")
-    parser.add_argument("--sources", type=program.positive_int, default=5, help="how many")
-    parser.add_argument("--mixed_precision", choices=("float32", "bfloat16"), default="float32",
-                        help="arithmetic of the layers")  # fmt: skip
-    parser.add_argument("--rounds", type=program.positive_int, default=5, metavar="N",
-                        help="pairs of measurements; the median counts")  # fmt: skip
-    parser.add_argument("--out", metavar="FILE", help="write the results as JSON too")
-    return parser.parse_args()
+OPTIONS = {
+    "--size": option(typed.power_of_two, 128, "side of the images"),
+    "--fmap_base": option(typed.positive_int, 1024, "width"),
+    "--batch": option(typed.positive_int, 16, "images per step"),
+    "--sources": option(typed.positive_int, 5, "how many"),
+    **machine.PRECISION,
+    **machine.rounds(),
+}
 
 
 def needed(graph) -> SimpleNamespace:
@@ -62,17 +58,17 @@ def step_of(arguments: argparse.Namespace):
     shape = (arguments.batch, arguments.size, arguments.size, 3)
     pixels = tf.constant(np.random.RandomState(0).randint(256, size=shape).astype(np.uint8))
     labels = tf.one_hot(tf.range(arguments.batch) % arguments.sources, arguments.sources)
-    graph = trainer.step.get_concrete_function(pixels, labels).graph
+    graph = trainer.update.get_concrete_function(pixels, labels).graph
 
     def step():
-        return trainer.step(pixels, labels)
+        return trainer.update(pixels, labels)
 
     step()
     return step, multiply_adds(needed(graph))
 
 
 def main() -> None:
-    arguments = parse_arguments()
+    arguments = program.Parser(__doc__.partition("\n")[0], OPTIONS).parse_args()
     program.load_tensorflow()
     import keras
 

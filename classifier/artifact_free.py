@@ -18,9 +18,9 @@ import numpy as np
 from tqdm import tqdm
 
 from classifier import feature_spaces
-from gan_fingerprints import images, program
+from gan_fingerprints import images, program, typed
 from gan_fingerprints.attribution.finding import find_testing_images
-from gan_fingerprints.program import UserError
+from gan_fingerprints.program import REQUIRED, UserError, option
 
 DESCRIPTION = """\
 Chooses the generated images that look most like real ones: those nearest to a real image.
@@ -39,6 +39,22 @@ features of Keras's InceptionV3."""
 TABLE = "distances.csv"
 CHUNK = 256  # images whose neighbours are searched together
 BATCH = 16
+OPTIONS = {
+    "--in_dir": option(typed.folder, REQUIRED, "one subfolder of images per source, or images"),
+    "--real_dir": option(
+        typed.folder, REQUIRED, "real ones, of which 4,000 take 100 MB of memory at 32 pixels"
+    ),
+    "--out_dir": option(typed.folder, REQUIRED, "new folder of copies; subfolders as in --in_dir"),
+    "--share": option(typed.part, 0.1, "of each source's images"),
+    "--space": option(typed.one_of("pixels", "inception"), "pixels", "what is compared"),
+    "--side": option(
+        typed.positive_int.of("PIXELS"), None, "side of the copies that are compared (default: 32)"
+    ),
+    "--inception_weights": option(
+        typed.file, None, "weights of InceptionV3, .h5; without, Keras fetches them"
+    ),
+    "--seed": option(typed.seed, 0, "of what is drawn at random"),
+}
 
 
 @dataclass
@@ -83,38 +99,6 @@ def file_of(path: Path) -> tuple[int, int]:
     """What two names of one file, links say, have in common."""
     found = path.stat()
     return found.st_dev, found.st_ino
-
-
-def share(text: str) -> float:
-    """A flag's type: a number above 0 and up to 1."""
-    value = program.non_negative(text)
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected a number above 0 and up to 1")
-    return value
-
-
-def parse_arguments() -> argparse.Namespace:
-    parser = program.Parser(description=DESCRIPTION)
-    parser.add_argument("--in_dir", metavar="DIR", required=True,
-                        help="one subfolder of images per source, or images of one")  # fmt: skip
-    parser.add_argument("--real_dir", metavar="DIR", required=True,
-                        help="real ones, of which 4,000 take 100 MB of memory at 32 "
-                             "pixels")  # fmt: skip
-    parser.add_argument("--out_dir", metavar="DIR", required=True,
-                        help="new folder of copies, with subfolders as in --in_dir")  # fmt: skip
-    parser.add_argument("--share", type=share, default=0.1, metavar="X",
-                        help="of each source's images")  # fmt: skip
-    parser.add_argument("--space", choices=("pixels", "inception"), default="pixels",
-                        help="what is compared")  # fmt: skip
-    parser.add_argument("--side", type=program.positive_int, metavar="PIXELS",
-                        help="of the small copies that --space pixels compares "
-                             "(default: 32)")  # fmt: skip
-    parser.add_argument("--inception_weights", metavar="FILE",
-                        help="weights of Keras's InceptionV3, .h5; Keras fetches them if there is "
-                             "none")  # fmt: skip
-    parser.add_argument("--seed", type=program.seed, default=0, metavar="SEED",
-                        help="of what is drawn at random")  # fmt: skip
-    return parser.parse_args()
 
 
 def check(arguments: argparse.Namespace) -> None:
@@ -242,7 +226,7 @@ def write(out_dir: Path, in_dir: Path, rows: Sequence[Row]) -> None:
 
 
 def main() -> None:
-    arguments = parse_arguments()
+    arguments = program.Parser(DESCRIPTION, OPTIONS).parse_args()
     check(arguments)
     rows = find_sources(arguments)
     images.list_images(arguments.real_dir, "--real_dir")

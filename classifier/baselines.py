@@ -14,19 +14,21 @@ import numpy as np
 
 from classifier import baseline_methods
 from classifier.baseline_methods import Baseline, Images
-from gan_fingerprints import calibration, program
+from gan_fingerprints import calibration, program, typed
 from gan_fingerprints.attribution import answering
 from gan_fingerprints.attribution.finding import find_testing_images
 from gan_fingerprints.attribution.measuring import open_splits
 from gan_fingerprints.attribution.tables import (
-    add_table_flags,
+    TABLES,
+    TRAINING,
     check_tables,
+    model_options,
     with_progress,
     write_results,
 )
 from gan_fingerprints.attribution.verdict import row_of
 from gan_fingerprints.data.reading import DataSet
-from gan_fingerprints.program import UserError
+from gan_fingerprints.program import UserError, option
 
 DESCRIPTION = """\
 Attributes images with the methods that the classifier is compared with.
@@ -42,24 +44,20 @@ chosen by accuracy on the validation images. Methods without probabilities show 
 their scores instead, which is good for ranking only."""
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = program.Parser(description=DESCRIPTION)
-    fit = parser.add_argument_group("fit")
-    fit.add_argument("--method", choices=list(baseline_methods.METHODS), help="what to fit")
-    fit.add_argument("--training_data_dir", metavar="DIR",
-                     help="data set that data_preparation.py wrote")  # fmt: skip
-    fit.add_argument("--validation_data_dir", metavar="DIR",
-                     help="another one, of the same sources, to choose parameters on")  # fmt: skip
-    fit.add_argument("--training_images", type=program.positive_int, default=5000, metavar="N",
-                     help="the first so many at most; all are in memory at once")  # fmt: skip
-    fit.add_argument("--out_model", metavar="FILE", help="where the fitted method goes")
-    test = parser.add_argument_group("test")
-    test.add_argument("--model_path", metavar="FILE", help="a fitted method, instead of fitting")
-    test.add_argument("--testing_data_path", metavar="PATH",
-                      help="an image, a folder of images, or a folder of one subfolder per "
-                           "source")  # fmt: skip
-    add_table_flags(test)
-    return parser.parse_args()
+FIT = {
+    "--method": option(typed.one_of(*baseline_methods.METHODS), None, "what to fit"),
+    "--training_data_dir": TRAINING["--training_data_dir"],
+    "--validation_data_dir": option(
+        typed.folder, None, "another of the same sources, to choose by"
+    ),
+    "--training_images": option(typed.positive_int, 5000, "the first N at most; all are in memory"),
+    "--out_model": option(typed.file, None, "where the fitted method goes"),
+}
+TEST = {
+    "--model_path": option(typed.file, None, "a fitted method, instead of fitting"),
+    "--testing_data_path": model_options()["--testing_data_path"],
+    **TABLES,
+}
 
 
 def images_of(data: DataSet, most: int) -> Images:
@@ -117,7 +115,7 @@ def rows_of(method: Baseline, header: dict, paths: list[Path]):
 
 
 def main() -> None:
-    arguments = parse_arguments()
+    arguments = program.Parser(DESCRIPTION, ("fit", FIT), ("test", TEST)).parse_args()
     if bool(arguments.model_path) == bool(arguments.method):
         found = "both" if arguments.method else "neither"
         raise UserError(f"--method and --model_path: found {found}, expected one of them")

@@ -15,9 +15,9 @@ import numpy as np
 from tqdm import tqdm
 
 from classifier import feature_spaces
-from gan_fingerprints import images, metrics, program
+from gan_fingerprints import images, metrics, program, typed
 from gan_fingerprints.networks import files
-from gan_fingerprints.program import UserError
+from gan_fingerprints.program import REQUIRED, UserError, option
 
 DESCRIPTION = """\
 Writes the image fingerprints of images, says how far apart their sources lie, and maps them.
@@ -32,6 +32,28 @@ have the same number of images. It falls with that number, so compare ratios of 
 
 FEWEST = 4  # images of a source: two halves of two
 MAPS = (".png", ".pdf")
+OPTIONS = {
+    "--testing_data_path": option(typed.folder, REQUIRED, "one subfolder of images per source"),
+    "--space": option(
+        typed.one_of("fingerprint", "inception"),
+        "fingerprint",
+        "features of --model_path before its last layer, or of Keras's InceptionV3",
+    ),
+    "--model_path": option(typed.file, None, "a network of ours, or a published one"),
+    "--inception_weights": option(
+        typed.file, None, "weights of InceptionV3, .h5; without, Keras fetches them"
+    ),
+    "--images": option(
+        typed.positive_int,
+        None,
+        "most of each source, at random; each set has half of the smallest",
+    ),
+    "--out_features": option(typed.file, None, "write features, paths and sources as an .npz"),
+    "--out_json": option(typed.file, None, "write ratio and distances as JSON"),
+    "--out_map": option(typed.file, None, "draw a map by t-SNE, .png or .pdf"),
+    "--map_images": option(typed.positive_int, 200, "most of each source on the map, at random"),
+    "--seed": option(typed.seed, 0, "of what is drawn at random, the halves, and the map"),
+}
 
 
 class Space(NamedTuple):
@@ -41,35 +63,6 @@ class Space(NamedTuple):
     side: int
     batch: int
     model: str
-
-
-def parse_arguments() -> argparse.Namespace:
-    parser = program.Parser(description=DESCRIPTION)
-    parser.add_argument("--testing_data_path", metavar="DIR", required=True,
-                        help="one subfolder of images per source")  # fmt: skip
-    parser.add_argument("--space", choices=("fingerprint", "inception"), default="fingerprint",
-                        help="features of --model_path before its last layer, or of Keras's "
-                             "InceptionV3")  # fmt: skip
-    parser.add_argument("--model_path", metavar="FILE",
-                        help="a network that training wrote, or a published one")  # fmt: skip
-    parser.add_argument("--inception_weights", metavar="FILE",
-                        help="weights of Keras's InceptionV3, .h5; Keras fetches them if there is "
-                             "none")  # fmt: skip
-    parser.add_argument("--images", type=program.positive_int, metavar="N",
-                        help="so many of each source at most, drawn at random; each set has half "
-                             "of the smallest source")  # fmt: skip
-    parser.add_argument("--out_features", metavar="FILE", type=Path,
-                        help="write features, paths and sources as an .npz")  # fmt: skip
-    parser.add_argument("--out_json", metavar="FILE", type=Path,
-                        help="write ratio and distances as JSON")  # fmt: skip
-    parser.add_argument("--out_map", metavar="FILE", type=Path,
-                        help="draw a map by t-SNE, .png or .pdf")  # fmt: skip
-    parser.add_argument("--map_images", type=program.positive_int, default=200, metavar="N",
-                        help="so many of each source at most on the map, drawn at "
-                             "random")  # fmt: skip
-    parser.add_argument("--seed", type=program.seed, default=0, metavar="SEED",
-                        help="of what is drawn at random, the halves, and the map")  # fmt: skip
-    return parser.parse_args()
 
 
 def check(arguments: argparse.Namespace) -> None:
@@ -86,11 +79,11 @@ def check(arguments: argparse.Namespace) -> None:
         program.existing_file(given[needed], needed)
     for flag in ("out_features", "out_json", "out_map"):
         if getattr(arguments, flag):
-            program.check_writable(getattr(arguments, flag), f"--{flag}")
-    if arguments.out_map and arguments.out_map.suffix.lower() not in MAPS:
+            program.check_writable(Path(getattr(arguments, flag)), f"--{flag}")
+    ending = Path(arguments.out_map or MAPS[0]).suffix
+    if ending.lower() not in MAPS:
         raise UserError(
-            f"--out_map {arguments.out_map}: found the ending {arguments.out_map.suffix!r}, "
-            "expected .png or .pdf"
+            f"--out_map {arguments.out_map}: found the ending {ending!r}, expected .png or .pdf"
         )
 
 
@@ -210,7 +203,7 @@ def write_features(path: Path, features: Mapping[str, np.ndarray], paths: list[P
 
 
 def main() -> None:
-    arguments = parse_arguments()
+    arguments = program.Parser(DESCRIPTION, OPTIONS).parse_args()
     check(arguments)
     sources = find_images(arguments)
     space = open_space(arguments)
@@ -220,7 +213,7 @@ def main() -> None:
     ratio = feature_spaces.fd_ratio(features, arguments.seed)
     print(text_of(ratio, list(features)))
     if arguments.out_features:
-        write_features(arguments.out_features, features, paths)
+        write_features(Path(arguments.out_features), features, paths)
         print(f"features: {arguments.out_features}")
     if arguments.out_json:
         write_json(arguments, space, ratio, next(iter(features.values())).shape[1])

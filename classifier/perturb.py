@@ -6,7 +6,6 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
 
-import argparse
 import csv
 import json
 from functools import partial
@@ -14,9 +13,10 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from gan_fingerprints import images, perturbations, program, workers
+from gan_fingerprints import images, perturbations, program, typed, workers
 from gan_fingerprints.images import ImageError
 from gan_fingerprints.perturbations import Perturbation
+from gan_fingerprints.program import REQUIRED, option
 
 DESCRIPTION = """\
 Attacks images as somebody might who wants to hide where they are from.
@@ -26,6 +26,25 @@ Attacks images as somebody might who wants to hide where they are from.
 The input is a folder of images, or a folder of subfolders, which the output keeps. Parameters are
 drawn for each image from --seed and its path below --in_dir; perturbations.csv lists them."""
 TABLE = "perturbations.csv"
+OPTIONS = {
+    "--attack": option(
+        typed.one_of(*perturbations.NAMES),
+        REQUIRED,
+        "what to do to the images; combination: each of the others with probability 1/2",
+    ),
+    "--in_dir": option(typed.folder, REQUIRED, "images, or subfolders"),
+    "--out_dir": option(typed.folder, REQUIRED, "new folder of PNGs"),
+    "--seed": option(typed.seed, 0, "with each image's path it decides the parameters"),
+    "--strength": option(
+        typed.non_negative.of("FACTOR"), 1.0, "of the effect: 1 as published, 0 changes nothing"
+    ),
+    "--noise_reading": option(
+        typed.one_of("sigma", "variance"), "sigma", "what of the noise is drawn from 5 to 20"
+    ),
+    "--skip_bad_images": option(
+        typed.given, False, "leave out and list images that cannot be read, instead of stopping"
+    ),
+}
 
 
 class Job(NamedTuple):
@@ -33,26 +52,6 @@ class Job(NamedTuple):
 
     path: Path
     name: str
-
-
-def parse_arguments() -> argparse.Namespace:
-    parser = program.Parser(description=DESCRIPTION)
-    parser.add_argument("--attack", choices=perturbations.NAMES, required=True,
-                        help="what to do to the images; combination: each of the others with "
-                             "probability 1/2")  # fmt: skip
-    parser.add_argument("--in_dir", metavar="DIR", required=True, help="images, or subfolders")
-    parser.add_argument("--out_dir", metavar="DIR", required=True, help="new folder of PNGs")
-    parser.add_argument("--seed", type=program.seed, default=0, metavar="SEED",
-                        help="with each image's path it decides the parameters")  # fmt: skip
-    parser.add_argument("--strength", type=program.non_negative, default=1.0, metavar="FACTOR",
-                        help="of the effect: 1 as published, 0 changes nothing")  # fmt: skip
-    parser.add_argument("--noise_reading", choices=("sigma", "variance"), default="sigma",
-                        help="what of the noise is drawn from 5 to 20: its standard deviation, or "
-                             "its variance")  # fmt: skip
-    parser.add_argument("--skip_bad_images", action="store_true",
-                        help="leave out and list images that cannot be read, instead of "
-                             "stopping")  # fmt: skip
-    return parser.parse_args()
 
 
 def find_jobs(in_dir: str) -> list[Job]:
@@ -91,7 +90,7 @@ def attack_one(
 
 
 def main() -> None:
-    arguments = parse_arguments()
+    arguments = program.Parser(DESCRIPTION, OPTIONS).parse_args()
     jobs = find_jobs(arguments.in_dir)
     out_dir = program.new_output(arguments.out_dir, "--out_dir")
     attack = Perturbation(

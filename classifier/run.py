@@ -8,28 +8,22 @@ if __package__ in (None, ""):
 
 import argparse
 import dataclasses
-import json
 
 from classifier.config import Config
-from gan_fingerprints import program
-from gan_fingerprints.attribution.measuring import open_splits, require_same_network
+from gan_fingerprints import program, typed
+from gan_fingerprints.attribution.measuring import open_splits
 from gan_fingerprints.attribution.tables import (
-    add_testing_flags,
-    add_training_flags,
+    TESTING,
+    TRAINING,
     attack_by_name,
     open_attributor,
     testing_images,
     with_progress,
     write_results,
 )
-from gan_fingerprints.networks import files
-from gan_fingerprints.training.run import (
-    Execution,
-    add_run_flags,
-    data_facts,
-    open_run,
-    set_up_tensorflow,
-)
+from gan_fingerprints.program import REQUIRED, option
+from gan_fingerprints.training import begin
+from gan_fingerprints.training.run import RUN
 
 DESCRIPTION = """\
 Trains the attribution classifier, or names the source of images with a trained one.
@@ -44,51 +38,32 @@ accuracy, precision, recall and the confusion matrix are reported too. Training 
 the threshold below which images are answered "unknown"."""
 
 
+APP = {"--app": option(typed.one_of("train", "test"), REQUIRED, "train, or test images")}
+
+
 def parse_arguments() -> argparse.Namespace:
-    parser = program.Parser(description=DESCRIPTION)
-    parser.add_argument("--app", choices=("train", "test"), required=True,
-                        help="train a classifier, or test images")  # fmt: skip
-    add_training_flags(parser)
-    add_testing_flags(parser)
-    program.add_options(parser, "what to train", Config)
-    add_run_flags(parser)
-    return parser.parse_args()
+    groups = (("train", TRAINING), ("test", TESTING), ("what to train", Config), *RUN)
+    return program.Parser(DESCRIPTION, APP, *groups).parse_args()
 
 
 def train(arguments: argparse.Namespace) -> None:
     program.require(arguments, "train", "training_data_dir", "validation_data_dir", "out_model_dir")
     config = program.options_from(arguments, Config)
-    execution = program.options_from(arguments, Execution)
-    gpus = max(1, execution.num_gpus or 1)
-    data, validation = open_splits(arguments, config.minibatch, gpus)
-    network_arguments = config.network_arguments(data.resolution)
-    settings = {
-        "command": "classifier/run.py --app train",
-        "config": dataclasses.asdict(config),
-        "mixed_precision": execution.mixed_precision,
-        "num_gpus": execution.num_gpus,
-        "init_from": arguments.init_from,
-        "data": data_facts(data),
-        "validation_data": data_facts(validation),
-    }
-    print(json.dumps(settings, indent=2))
-    strategy = set_up_tensorflow(execution)
+    data, validation = open_splits(arguments, config.minibatch, begin.devices(arguments))
+    config.network_arguments(data.resolution)  # fit each other and the data, or say so now
+    start = begin.Start(
+        arguments, arguments.out_model_dir, command="classifier/run.py --app train",
+        config=dataclasses.asdict(config), seed=config.training_seed, data=data,
+        validation=validation,
+    )  # fmt: skip
     from classifier import training
-    from classifier.networks import Classifier
 
-    initial = None
+    num_sources = len(data.source_names or [])
+    trainer = training.Trainer(config, data.resolution, num_sources, start.strategy, start.xla)
     if arguments.init_from:
-        old = files.load(arguments.init_from, {"classifier": Classifier}, "--init_from")
-        require_same_network(arguments.init_from, old, network_arguments, data)
-        initial = files.arrays_of(old.network)
-    if arguments.dry_run:
-        print("dry run: everything fits; nothing was written")
-        return
-    run = open_run(arguments.out_model_dir, settings, execution, arguments.resume)
-    if run is None:
-        print(f"{arguments.out_model_dir}: this run is finished")
-        return
-    training.train(config, data, validation, run, strategy, execution.xla, initial)
+        trainer.start_from(arguments.init_from, data.source_names)
+    if run := start.open_run():
+        training.train(trainer, data, validation, run)
 
 
 def test(arguments: argparse.Namespace) -> None:

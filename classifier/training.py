@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterator
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from classifier.config import Config
@@ -15,9 +14,10 @@ from gan_fingerprints.calibration import Calibration
 from gan_fingerprints.data import pipeline
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.networks import files
-from gan_fingerprints.networks.layers import in_halves
+from gan_fingerprints.networks.layers import in_halves, to_network
+from gan_fingerprints.training import begin
 from gan_fingerprints.training.optimizer import adam, apply_if_finite
-from gan_fingerprints.training.run import Run
+from gan_fingerprints.training.run import Losses, Run, passed
 
 
 def loss_per_image(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
@@ -25,66 +25,83 @@ def loss_per_image(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     return tf.nn.softmax_cross_entropy_with_logits(labels, logits)
 
 
-def to_network(pixels: tf.Tensor) -> tf.Tensor:
-    """uint8 [N, R, R, 3] → float32 in [-1, 1]."""
-    return tf.cast(pixels, tf.float32) / 127.5 - 1
+class Trainer:
+    """Network, optimizer and counters, and the step that moves them all.
+
+    Args:
+        config: every number of the run; its seed is that of the weights.
+        resolution, num_sources: of the data.
+        strategy: the devices; the loss is the mean over the global minibatch.
+        xla: compile the step.
+
+    Attributes:
+        C: the classifier.
+        shown, skipped: int64 variables: images shown, optimizer steps left out as not finite.
+    """
+
+    def __init__(
+        self, config: Config, resolution: int, num_sources: int, strategy: tf.distribute.Strategy,
+        xla: bool = False,
+    ) -> None:  # fmt: skip
+        self.config, self.strategy = config, strategy
+        with strategy.scope():
+            keras.utils.set_random_seed(config.training_seed)
+            self.C = Classifier(resolution, num_sources, **config.network_arguments(resolution))
+            self.adam = adam(config.beta_1, config.beta_2, config.epsilon)
+            self.adam.build(self.C.trainable_variables)
+            self.set_learning_rate(config.learning_rate)
+        self.shown, self.skipped = (tf.Variable(0, dtype=tf.int64) for _ in range(2))
+        self.logits_of = in_halves(self.C)
+        self.update = tf.function(self._update, jit_compile=xla)
+
+    @property
+    def state(self) -> dict[str, list]:
+        """All that the next step depends on, for a checkpoint."""
+        counters = [self.shown, self.skipped]
+        return {"C": self.C.variables, "adam": self.adam.variables, "counters": counters}
+
+    def start_from(self, path: str, source_names: list[str] | None) -> None:
+        """Fills the network with old weights of the same shape and sources."""
+        same = ("resolution", "fmap_base", "fmap_max", "mode", "switching_res", "latent_res")
+        begin.fill_from(path, self.C, same, source_names)
+
+    def set_learning_rate(self, rate: float) -> None:
+        """Adam's rate for the next steps."""
+        self.adam.learning_rate.assign(rate)
+
+    def step(self, stream: Iterator[tuple[tf.Tensor, tf.Tensor]]) -> tf.Tensor:
+        """Shows the network a minibatch; its mean loss."""
+        return self.update(*next(stream))
+
+    def _update(self, pixels: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        strategy, C = self.strategy, self.C
+        loss, gradients = strategy.run(self._gradients, (pixels, labels))
+        apply_if_finite(strategy, self.adam, gradients, C.trainable_variables, self.skipped)
+        self.shown.assign_add(self.config.minibatch)
+        return strategy.reduce("SUM", loss, axis=None)
+
+    def _gradients(self, pixels: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        with tf.GradientTape() as tape:
+            losses = loss_per_image(self.logits_of(to_network(pixels)), labels)
+            loss = tf.reduce_sum(losses) / self.config.minibatch
+        return loss, tape.gradient(loss, self.C.trainable_variables)
 
 
-def train(
-    config: Config,
-    data: DataSet,
-    validation: DataSet,
-    run: Run,
-    strategy: tf.distribute.Strategy,
-    xla: bool = False,
-    initial_arrays: dict[str, np.ndarray] | None = None,
-) -> None:
+def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> None:
     """Trains until `total_kimg`, or continues the run's newest checkpoint.
 
     Args:
-        config: every number of the run.
+        trainer: network and settings; filled with old weights where the run starts from some.
         data, validation: labelled images with the same sources in the same order.
         run: where to write.
-        strategy: the devices; the loss is the mean over the global minibatch.
-        xla: compile the step.
-        initial_arrays: weights to start from, by name.
     """
-    sources, seed = data.source_names, config.training_seed
-    attack = config.perturbation()
-
-    # Network, optimizer and counters: all that the next step depends on.
-    with strategy.scope():
-        keras.utils.set_random_seed(seed)
-        C = Classifier(data.resolution, len(sources), **config.network_arguments(data.resolution))
-        if initial_arrays:
-            files.fill(C, initial_arrays, "--init_from")
-        C_adam = adam(config.beta_1, config.beta_2, config.epsilon)
-        C_adam.build(C.trainable_variables)
-        C_adam.learning_rate.assign(config.learning_rate)
-    rampdown_images = config.rampdown_kimg * 1000
-    shown, skipped = (tf.Variable(0, dtype=tf.int64) for _ in range(2))
-    state = {"C": C.variables, "adam": C_adam.variables, "counters": [shown, skipped]}
-
-    logits_of = in_halves(C)
-
-    def gradients_of(pixels, labels):
-        with tf.GradientTape() as tape:
-            loss = loss_per_image(logits_of(to_network(pixels)), labels)
-            loss = tf.reduce_sum(loss) / config.minibatch
-        return loss, tape.gradient(loss, C.trainable_variables)
-
-    @tf.function(jit_compile=xla)
-    def train_step(pixels, labels):
-        loss, gradients = strategy.run(gradients_of, (pixels, labels))
-        apply_if_finite(strategy, C_adam, gradients, C.trainable_variables, skipped)
-        shown.assign_add(config.minibatch)
-        return strategy.reduce("SUM", loss, axis=None)
-
+    config, C, shown = trainer.config, trainer.C, trainer.shown
+    seed, attack = config.training_seed, config.perturbation()
     predict = tf.function(lambda pixels: tf.argmax(C(to_network(pixels)), axis=1))
 
     def export(name: str, calibration: Calibration | None = None) -> None:
         path = run.path(f"{name}.safetensors")
-        files.save(path, C, run.provenance(), sources, calibration)
+        files.save(path, C, run.provenance(), data.source_names, calibration)
 
     def measure_accuracy() -> None:
         splits = {"training": data, "validation": validation}
@@ -98,51 +115,44 @@ def train(
             f"validation accuracy {shares['validation']:.2%}"
         )
 
-    tick_images = max(1, round(config.tick_kimg * 1000))
-    total_images = config.total_kimg * 1000
-    snapshot_images = total_images / config.snapshots if config.snapshots else float("inf")
-    run.start(state, config.total_kimg, shown)
+    # Lengths, in images; then the state, and the data from where the state is.
+    total, rampdown = config.total_kimg * 1000, config.rampdown_kimg * 1000
+    tick = max(1, round(config.tick_kimg * 1000))
+    snapshot = total / config.snapshots if config.snapshots else float("inf")
+    run.start(trainer.state, config.total_kimg, shown)
     source = pipeline.minibatches(
-        data,
-        config.minibatch,
-        seed=seed,
-        start=int(shown),
-        mirror=config.mirror,
-        attack=attack,
+        data, config.minibatch, seed=seed, start=int(shown), mirror=config.mirror, attack=attack
     )
-    stream = iter(strategy.experimental_distribute_dataset(source))
-    losses, tick_start, tick_shown = [], time.monotonic(), int(shown)
+    stream = iter(trainer.strategy.experimental_distribute_dataset(source))
 
-    status = ""
-    while int(shown) < total_images:
+    losses, status = Losses(int(shown)), ""
+    while (before := int(shown)) < total:
         run.advance(status)  # a checkpoint here finds all of the last tick's files written
 
         # Train.
-        before = int(shown)
-        if rampdown_images:
-            left = (total_images - before) / rampdown_images
-            C_adam.learning_rate.assign(config.learning_rate * min(1.0, left))
-        losses.append(train_step(*next(stream)))
+        if rampdown:
+            trainer.set_learning_rate(config.learning_rate * min(1.0, (total - before) / rampdown))
+        losses.add(trainer.step(stream))
 
-        # Once per tick: report, measure and save.
+        # Snapshots, at an interval of their own.
         now = int(shown)
-        if now // snapshot_images > before // snapshot_images and now < total_images:
+        if passed(before, now, snapshot) and now < total:
             export(f"network-snapshot-{now // 1000:06d}")
-        tick, last_tick = now // tick_images, before // tick_images
-        if tick == last_tick:
+
+        # Once per tick: report and measure.
+        if not passed(before, now, tick):
             continue
-        loss = float(np.mean([float(x) for x in losses]))
-        seconds = (time.monotonic() - tick_start) / (now - tick_shown) * 1000
+        loss, seconds = losses.report(now)
+        kimg_seconds, skipped = seconds * 1000, int(trainer.skipped)
         run.log(
-            f"tick {tick} kimg {now / 1000:.2f} minibatch {config.minibatch} "
-            f"sec/kimg {seconds:.2f} loss {loss:.4f} skipped_steps {int(skipped)}",
-            show=False,
-        )
+            f"tick {now // tick} kimg {now / 1000:.2f} minibatch {config.minibatch} "
+            f"sec/kimg {kimg_seconds:.2f} loss {loss:.4f} skipped_steps {skipped}", show=False,
+        )  # fmt: skip
+        run.scalars({"loss": loss, "timing/sec_per_kimg": kimg_seconds, "skipped_steps": skipped})
         status = f"loss {loss:.3f}"
-        run.scalars({"loss": loss, "timing/sec_per_kimg": seconds, "skipped_steps": int(skipped)})
-        if tick // config.accuracy_ticks > last_tick // config.accuracy_ticks:
+        if passed(before, now, tick * config.accuracy_ticks):
             measure_accuracy()
-        losses, tick_start, tick_shown = [], time.monotonic(), now
+        losses.restart(now)
 
     measure_accuracy()
     answers = tf.function(lambda pixels: C.answers(to_network(pixels)))

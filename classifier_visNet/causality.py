@@ -11,7 +11,6 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
 
-import argparse
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -19,11 +18,11 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from classifier_visNet.figures import GREEN, RED, wrapped
-from gan_fingerprints import images, program
+from gan_fingerprints import images, program, typed
 from gan_fingerprints.attribution.attributor import Attributor
 from gan_fingerprints.attribution.finding import find_testing_images
-from gan_fingerprints.attribution.tables import add_model_flags, load_network
-from gan_fingerprints.program import UserError
+from gan_fingerprints.attribution.tables import load_network, model_options
+from gan_fingerprints.program import REQUIRED, UserError, option
 
 DESCRIPTION = """\
 Adds model fingerprints to images, or takes them away, and sees whether the attribution follows.
@@ -34,6 +33,17 @@ Adds model fingerprints to images, or takes them away, and sees whether the attr
 For each strength α: an image of A plus α times the model fingerprint of B, scaled to norm 1 over
 all pixels and channels of an image in [-1, 1]; an image of A minus α times that of A; and the same
 with a random pattern of norm 1. The changed images are rounded to 8 bits."""
+
+STRENGTHS = typed.Kind(lambda text: sorted(map(typed.non_negative, text.split(","))), "X,…")
+OPTIONS = {
+    **model_options(REQUIRED),
+    "--out_dir": option(typed.folder, REQUIRED, "new folder for the numbers and a figure"),
+    "--alphas": option(STRENGTHS, "0.5,1,2,3,4,6,8,12,16", "strengths to try"),
+    "--num_images": option(typed.positive_int, 100, "most images of each source"),
+    "--example": option(
+        typed.non_negative, None, "strength of the examples (default: the least that moves 90%)"
+    ),
+}
 
 Predict = Callable[[np.ndarray], np.ndarray]
 
@@ -117,25 +127,6 @@ def _effect(
         alpha, mean(ratios), mean(shares[""]), mean(shares["_random"]), mean(lost[""]),
         mean(lost["_random"]),
     )  # fmt: skip
-
-
-def parse_arguments() -> argparse.Namespace:
-    parser = program.Parser(description=DESCRIPTION)
-    add_model_flags(parser)
-    parser.add_argument("--out_dir", metavar="DIR", required=True,
-                        help="new folder for the numbers and a figure")  # fmt: skip
-    parser.add_argument("--alphas", type=_alphas, default="0.5,1,2,3,4,6,8,12,16", metavar="X,…",
-                        help="strengths to try")  # fmt: skip
-    parser.add_argument("--num_images", type=program.positive_int, default=100, metavar="N",
-                        help="most images of each source")  # fmt: skip
-    parser.add_argument("--example", type=program.non_negative, metavar="X",
-                        help="strength of the example images (default: the least that moves "
-                             "90%% of them)")  # fmt: skip
-    return parser.parse_args()
-
-
-def _alphas(text: str) -> list[float]:
-    return sorted(program.non_negative(part) for part in text.split(","))
 
 
 def read_sources(path: str, names: Sequence[str], resolution: int, most: int):
@@ -230,10 +221,7 @@ def examples(
 
 
 def main() -> None:
-    arguments = parse_arguments()
-    for flag in ("model_path", "testing_data_path"):
-        if getattr(arguments, flag) is None:
-            raise UserError(f"--{flag} is missing; see causality.py --help")
+    arguments = program.Parser(DESCRIPTION, OPTIONS).parse_args()
     program.existing_file(arguments.model_path, "--model_path")
     out_dir = program.new_output(arguments.out_dir, "--out_dir")
     program.load_tensorflow()

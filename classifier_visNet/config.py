@@ -2,66 +2,51 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 
-from gan_fingerprints.program import (
-    count,
-    kimg,
-    non_negative,
-    option,
-    positive_int,
-    seed,
-    share,
-    switch,
-)
-
-
-def correlation(text: str) -> str:
-    """A flag's type: how image and model fingerprints are compared."""
-    if text not in ("inner", "normalized"):
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected inner or normalized")
-    return text
+from gan_fingerprints import typed
+from gan_fingerprints.program import option
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """What a run computes; each field is a flag of `run.py --app train`."""
 
-    training_seed: int = option(1000, seed, "seed of weights and data order")
-    fmap_base: int = option(1024, positive_int, "channels at stage s: min(fmap_base/2^s, fmap_max)")
-    fmap_max: int = option(512, positive_int, "most channels of a layer")
+    training_seed: int = option(typed.seed, 1000, "seed of weights and data order")
+    fmap_base: int = option(typed.positive_int, 1024, "channels: min(fmap_base/2^stage, fmap_max)")
+    fmap_max: int = option(typed.positive_int, 512, "most channels of a layer")
     correlation: str = option(
-        "inner", correlation, "of image and model fingerprint: inner (product), or normalized "
-        "(zero mean, unit norm) as the paper's text has it", "KIND",
-    )  # fmt: skip
-    fingerprint_init: float = option(
-        1.0, non_negative, "standard deviation of the model fingerprints at the start; 0 suits "
-        "short runs, which cannot outgrow the noise",
-    )  # fmt: skip
-    use_pixelnorm: bool = option(False, switch, "1: pixel norm in the decoder")
-    rec_weight: float = option(20.0, non_negative, "weight of the reconstruction error")
-    adv_weight: float = option(0.1, non_negative, "weight of the critic's opinion")
-    cls_weight: float = option(1.0, non_negative, "weight of the classification loss")
-    gp_weight: float = option(10.0, non_negative, "weight of the critic's gradient penalty")
-    drift_weight: float = option(0.001, non_negative, "weight of the critic's drift penalty")
-    mbstd_group_size: int = option(4, count, "images per group of the minibatch stddev; 0: none")
-    total_kimg: float = option(25_000.0, kimg, "length, in thousand images shown")
-    minibatch: int = option(32, positive_int, "images per step")
-    learning_rate: float = option(0.001, non_negative, "Adam's rate")
-    beta_1: float = option(0.0, non_negative, "Adam's decay of the mean")
-    beta_2: float = option(0.99, non_negative, "Adam's decay of the variance")
-    epsilon: float = option(1e-8, non_negative, "Adam's epsilon")
-    average_decay: float = option(
-        0.999, non_negative, "decay of the auto-encoder's running average"
+        typed.one_of("inner", "normalized"),
+        "inner",
+        "of image and model fingerprint: inner (product), or normalized (zero mean, unit norm) as "
+        "the paper's text has it",
     )
-    mirror: bool = option(True, switch, "1: flip each image left to right half of the time")
-    tick_kimg: float = option(1.0, kimg, "a line in the log this often")
-    accuracy_ticks: int = option(10, positive_int, "measure accuracy every N ticks")
-    accuracy_images: int = option(5000, positive_int, "most images of each split to measure it on")
-    image_ticks: int = option(20, positive_int, "grids of images every N ticks")
-    snapshots: int = option(100, count, "network snapshots over the run")
+    fingerprint_init: float = option(
+        typed.non_negative,
+        1.0,
+        "standard deviation of the model fingerprints at the start; 0 suits short runs, which "
+        "cannot outgrow the noise",
+    )
+    use_pixelnorm: bool = option(typed.switch, False, "1: pixel norm in the decoder")
+    rec_weight: float = option(typed.non_negative, 20.0, "weight of the reconstruction error")
+    adv_weight: float = option(typed.non_negative, 0.1, "weight of the critic's opinion")
+    cls_weight: float = option(typed.non_negative, 1.0, "weight of the classification loss")
+    gp_weight: float = option(typed.non_negative, 10.0, "weight of the critic's gradient penalty")
+    drift_weight: float = option(typed.non_negative, 0.001, "weight of the critic's drift penalty")
+    mbstd_group_size: int = option(typed.count, 4, "images per group of minibatch stddev; 0: none")
+    total_kimg: float = option(typed.kimg, 25_000.0, "length, in thousand images shown")
+    minibatch: int = option(typed.positive_int, 32, "images per step")
+    learning_rate: float = option(typed.non_negative, 0.001, "Adam's rate")
+    beta_1: float = option(typed.non_negative, 0.0, "Adam's decay of the mean")
+    beta_2: float = option(typed.non_negative, 0.99, "Adam's decay of the variance")
+    epsilon: float = option(typed.non_negative, 1e-8, "Adam's epsilon")
+    average_decay: float = option(typed.non_negative, 0.999, "decay of the auto-encoder's average")
+    mirror: bool = option(typed.switch, True, "1: flip each image left to right half of the time")
+    tick_kimg: float = option(typed.kimg, 1.0, "a line in the log this often")
+    accuracy_ticks: int = option(typed.positive_int, 10, "measure accuracy every N ticks")
+    accuracy_images: int = option(typed.positive_int, 5000, "most images per split to measure on")
+    image_ticks: int = option(typed.positive_int, 20, "grids of images every N ticks")
+    snapshots: int = option(typed.count, 100, "network snapshots over the run")
     false_alarms: float = option(
-        0.05, share, "share of images of known sources to be answered \"unknown\", which sets the "
-        "threshold after training", "SHARE",
-    )  # fmt: skip
+        typed.share, 0.05, 'of images of known sources to answer "unknown"; sets the threshold'
+    )

@@ -13,11 +13,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gan_fingerprints import images, program
+from gan_fingerprints import images, program, typed
 from gan_fingerprints.attribution.attributor import Attributor
 from gan_fingerprints.attribution.finding import find_testing_images
-from gan_fingerprints.attribution.tables import add_model_flags, load_network
-from gan_fingerprints.program import UserError
+from gan_fingerprints.attribution.tables import load_network, model_options
+from gan_fingerprints.program import REQUIRED, UserError, option
 
 DESCRIPTION = """\
 Shows, case by case, which fingerprint an image carries.
@@ -34,22 +34,19 @@ source's title and bar are green and the bar of a wrong prediction is red."""
 MOST_FRAMES = 24  # in a file, by default
 FILMS = (".gif", ".mp4")
 OTHER_FILMS = (".apng", ".avi", ".htm", ".html", ".jpg", ".mkv", ".mov", ".pdf", ".png", ".webm")
-
-
-def parse_arguments() -> argparse.Namespace:
-    parser = program.Parser(description=DESCRIPTION)
-    add_model_flags(parser)
-    parser.add_argument("--refresh", type=program.non_negative, default=5.0, metavar="SECONDS",
-                        help="time for each case")  # fmt: skip
-    parser.add_argument("--out", metavar="PATH",
-                        help="write the frames instead of opening a window: a film FILE.gif or "
-                             "FILE.mp4, or a new folder of PNGs")  # fmt: skip
-    parser.add_argument("--html", metavar="FILE",
-                        help="write one page that steps through the cases")  # fmt: skip
-    parser.add_argument("--num_cases", type=program.positive_int, metavar="N",
-                        help="most cases, spread over the sources (default: all in a window, "
-                             f"{MOST_FRAMES} in a file)")  # fmt: skip
-    return parser.parse_args()
+OPTIONS = {
+    **model_options(REQUIRED),
+    "--refresh": option(typed.non_negative.of("SECONDS"), 5.0, "time for each case"),
+    "--out": option(
+        typed.path, None, "write the frames: a film FILE.gif or FILE.mp4, or a new folder of PNGs"
+    ),
+    "--html": option(typed.file, None, "write one page that steps through the cases"),
+    "--num_cases": option(
+        typed.positive_int,
+        None,
+        f"most cases, spread over sources (default: all; {MOST_FRAMES} to a file)",
+    ),
+}
 
 
 def chosen(
@@ -67,9 +64,6 @@ def chosen(
 
 def check(arguments: argparse.Namespace) -> None:
     """UserError unless there is something to show and a place for it."""
-    for flag in ("model_path", "testing_data_path"):
-        if getattr(arguments, flag) is None:
-            raise UserError(f"--{flag} is missing; see demo.py --help")
     program.existing_file(arguments.model_path, "--model_path")
     if arguments.html:
         program.check_writable(Path(arguments.html), "--html")
@@ -153,7 +147,7 @@ def usable_cases(examined: Iterator, truth: list[str | None]) -> Iterator:
 
 
 def main() -> None:
-    arguments = parse_arguments()
+    arguments = program.Parser(DESCRIPTION, OPTIONS).parse_args()
     check(arguments)
     to_files = bool(arguments.out or arguments.html)
     most = arguments.num_cases or (MOST_FRAMES if to_files else None)

@@ -8,28 +8,21 @@ if __package__ in (None, ""):
 
 import argparse
 import dataclasses
-import json
 
 from classifier_visNet.config import Config
-from gan_fingerprints import program
-from gan_fingerprints.attribution.measuring import open_splits, require_same_network
+from gan_fingerprints import program, typed
+from gan_fingerprints.attribution.measuring import open_splits
 from gan_fingerprints.attribution.tables import (
-    add_testing_flags,
-    add_training_flags,
+    TESTING,
+    TRAINING,
     open_attributor,
     testing_images,
     with_progress,
     write_results,
 )
-from gan_fingerprints.networks import files
-from gan_fingerprints.program import UserError
-from gan_fingerprints.training.run import (
-    Execution,
-    add_run_flags,
-    data_facts,
-    open_run,
-    set_up_tensorflow,
-)
+from gan_fingerprints.program import REQUIRED, UserError, option
+from gan_fingerprints.training import begin
+from gan_fingerprints.training.run import RUN
 
 DESCRIPTION = """\
 Trains a visNet, the attribution classifier whose fingerprints can be looked at, or names the source
@@ -45,18 +38,18 @@ accuracy, precision, recall and the confusion matrix are reported too. Training 
 the threshold below which images are answered "unknown"."""
 
 
+APP = {"--app": option(typed.one_of("train", "test"), REQUIRED, "train, or test images")}
+TEST = {
+    **TESTING,
+    "--out_fingerprint_dir": option(
+        typed.folder, None, "new folder for pictures and arrays of fingerprints and responses"
+    ),
+}
+
+
 def parse_arguments() -> argparse.Namespace:
-    parser = program.Parser(description=DESCRIPTION)
-    parser.add_argument("--app", choices=("train", "test"), required=True,
-                        help="train a visNet, or test images")  # fmt: skip
-    add_training_flags(parser)
-    test = add_testing_flags(parser)
-    test.add_argument("--out_fingerprint_dir", metavar="DIR",
-                      help="new folder for pictures and arrays of model fingerprints, image "
-                           "fingerprints and responses")  # fmt: skip
-    program.add_options(parser, "what to train", Config)
-    add_run_flags(parser)
-    return parser.parse_args()
+    groups = (("train", TRAINING), ("test", TEST), ("what to train", Config), *RUN)
+    return program.Parser(DESCRIPTION, APP, *groups).parse_args()
 
 
 def check_groups(config: Config, gpus: int) -> None:
@@ -72,40 +65,22 @@ def check_groups(config: Config, gpus: int) -> None:
 def train(arguments: argparse.Namespace) -> None:
     program.require(arguments, "train", "training_data_dir", "validation_data_dir", "out_model_dir")
     config = program.options_from(arguments, Config)
-    execution = program.options_from(arguments, Execution)
-    gpus = max(1, execution.num_gpus or 1)
+    gpus = begin.devices(arguments)
     data, validation = open_splits(arguments, config.minibatch, gpus)
     check_groups(config, gpus)
-    settings = {
-        "command": "classifier_visNet/run.py --app train",
-        "config": dataclasses.asdict(config),
-        "mixed_precision": execution.mixed_precision,
-        "num_gpus": execution.num_gpus,
-        "init_from": arguments.init_from,
-        "data": data_facts(data),
-        "validation_data": data_facts(validation),
-    }
-    print(json.dumps(settings, indent=2))
-    strategy = set_up_tensorflow(execution)
+    start = begin.Start(
+        arguments, arguments.out_model_dir, command="classifier_visNet/run.py --app train",
+        config=dataclasses.asdict(config), seed=config.training_seed, data=data,
+        validation=validation,
+    )  # fmt: skip
     from classifier_visNet import training
-    from classifier_visNet.networks import AutoEncoder
 
-    initial = None
+    num_sources = len(data.source_names or [])
+    trainer = training.Trainer(config, data.resolution, num_sources, start.strategy, start.xla)
     if arguments.init_from:
-        kinds = {"visnet_autoencoder": AutoEncoder}
-        old = files.load(arguments.init_from, kinds, "--init_from")
-        names = ("fmap_base", "fmap_max", "correlation", "use_pixelnorm")
-        asked = {name: getattr(config, name) for name in names}
-        require_same_network(arguments.init_from, old, asked, data)
-        initial = files.arrays_of(old.network)
-    if arguments.dry_run:
-        print("dry run: everything fits; nothing was written")
-        return
-    run = open_run(arguments.out_model_dir, settings, execution, arguments.resume)
-    if run is None:
-        print(f"{arguments.out_model_dir}: this run is finished")
-        return
-    training.train(config, data, validation, run, strategy, execution.xla, initial)
+        trainer.start_from(arguments.init_from, data.source_names)
+    if run := start.open_run():
+        training.train(trainer, data, validation, run)
 
 
 def test(arguments: argparse.Namespace) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterator
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from classifier_visNet.config import Config
@@ -17,24 +16,13 @@ from gan_fingerprints.calibration import Calibration
 from gan_fingerprints.data import pipeline
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.networks import files
+from gan_fingerprints.networks.layers import to_network
 from gan_fingerprints.pictures import fingerprints as fingerprint_pictures
-from gan_fingerprints.training.optimizer import adam, apply_if_finite
-from gan_fingerprints.training.run import Run
+from gan_fingerprints.training import begin
+from gan_fingerprints.training.optimizer import adam, apply_if_finite, random_key, update_average
+from gan_fingerprints.training.run import Losses, Run, passed
 
 GRID_IMAGES = 64
-
-
-def to_network(pixels: tf.Tensor) -> tf.Tensor:
-    """uint8 [N, R, R, 3] → float32 in [-1, 1]."""
-    return tf.cast(pixels, tf.float32) / 127.5 - 1
-
-
-def mixing_factors(batch: int, seed: int, shown: tf.Variable) -> tf.Tensor:
-    """U(0, 1), float32 [batch, 1, 1, 1], of the step at `shown` images on a replica."""
-    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-    number = shown.read_value() * 64 + tf.cast(replica, tf.int64)
-    key = tf.stack([tf.constant(seed, tf.int64), number])
-    return tf.random.stateless_uniform([batch, 1, 1, 1], key)
 
 
 def D_gradients(
@@ -71,12 +59,6 @@ def total_loss(parts: Parts, config: Config) -> tf.Tensor:
     )
 
 
-def update_average(EGs: AutoEncoder, EG: AutoEncoder, decay: float) -> None:
-    """Moves the running average towards the auto-encoder: decay·average + (1 - decay)·weight."""
-    for average, value in zip(EGs.trainable_variables, EG.trainable_variables, strict=True):
-        average.assign(value + (average - value) * decay)
-
-
 class Trainer:
     """Networks, average, optimizers and counters, and the step that moves them all.
 
@@ -93,15 +75,10 @@ class Trainer:
     """
 
     def __init__(
-        self,
-        config: Config,
-        resolution: int,
-        num_sources: int,
-        strategy: tf.distribute.Strategy,
+        self, config: Config, resolution: int, num_sources: int, strategy: tf.distribute.Strategy,
         xla: bool = False,
-    ) -> None:
-        self.config = config
-        self.strategy = strategy
+    ) -> None:  # fmt: skip
+        self.config, self.strategy = config, strategy
         shape = {"fmap_base": config.fmap_base, "fmap_max": config.fmap_max}
         kind = {"correlation": config.correlation, "use_pixelnorm": config.use_pixelnorm}
         with strategy.scope():
@@ -117,13 +94,9 @@ class Trainer:
             for optimizer, network in ((self.EG_adam, self.EG), (self.D_adam, self.D)):
                 optimizer.build(network.trainable_variables)
                 optimizer.learning_rate.assign(config.learning_rate)
-            self.start_average()
+            update_average(self.EGs, self.EG, 0.0)
         self.shown, self.skipped = (tf.Variable(0, dtype=tf.int64) for _ in range(2))
-        self.step = tf.function(self._step, jit_compile=xla)
-
-    def start_average(self) -> None:
-        """Sets the average to the auto-encoder's weights."""
-        update_average(self.EGs, self.EG, 0.0)
+        self.update = tf.function(self._update, jit_compile=xla)
 
     @property
     def state(self) -> dict[str, list]:
@@ -132,11 +105,17 @@ class Trainer:
         parts = {name: getattr(self, name).variables for name in names}
         return {**parts, "counters": [self.shown, self.skipped]}
 
-    def _step(self, pixels: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-        """The critic, the auto-encoder, the average; float32 [4]: losses of critic, rec, adv, cls.
+    def start_from(self, path: str, source_names: list[str] | None) -> None:
+        """Fills auto-encoder and average with old weights of the same shape and sources."""
+        same = ("resolution", "fmap_base", "fmap_max", "correlation", "use_pixelnorm")
+        begin.fill_from(path, self.EG, same, source_names)
+        update_average(self.EGs, self.EG, 0.0)
 
-        pixels: uint8 [N, R, R, 3]; labels: float32 one-hot [N, sources], N the minibatch.
-        """
+    def step(self, stream: Iterator[tuple[tf.Tensor, tf.Tensor]]) -> tf.Tensor:
+        """Shows both networks a minibatch; float32 [4]: losses of critic, rec, adv and cls."""
+        return self.update(*next(stream))
+
+    def _update(self, pixels: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         strategy, skipped = self.strategy, self.skipped
         D_loss, gradients = strategy.run(self._D_step, (pixels,))
         apply_if_finite(strategy, self.D_adam, gradients, self.D.trainable_variables, skipped)
@@ -149,7 +128,9 @@ class Trainer:
 
     def _D_step(self, pixels: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         config, reals = self.config, to_network(pixels)
-        mix = mixing_factors(len(pixels), config.training_seed, self.shown)
+        mix = tf.random.stateless_uniform(
+            [len(pixels), 1, 1, 1], random_key(config.training_seed, self.shown)
+        )
         losses, gradients = D_gradients(self.EG, self.D, config, reals, mix, config.minibatch)
         return tf.reduce_sum(losses), gradients
 
@@ -161,36 +142,23 @@ class Trainer:
         return [tf.reduce_sum(part) for part in parts], gradients
 
 
-def train(
-    config: Config,
-    data: DataSet,
-    validation: DataSet,
-    run: Run,
-    strategy: tf.distribute.Strategy,
-    xla: bool = False,
-    initial_arrays: dict[str, np.ndarray] | None = None,
-) -> None:
+def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> None:
     """Trains until `total_kimg`, or continues the run's newest checkpoint.
 
     Args:
-        config: every number of the run.
+        trainer: networks and settings; filled with old weights where the run starts from some.
         data, validation: labelled images with the same sources in the same order.
         run: where to write.
-        strategy, xla: see `Trainer`.
-        initial_arrays: weights to start the auto-encoder from, by name.
     """
-    sources, seed = data.source_names, config.training_seed
-    trainer = Trainer(config, data.resolution, len(sources), strategy, xla)
-    EGs, shown, skipped = trainer.EGs, trainer.shown, trainer.skipped
-    if initial_arrays:
-        files.fill(trainer.EG, initial_arrays, "--init_from")
-        trainer.start_average()
+    config, EGs, shown = trainer.config, trainer.EGs, trainer.shown
+    seed = config.training_seed
     predict = tf.function(lambda pixels: tf.argmax(EGs(to_network(pixels)), axis=1))
     examine = tf.function(lambda pixels: EGs.outputs(to_network(pixels)))
+    grid_pixels = data.images(pipeline.epoch_order(data.count, seed, 0)[:GRID_IMAGES])
 
     def export(name: str, calibration: Calibration | None = None) -> None:
         path = run.path(f"{name}.safetensors")
-        files.save(path, EGs, run.provenance(), sources, calibration)
+        files.save(path, EGs, run.provenance(), data.source_names, calibration)
 
     def measure_accuracy() -> None:
         splits = {"training": data, "validation": validation}
@@ -211,49 +179,48 @@ def train(
         models = EGs.model_fingerprints.weight
         run.picture(f"model_fingerprints{moment}", fingerprint_pictures.of_models(models))
 
-    grid_pixels = data.images(pipeline.epoch_order(data.count, seed, 0)[:GRID_IMAGES])
-    tick_images = max(1, round(config.tick_kimg * 1000))
-    total_images = config.total_kimg * 1000
-    snapshot_images = total_images / config.snapshots if config.snapshots else float("inf")
+    # Lengths, in images; then the state, and the data from where the state is.
+    total = config.total_kimg * 1000
+    tick = max(1, round(config.tick_kimg * 1000))
+    snapshot = total / config.snapshots if config.snapshots else float("inf")
     run.start(trainer.state, config.total_kimg, shown)
     source = pipeline.minibatches(
         data, config.minibatch, seed=seed, start=int(shown), mirror=config.mirror
     )
-    stream = iter(strategy.experimental_distribute_dataset(source))
-    losses, tick_start, tick_shown = [], time.monotonic(), int(shown)
+    stream = iter(trainer.strategy.experimental_distribute_dataset(source))
     if not int(shown):
         run.picture("reals", grid_pixels)
 
-    status = ""
-    while int(shown) < total_images:
+    losses, status = Losses(int(shown)), ""
+    while (before := int(shown)) < total:
         run.advance(status)  # a checkpoint here finds all of the last tick's files written
 
         # Train.
-        before = int(shown)
-        losses.append(trainer.step(*next(stream)))
+        losses.add(trainer.step(stream))
 
-        # Once per tick: report, measure, and write pictures and snapshots.
+        # Snapshots, at an interval of their own.
         now = int(shown)
-        if now // snapshot_images > before // snapshot_images and now < total_images:
+        if passed(before, now, snapshot) and now < total:
             export(f"network-snapshot-{now // 1000:06d}")
-        tick, last_tick = now // tick_images, before // tick_images
-        if tick == last_tick:
+
+        # Once per tick: report, measure and write pictures.
+        if not passed(before, now, tick):
             continue
-        D_loss, rec, adv, cls = np.mean(np.array(losses, np.float64), axis=0)
-        seconds = (time.monotonic() - tick_start) / (now - tick_shown) * 1000
+        (D_loss, rec, adv, cls), seconds = losses.report(now)
+        kimg_seconds, skipped = seconds * 1000, int(trainer.skipped)
         run.log(
-            f"tick {tick} kimg {now / 1000:.2f} minibatch {config.minibatch} "
-            f"sec/kimg {seconds:.2f} D_loss {D_loss:.4f} rec {rec:.4f} adv {adv:.4f} "
-            f"cls {cls:.4f} skipped_steps {int(skipped)}", show=False,
+            f"tick {now // tick} kimg {now / 1000:.2f} minibatch {config.minibatch} "
+            f"sec/kimg {kimg_seconds:.2f} D_loss {D_loss:.4f} rec {rec:.4f} adv {adv:.4f} "
+            f"cls {cls:.4f} skipped_steps {skipped}", show=False,
         )  # fmt: skip
-        status = f"rec {rec:.3f} cls {cls:.3f}"
         run.scalars({"loss/D": D_loss, "loss/rec": rec, "loss/adv": adv, "loss/cls": cls,
-                     "timing/sec_per_kimg": seconds, "skipped_steps": int(skipped)})  # fmt: skip
-        if tick // config.accuracy_ticks > last_tick // config.accuracy_ticks:
+                     "timing/sec_per_kimg": kimg_seconds, "skipped_steps": skipped})  # fmt: skip
+        status = f"rec {rec:.3f} cls {cls:.3f}"
+        if passed(before, now, tick * config.accuracy_ticks):
             measure_accuracy()
-        if tick // config.image_ticks > last_tick // config.image_ticks:
+        if passed(before, now, tick * config.image_ticks):
             picture(f"{now // 1000:06d}")
-        losses, tick_start, tick_shown = [], time.monotonic(), now
+        losses.restart(now)
 
     measure_accuracy()
     picture("-final")

@@ -6,13 +6,12 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
 
-import argparse
 import os
 
 import numpy as np
 
-from gan_fingerprints import images, program
-from gan_fingerprints.program import UserError
+from gan_fingerprints import images, program, typed
+from gan_fingerprints.program import REQUIRED, UserError, option
 
 DESCRIPTION = """\
 Makes a folder of links to some images of another: NUM of them from FIRST on, in the order of their
@@ -28,21 +27,15 @@ Two training sets that differ in ten images:
   python3 choose.py --in_dir faces --out_dir other --num 4000 --seed 0 --replace 10 --spare 4000"""
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = program.Parser(description=DESCRIPTION)
-    parser.add_argument("--in_dir", metavar="DIR", required=True, help="folder of images")
-    parser.add_argument("--out_dir", metavar="DIR", required=True, help="new folder of links")
-    parser.add_argument("--num", type=program.positive_int, metavar="N", required=True,
-                        help="how many")  # fmt: skip
-    parser.add_argument("--first", type=program.count, metavar="N", default=0,
-                        help="how many to leave out before")  # fmt: skip
-    parser.add_argument("--seed", type=program.seed, metavar="SEED",
-                        help="mix the images first, always in the same way")  # fmt: skip
-    parser.add_argument("--replace", type=program.count, metavar="N", default=0,
-                        help="take so many, the last of them, from --spare on instead")  # fmt: skip
-    parser.add_argument("--spare", type=program.count, metavar="N", default=0,
-                        help="see --replace")  # fmt: skip
-    return parser.parse_args()
+OPTIONS = {
+    "--in_dir": option(typed.folder, REQUIRED, "folder of images"),
+    "--out_dir": option(typed.folder, REQUIRED, "new folder of links"),
+    "--num": option(typed.positive_int, REQUIRED, "how many"),
+    "--first": option(typed.count, 0, "how many to leave out before"),
+    "--seed": option(typed.seed, None, "mix the images first, always in the same way"),
+    "--replace": option(typed.count, 0, "take so many, the last of them, from --spare on instead"),
+    "--spare": option(typed.count, 0, "see --replace"),
+}
 
 
 def chosen(
@@ -76,7 +69,7 @@ def link(files: list[Path], folder: Path, place: Path) -> None:
 
 
 def main() -> None:
-    arguments = parse_arguments()
+    arguments = program.Parser(DESCRIPTION, OPTIONS).parse_args()
     files = images.list_images(program.existing_folder(arguments.in_dir, "--in_dir"), "--in_dir")
     program.new_output(arguments.out_dir, "--out_dir")
     picked = chosen(

@@ -19,7 +19,8 @@ from experiments import figures, report, results, scale, steps, study
 from experiments.plan import DATA, Plan
 from experiments.steps import OUT, Folder, Step
 from experiments.study import Table
-from gan_fingerprints import metrics, program
+from gan_fingerprints import metrics, program, typed
+from gan_fingerprints.program import REQUIRED, option
 
 DESCRIPTION = """\
 The whole pipeline, small, on crops of photographs that come with the dependencies: trains four
@@ -41,15 +42,10 @@ LEAD = (
 )
 
 
-def parse_arguments() -> Any:
-    parser = program.Parser(description=DESCRIPTION)
-    parser.add_argument("out", metavar="OUT", help="where everything goes")
-    parser.add_argument(
-        "--fast",
-        action="store_true",
-        help="train a third as long or less: rough images, lower accuracies",
-    )
-    return parser.parse_args()
+OPTIONS = {
+    "out": option(typed.text.of("OUT"), REQUIRED, "where everything goes"),
+    "--fast": option(typed.given, False, "train a third as long or less, for lower accuracies"),
+}
 
 
 def planned(fast: bool) -> tuple[list[Table], dict[str, Step]]:
@@ -149,7 +145,7 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
 
 def main() -> None:
     started = time.monotonic()
-    arguments = parse_arguments()
+    arguments = program.Parser(DESCRIPTION, OPTIONS).parse_args()
     tables, every = planned(arguments.fast)
     size = scale.read("fast" if arguments.fast else "quickstart")
     folder = Folder(arguments.out, every, {DATA: ""})

@@ -12,9 +12,9 @@ import os
 
 from experiments import report, results, scale, steps, study
 from experiments.plan import DATA, KINDS, Plan
-from gan_fingerprints import program
+from gan_fingerprints import program, typed
 from gan_fingerprints.images import list_images
-from gan_fingerprints.program import UserError
+from gan_fingerprints.program import REQUIRED, UserError, option
 
 DESCRIPTION = """\
 Reproduces a table of the study, or all of them, by the commands that a user would type.
@@ -30,28 +30,30 @@ are in experiments/scales. OUT/report.html shows the results, OUT/TABLE has them
 Markdown and figures, OUT/logs what the commands printed."""
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = program.Parser(description=DESCRIPTION)
-    parser.add_argument("table", choices=[*study.TABLES, "all"], help="what to reproduce")
-    parser.add_argument("--scale", metavar="SCALE", required=True,
-                        help=f"how large: {', '.join(scale.names())}, or a file like those in "
-                             "experiments/scales")  # fmt: skip
-    parser.add_argument("--data", metavar="DIR",
-                        help="folder of photos, at least as many as the scale needs (default: "
-                             "crops of photographs that come with the dependencies, which are "
-                             "too few for small and paper)")  # fmt: skip
-    parser.add_argument("--data_kind", choices=KINDS, default="images",
-                        help="images: of any size, centre squares are used; celeba: the aligned "
-                             "photographs, cropped as published; lsun: its database")  # fmt: skip
-    parser.add_argument("--out", metavar="DIR", required=True, help="where everything goes")
-    parser.add_argument("--jobs", type=program.positive_int, metavar="N",
-                        help="steps at the same time, each on its share of the cores (default: as "
-                             "the scale says)")  # fmt: skip
-    parser.add_argument("--inception_weights", metavar="FILE",
-                        help="of Keras's InceptionV3, .h5, for distances in its space")  # fmt: skip
-    parser.add_argument("--dry_run", action="store_true",
-                        help="print the commands that would be run, and run none")  # fmt: skip
-    return parser.parse_args()
+OPTIONS = {
+    "table": option(typed.one_of(*study.TABLES, "all"), REQUIRED, "what to reproduce"),
+    "--scale": option(
+        typed.text.of("SCALE"), REQUIRED, f"{', '.join(scale.names())}, or a file like theirs"
+    ),
+    "--data": option(
+        typed.folder,
+        None,
+        "folder of photos, at least as many as the scale needs (default: crops of photographs "
+        "that come with the dependencies, which are too few for small and paper)",
+    ),
+    "--data_kind": option(
+        typed.one_of(*KINDS),
+        "images",
+        "images: of any size, centre squares are used; celeba: the aligned photographs, cropped as "
+        "published; lsun: its database",
+    ),
+    "--out": option(typed.folder, REQUIRED, "where everything goes"),
+    "--jobs": option(
+        typed.positive_int, None, "steps at the same time, each on its cores (default: the scale's)"
+    ),
+    "--inception_weights": option(typed.file, None, "of InceptionV3, .h5, to measure distances"),
+    "--dry_run": option(typed.given, False, "print the commands that would be run, and run none"),
+}
 
 
 def checksum_of(folder: Path) -> str:
@@ -82,7 +84,7 @@ def check_data(arguments: argparse.Namespace, needed: int) -> tuple[str | None, 
 
 
 def main() -> None:
-    arguments = parse_arguments()
+    arguments = program.Parser(DESCRIPTION, OPTIONS).parse_args()
     size = scale.read(arguments.scale)
     kind, checksum = check_data(arguments, size.photos_needed)
     if arguments.inception_weights:
@@ -93,7 +95,7 @@ def main() -> None:
     for name in wanted:
         table, plan = study.plan(
             name, lambda: Plan(size, kind, checksum, arguments.inception_weights)
-        )  # fmt: skip
+        )
         tables.append(table)
         planned |= plan.steps
     folder = steps.Folder(arguments.out, planned, {DATA: str(Path(arguments.data or "").resolve())})

@@ -6,11 +6,10 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
 
-import argparse
 
 from experiments.choose import link
-from gan_fingerprints import images, program
-from gan_fingerprints.program import UserError
+from gan_fingerprints import images, program, typed
+from gan_fingerprints.program import REQUIRED, UserError, option
 
 DESCRIPTION = """\
 Makes OUT/training, OUT/validation and OUT/testing, each with a subfolder per source, of links to
@@ -23,21 +22,16 @@ The sources are called as their folders."""
 
 SPLITS = ("training", "validation", "testing")
 
-
-def parse_arguments() -> argparse.Namespace:
-    parser = program.Parser(description=DESCRIPTION)
-    parser.add_argument("folders", metavar="DIR", nargs="+", help="images of one source")
-    parser.add_argument("--out_dir", metavar="DIR", required=True, help="new folder")
-    for name in SPLITS:
-        parser.add_argument(f"--{name}", type=program.count, metavar="N", default=0,
-                            help="images of each source")  # fmt: skip
-    parser.add_argument("--first", type=program.count, metavar="N", default=0,
-                        help="how many of each source to leave out before")  # fmt: skip
-    return parser.parse_args()
+OPTIONS = {
+    "folders": option(typed.several(typed.folder), REQUIRED, "images of one source"),
+    "--out_dir": option(typed.folder, REQUIRED, "new folder"),
+    **{f"--{name}": option(typed.count, 0, "images of each source") for name in SPLITS},
+    "--first": option(typed.count, 0, "how many of each source to leave out before"),
+}
 
 
 def main() -> None:
-    arguments = parse_arguments()
+    arguments = program.Parser(DESCRIPTION, OPTIONS).parse_args()
     numbers = [getattr(arguments, name) for name in SPLITS]
     sources = {}
     for folder in map(Path, arguments.folders):

@@ -26,7 +26,7 @@ COMMANDS = {
         "cut photos out of those that come with Python packages",
     ),
 }
-"""Name → module with DESCRIPTION, add_flags(parser) and main(arguments); what it does."""
+"""Name → module with DESCRIPTION, OPTIONS and main(arguments); what it does."""
 
 
 def main() -> NoReturn:
@@ -44,8 +44,8 @@ def run(words: list[str]) -> int | None:
             stream.reconfigure(errors="backslashreplace")  # file names may be no text
     if words and words[0] in COMMANDS:
         module = importlib.import_module(f"gan_fingerprints.{COMMANDS[words[0]][0]}")
-        parser = program.Parser(prog=f"gan-fingerprints {words[0]}", description=module.DESCRIPTION)
-        module.add_flags(parser)
+        prog = f"gan-fingerprints {words[0]}"
+        parser = program.Parser(module.DESCRIPTION, module.OPTIONS, prog=prog)
         arguments = parser.parse_intermixed_args(words[1:])  # flags may stand between paths
         arguments.words = words
         return module.main(arguments)

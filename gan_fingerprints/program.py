@@ -1,4 +1,4 @@
-"""What every command line shares: one kind of user error, typed flags, outputs that appear whole.
+"""What every command line shares: one kind of user error, options, outputs that appear whole.
 
 Nothing here imports TensorFlow, so `--help` and argument errors answer at once.
 """
@@ -13,11 +13,12 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from gan_fingerprints.typed import Kind, given, switch, toggle
 from gan_fingerprints.version import __version__
 
 
@@ -61,27 +62,25 @@ def load_tensorflow() -> None:
                 sys.stderr.write(notices.read().decode(errors="replace"))
 
 
-class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
-    """Keeps the layout of descriptions and shows the default of every flag that has one."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        if action.default is None or action.default is False or not action.option_strings:
-            return action.help
-        return super()._get_help_string(action)
-
-
 class Parser(argparse.ArgumentParser):
-    """An argument parser without abbreviations whose errors are one line with a suggestion."""
+    """A command line of some groups of options; its errors are one line with a suggestion.
 
-    def __init__(self, **kwargs: Any) -> None:
-        kwargs.setdefault("formatter_class", _HelpFormatter)
-        super().__init__(allow_abbrev=False, **kwargs)
-        self.add_argument(
-            "--version", action="version", version=f"gan-fingerprints {__version__}",
-            help="print the version and exit",
-        )  # fmt: skip
+    Abbreviations are errors.
+    """
+
+    def __init__(self, description: str | None = None, *groups: Group, **kwargs: Any) -> None:
+        kwargs.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(description=description, allow_abbrev=False, **kwargs)
+        version = f"gan-fingerprints {__version__}"
+        about = "print the version and exit"
+        self.add_argument("--version", action="version", version=version, help=about)
+        for group in groups:
+            title, options = group if isinstance(group, tuple) else (None, group)
+            add_options(self.add_argument_group(title) if title else self, options)
 
     def error(self, message: str) -> NoReturn:
+        if missing := re.match(r"the following arguments are required: (.*)", message):
+            message = f"{missing[1]} {'are' if ', ' in missing[1] else 'is'} missing"
         found = re.match(r"unrecognized arguments: (--[^\s=]+)", message)
         if found:
             near = difflib.get_close_matches(found[1], self._option_string_actions, 1)
@@ -90,178 +89,73 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; see {self.prog} --help")
 
 
-def _number(text: str, kind: type, minimum: float, expected: str) -> Any:
-    try:
-        value = kind(text)
-    except ValueError:
-        value = None
-    if value is None or not minimum <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected {expected}")
-    return value
+REQUIRED = dataclasses.MISSING
+Options = Mapping[str, Any] | type
+"""What belongs together: name, as typed → `option`; or a dataclass with fields made by it."""
+Group = Options | tuple[str, Options]
+"""Options, with or without a title."""
 
 
-def positive_int(text: str) -> int:
-    """A flag's type: a whole number of 1 or more."""
-    return _number(text, int, 1, "a whole number of 1 or more")
+def option(kind: Kind, default: Any, help: str) -> Any:
+    """Declares an option, in a dict of flags or as a field of a dataclass that is also a flag.
 
-
-def count(text: str) -> int:
-    """A flag's type: a whole number of 0 or more."""
-    return _number(text, int, 0, "a whole number of 0 or more")
-
-
-def seed(text: str) -> int:
-    """A flag's type: a random seed, as NumPy accepts them (0 to 2**32 - 1)."""
-    value = _number(text, int, 0, "a seed from 0 to 4294967295")
-    if value >= 2**32:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected a seed from 0 to 4294967295")
-    return value
-
-
-def non_negative(text: str) -> float:
-    """A flag's type: a number of 0 or more."""
-    return _number(text, float, 0, "a number of 0 or more")
-
-
-def share(text: str) -> float:
-    """A flag's type: a number from 0 to below 1."""
-    expected = "a number from 0 to below 1"
-    value = _number(text, float, 0, expected)
-    if value >= 1:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected {expected}")
-    return value
-
-
-def between(low: float, high: float) -> Callable[[str], float]:
-    """A flag's type: a number from `low` to `high`, both included."""
-
-    def number(text: str) -> float:
-        expected = f"a number from {low:g} to {high:g}"
-        value = _number(text, float, low, expected)
-        if value > high:
-            raise argparse.ArgumentTypeError(f"found {text!r}, expected {expected}")
-        return value
-
-    return number
-
-
-def percentage(text: str) -> float:
-    """A flag's type: a number above 0 and up to 100."""
-    expected = "a percentage above 0 and up to 100"
-    value = _number(text, float, 0, expected)
-    if not 0 < value <= 100:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected {expected}")
-    return value
-
-
-def power_of_two(text: str, minimum: int = 4) -> int:
-    """A flag's type: a resolution, i.e. a power of two from `minimum` up."""
-    expected = f"a power of two from {minimum} up ({minimum}, {2 * minimum}, {4 * minimum}, …)"
-    value = _number(text, int, minimum, expected)
-    if value & (value - 1):
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected {expected}")
-    return value
-
-
-def one_of(*names: str) -> Callable[[str], str]:
-    """A flag's type: one of a few words."""
-
-    def word(text: str) -> str:
-        if text not in names:
-            raise argparse.ArgumentTypeError(f"found {text!r}, expected {', '.join(names)}")
-        return text
-
-    return word
-
-
-def switch(text: str) -> bool:
-    """A flag's type: 1/0, true/false, yes/no."""
-    known = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-    if text.lower() not in known:
-        raise argparse.ArgumentTypeError(f"found {text!r}, expected 1 or 0")
-    return known[text.lower()]
-
-
-def ladder(kind: type) -> Callable[[str], dict[int, Any]]:
-    """A flag's type: `4:512,8:256` (from 4×4 up 512, from 8×8 up 256), or one value for all."""
-
-    def parse(text: str) -> dict[int, Any]:
-        steps = [step.rpartition(":") for step in text.split(",")]
-        try:
-            values = {int(side or 4): kind(value) for side, _, value in steps}
-        except ValueError:
-            values = {}
-        if not values or min(values.values()) <= 0 or 4 not in values:
-            raise argparse.ArgumentTypeError(
-                f"found {text!r}, expected RESOLUTION:VALUE,… from 4 up, or one VALUE above 0"
-            )
-        return dict(sorted(values.items()))
-
-    return parse
-
-
-def step_of(values: dict[int, Any], resolution: int) -> Any:
-    """The value of a ladder at a resolution."""
-    return values[max(side for side in values if side <= resolution)]
-
-
-def kimg(text: str) -> float:
-    """A flag's type: a length in thousand images."""
-    return non_negative(text)
-
-
-def _metavar(kind: Callable[[str], Any]) -> str:
-    names: dict[Any, str] = {
-        seed: "SEED",
-        power_of_two: "PIXELS",
-        kimg: "KIMG",
-        switch: "0|1",
-        non_negative: "X",
-    }
-    return names.get(kind, "N")
-
-
-def option(default: Any, type: Callable[[str], Any], help: str, metavar: str | None = None) -> Any:
-    """A dataclass field that is also a command-line flag (see `add_options`)."""
-    metadata = {"help": help, "type": type, "metavar": metavar or _metavar(type)}
+    default: REQUIRED where there is none; None where the help text says what then holds.
+    """
+    metadata = {"kind": kind, "help": help}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=default.copy, metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def _shown(value: Any) -> Any:
-    """A default as the user would type it."""
-    if isinstance(value, dict):
-        return ",".join(f"{side}:{step}" for side, step in value.items())
-    return int(value) if isinstance(value, bool) else value
+def add_options(parser: argparse._ActionsContainer, options: Options) -> None:
+    """Adds options to a parser or a group of one.
 
-
-def add_options(parser: argparse.ArgumentParser, title: str, options: type) -> None:
-    """Adds one flag per field of a dataclass made of `option` fields.
-
-    A flag that is not given stays None, so that a preset can tell it from a given one.
+    A field of a dataclass whose flag is not given stays None, so that a preset can tell it from
+    a given one.
     """
-    group = parser.add_argument_group(title)
+    if isinstance(options, Mapping):
+        for name, field in options.items():
+            _add(parser, name, field, field.default)
+        return
     for field in dataclasses.fields(options):
-        default = getattr(options(), field.name)
-        text = field.metadata["help"]
-        if default is not None:
-            text += f" (default: {_shown(default)})"
-        group.add_argument(
-            f"--{field.name}",
-            type=field.metadata["type"],
-            metavar=field.metadata["metavar"],
-            help=text.replace("%", "%%"),
-        )
+        if "kind" in field.metadata:
+            _add(parser, f"--{field.name}", field, None)
+
+
+def _add(parser: argparse._ActionsContainer, name: str, field: Any, unless_given: Any) -> None:
+    kind: Kind = field.metadata["kind"]
+    default = field.default if field.default_factory is REQUIRED else field.default_factory()
+    how = {**kind.how, "default": None if default is REQUIRED else unless_given}
+    if kind is not given:
+        how |= {"type": kind, "metavar": kind.unit}
+    if default is REQUIRED and name.startswith("--"):
+        how["required"] = True
+    shown, about, no = _shown(kind, default), field.metadata["help"], f"--no{name[2:]}"
+    about += f"; {no} for False" if kind is toggle else ""
+    about += f" (default: {shown})" if shown else ""
+    parser.add_argument(name, help=about.replace("%", "%%"), **how)
+    if kind is toggle:
+        parser.add_argument(no, dest=name[2:], action="store_false", help=argparse.SUPPRESS)
+
+
+def _shown(kind: Kind, default: Any) -> str:
+    """A default as the user would type it; empty where there is nothing to say."""
+    if default in (REQUIRED, None, []) or kind is given:
+        return ""
+    if isinstance(default, dict):
+        return ",".join(f"{side}:{step}" for side, step in default.items())
+    if isinstance(default, list):
+        return " ".join(map(str, default))
+    return str(int(default) if kind is switch else default)
 
 
 def options_from(
     arguments: argparse.Namespace, options: type, preset: dict[str, Any] | None = None
 ) -> Any:
     """The dataclass filled from flags; what was not given comes from the preset or the default."""
-    given = {f.name: getattr(arguments, f.name) for f in dataclasses.fields(options)}
-    given = {name: value for name, value in given.items() if value is not None}
-    return options(**{**(preset or {}), **given})
+    values = {f.name: getattr(arguments, f.name, None) for f in dataclasses.fields(options)}
+    values = {name: value for name, value in values.items() if value is not None}
+    return options(**{**(preset or {}), **values})
 
 
 def require(arguments: argparse.Namespace, app: str, *flags: str) -> None:

@@ -33,7 +33,7 @@ def written():
 def test_programs_are_found():
     known = """ProGAN/dataset_tool.py ProGAN/run.py SNGAN/train.py SNGAN/evaluations/gen_images.py
         SNGAN/datasets/celeba.py CramerGAN/gan/main.py MMDGAN/gan/main.py classifier/run.py
-        classifier_visNet/demo.py gan_fingerprints/convert.py benchmarks/run.py quickstart.sh"""
+        classifier_visNet/demo.py gan_fingerprints/__main__.py benchmarks/run.py quickstart.sh"""
     assert set(known.split()) <= set(help_pages.programs())
     assert "SNGAN/datasets/folder.py" not in help_pages.programs()  # has no main
 
@@ -70,7 +70,7 @@ def commands_of(text: str, page: str) -> list[tuple[str, str, str]]:
         for module, program, rest in re.findall(
             r'(?:python3|"\$python") (-m )?([\w./]+)(.*)', line
         ):
-            name = f"{program.replace('.', '/')}.py" if module else program
+            name = f"{program}/__main__.py" if module else program
             found.append((folder, name, rest))
     return found
 

@@ -11,7 +11,7 @@ from typing import Any
 from gan_fingerprints import program
 from gan_fingerprints.ipm import main as ipm
 from gan_fingerprints.ipm.config import Config
-from gan_fingerprints.ipm.flags import Gan
+from gan_fingerprints.ipm.main import Gan
 
 DESCRIPTION = """\
 Trains a CramerGAN on images, or generates images with a trained one.
@@ -38,7 +38,6 @@ CRAMER_GAN = Gan(
     defaults={"model": "cramer", "name": "cramer_gan", "dof_dim": 256, "gradient_penalty": 10.0},
     objectives={"cramer": objective, "reddit_cramer": objective},
     elsewhere={"mmd": "MMDGAN/gan/main.py", "wgan_gp": "MMDGAN/gan/main.py"},
-    kernels={},
     prefix="CRAMER",
     operation=60,
 )

@@ -8,10 +8,11 @@ if __package__ in (None, ""):
 
 from typing import Any
 
-from gan_fingerprints import program
+from gan_fingerprints import program, typed
 from gan_fingerprints.ipm import main as ipm
 from gan_fingerprints.ipm.config import Config
-from gan_fingerprints.ipm.flags import Gan
+from gan_fingerprints.ipm.main import Gan
+from gan_fingerprints.program import option
 from MMDGAN.gan.kernels import DEFAULT, KERNELS
 
 DESCRIPTION = """\
@@ -26,6 +27,17 @@ Trains an MMDGAN on images, or generates images with a trained one.
       --output_dir_of_test_samples gen/celeba_align_png_cropped/ --no_of_samples 10000
 
 The defaults are the publication's configuration (128 px, 150,000 iterations: days on a GPU)."""
+
+OPTIONS = {
+    "--kernel": option(
+        typed.name,
+        DEFAULT,
+        "of --model mmd. " + "; ".join(f"{name}: {about}" for name, about in KERNELS.items()),
+    ),
+    "--mmd_diagonal": option(
+        typed.one_of("exact", "published"), "exact", "what MMD² leaves out: k(x, x), or a constant"
+    ),
+}
 
 
 def mmd(config: Config) -> Any:
@@ -43,14 +55,21 @@ def wgan_gp(config: Config) -> Any:
 MMD_GAN = Gan(
     command="MMDGAN/gan/main.py --is_train",
     description=DESCRIPTION,
-    defaults={"model": "mmd", "name": "mmd", "kernel": DEFAULT, "dof_dim": 16,
-              "gradient_penalty": 1.0, "L2_discriminator_penalty": 1.0},
+    defaults={
+        "model": "mmd",
+        "name": "mmd",
+        "kernel": DEFAULT,
+        "dof_dim": 16,
+        "gradient_penalty": 1.0,
+        "L2_discriminator_penalty": 1.0,
+    },
     objectives={"mmd": mmd, "wgan_gp": wgan_gp},
     elsewhere=dict.fromkeys(("cramer", "reddit_cramer"), "CramerGAN/gan/main.py"),
-    kernels=KERNELS,
     prefix="MMD",
     operation=59,
-)  # fmt: skip
+    kernels=KERNELS,
+    options=OPTIONS,
+)
 
 
 def main() -> None:

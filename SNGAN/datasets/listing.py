@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from gan_fingerprints import images, program
-from gan_fingerprints.program import UserError
+from gan_fingerprints import images, program, typed
+from gan_fingerprints.program import REQUIRED, UserError, option
+from gan_fingerprints.workers import cores, parallel_chunks
 
 LISTS = Path(__file__).resolve().parent  # where the programs of this folder write theirs
 KEPT_BYTES = 2**30  # decoded images up to this total stay in memory
@@ -137,9 +138,7 @@ class ListedImages:
         job = partial(_decode_all, side=self.resolution, keep=keep)
         start, chunk = 0, 32
         with tqdm(total=self.count, unit="image", desc="reading", dynamic_ncols=True) as bar:
-            for sha, pixels in workers.parallel_chunks(
-                job, self.paths, min(workers, workers.cores()), chunk
-            ):
+            for sha, pixels in parallel_chunks(job, self.paths, min(workers, cores()), chunk):
                 digest.update(sha)
                 if self._kept is not None:
                     self._kept[start : start + chunk] = pixels
@@ -162,12 +161,16 @@ class ListedImages:
 
 def main(image_list: str, what: str) -> None:
     """The command line of a data set's program: writes its image list."""
-    parser = program.Parser(description=f"Writes the list of the images of {what} for train.py.")
-    parser.add_argument("DIR", help="folder of square PNG images")
-    parser.add_argument("--image_list", metavar="FILE", type=Path,
-                        help="list to write (default: where train.py looks, "
-                             f"SNGAN/datasets/{image_list})")  # fmt: skip
-    arguments = parser.parse_args()
-    path = arguments.image_list or LISTS / image_list
+    options = {
+        "DIR": option(typed.folder, REQUIRED, "folder of square PNG images"),
+        "--image_list": option(
+            typed.file,
+            None,
+            "list to write (default: where train.py looks, SNGAN/datasets/" + image_list + ")",
+        ),
+    }
+    description = f"Writes the list of the images of {what} for train.py."
+    arguments = program.Parser(description, options).parse_args()
+    path = Path(arguments.image_list or LISTS / image_list)
     count = write_list(arguments.DIR, path)
     print(f"wrote {path}: {count} images")

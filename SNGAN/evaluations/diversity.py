@@ -10,7 +10,8 @@ import json
 
 import numpy as np
 
-from gan_fingerprints import images, program
+from gan_fingerprints import images, program, typed
+from gan_fingerprints.program import REQUIRED, option
 from SNGAN.datasets.listing import decode
 
 DESCRIPTION = """\
@@ -19,6 +20,12 @@ for generated and for real ones. A share well below 1 means that the generated i
 each other: the generator has collapsed.
 
   python3 evaluations/diversity.py --generated gen/small --real ../faces --num_images 1000"""
+
+OPTIONS = {
+    "--generated": option(typed.folder, REQUIRED, "folder of images"),
+    "--real": option(typed.folder, REQUIRED, "folder of images; resized as the generated ones"),
+    "--num_images": option(typed.positive_int, 1000, "images of each folder, by name (2 or more)"),
+}
 
 
 def mean_pairwise_distance(pixels: np.ndarray) -> float:
@@ -35,13 +42,7 @@ def mean_pairwise_distance(pixels: np.ndarray) -> float:
 
 
 def main() -> None:
-    parser = program.Parser(description=DESCRIPTION)
-    parser.add_argument("--generated", required=True, metavar="DIR", help="folder of images")
-    parser.add_argument("--real", required=True, metavar="DIR",
-                        help="folder of images; resized to the generated ones' size")  # fmt: skip
-    parser.add_argument("--num_images", type=program.positive_int, default=1000, metavar="N",
-                        help="images of each folder, sorted by name (2 or more)")  # fmt: skip
-    arguments = parser.parse_args()
+    arguments = program.Parser(DESCRIPTION, OPTIONS).parse_args()
     found, side = {}, None
     for flag in ("generated", "real"):
         paths = images.list_images(getattr(arguments, flag), f"--{flag}")[: arguments.num_images]

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from gan_fingerprints import program
-from gan_fingerprints.program import UserError
+from gan_fingerprints import typed
+from gan_fingerprints.program import REQUIRED, UserError, option
 
-
-def add_generator_flags(parser: argparse.ArgumentParser) -> None:
-    """Which generator, and where its images go."""
-    parser.add_argument("--config_path", required=True, metavar="FILE",
-                        help="configuration that the generator was trained with")  # fmt: skip
-    parser.add_argument("--snapshot", required=True, metavar="FILE",
-                        help="ResNetGenerator_ITERATION.npz, of ours or Chainer's")  # fmt: skip
-    parser.add_argument("--results_dir", required=True, metavar="DIR", help="new folder of images")
-    parser.add_argument("--seed", type=program.seed, default=0, metavar="SEED",
-                        help="of the latents; the same seed gives the same images")  # fmt: skip
+GENERATOR = {
+    "--config_path": option(typed.file, REQUIRED, "configuration the generator was trained with"),
+    "--snapshot": option(typed.file, REQUIRED, "ResNetGenerator_ITERATION.npz, ours or Chainer's"),
+    "--results_dir": option(typed.folder, REQUIRED, "new folder of images"),
+    "--seed": option(typed.seed, 0, "of the latents; the same seed gives the same images"),
+}
+CLASSES = typed.several(typed.count.of("CLASS"))
 
 
 def check_classes(arguments: argparse.Namespace, n_classes: int) -> None:
@@ -24,5 +21,7 @@ def check_classes(arguments: argparse.Namespace, n_classes: int) -> None:
     known = max(n_classes, 1)
     for label in arguments.classes:
         if label >= known:
-            raise UserError(f"--classes {label}: expected 0 to {known - 1}; the generator of "
-                            f"{arguments.config_path} has {known}")  # fmt: skip
+            raise UserError(
+                f"--classes {label}: expected 0 to {known - 1}; the generator of "
+                f"{arguments.config_path} has {known}"
+            )

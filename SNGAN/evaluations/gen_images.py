@@ -12,8 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from tqdm import tqdm
 
-from gan_fingerprints import images, program
-from gan_fingerprints.program import UserError
+from gan_fingerprints import images, program, typed
+from gan_fingerprints.program import UserError, option
 from SNGAN import config as configuration
 from SNGAN.evaluations import flags
 
@@ -25,22 +25,21 @@ Generates images with a trained SNGAN: SNGAN_00000000.png, SNGAN_00000001.png, �
       --num_pngs 10000 --seed 0"""
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = program.Parser(description=DESCRIPTION)
-    flags.add_generator_flags(parser)
-    parser.add_argument("--num_pngs", type=program.positive_int, default=10, metavar="N",
-                        help="images per class")  # fmt: skip
-    parser.add_argument("--classes", type=program.count, nargs="+", default=[0], metavar="CLASS",
-                        help="classes to generate, one after the other")  # fmt: skip
-    parser.add_argument("--round", type=program.switch, default="0", metavar="0|1",
-                        help="1: to the nearest of 256 levels, as the other GANs here do; 0: cut "
-                        "off, as published, which makes images darker by half a level")  # fmt: skip
-    parser.add_argument("--rows", type=program.positive_int, metavar="N",
-                        help="with --columns: also a sheet of each class's first images, "
-                        "sheet_class_0.png, …")  # fmt: skip
-    parser.add_argument("--columns", type=program.positive_int, metavar="N",
-                        help="see --rows")  # fmt: skip
-    return parser.parse_args()
+OPTIONS = {
+    **flags.GENERATOR,
+    "--num_pngs": option(typed.positive_int, 10, "images per class"),
+    "--classes": option(flags.CLASSES, [0], "classes to generate, one after the other"),
+    "--round": option(
+        typed.switch,
+        False,
+        "1: to the nearest of 256 levels, as the other GANs here do; 0: cut off, as published, "
+        "which makes images darker by half a level",
+    ),
+    "--rows": option(
+        typed.positive_int, None, "with --columns: each class's first images, sheet_class_0.png, …"
+    ),
+    "--columns": option(typed.positive_int, None, "see --rows"),
+}
 
 
 def check(arguments: argparse.Namespace, n_classes: int) -> None:
@@ -56,7 +55,7 @@ def check(arguments: argparse.Namespace, n_classes: int) -> None:
 
 
 def main() -> None:
-    arguments = parse_arguments()
+    arguments = program.Parser(DESCRIPTION, OPTIONS).parse_args()
     config = configuration.load(arguments.config_path)
     check(arguments, config.generator["n_classes"])
     program.existing_file(arguments.snapshot, "--snapshot")

@@ -10,8 +10,8 @@ import argparse
 
 import numpy as np
 
-from gan_fingerprints import images, program
-from gan_fingerprints.program import UserError
+from gan_fingerprints import images, program, typed
+from gan_fingerprints.program import UserError, option
 from SNGAN import config as configuration
 from SNGAN.evaluations import flags
 
@@ -23,17 +23,14 @@ Generates images between two latents, or between two classes: one row per pair, 
       --snapshot models/small/ResNetGenerator_2500.npz --results_dir gen/between --rows 4"""
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = program.Parser(description=DESCRIPTION)
-    flags.add_generator_flags(parser)
-    parser.add_argument("--rows", type=program.positive_int, default=8, metavar="N",
-                        help="pairs of latents; with two classes, latents")  # fmt: skip
-    parser.add_argument("--columns", type=program.positive_int, default=8, metavar="N",
-                        help="steps of a row, both ends included (2 or more)")  # fmt: skip
-    parser.add_argument("--classes", type=program.count, nargs="+", default=[0], metavar="CLASS",
-                        help="one class: between latents; two: from one class to the other, with "
-                        "the latent fixed")  # fmt: skip
-    return parser.parse_args()
+OPTIONS = {
+    **flags.GENERATOR,
+    "--rows": option(typed.positive_int, 8, "pairs of latents; with two classes, latents"),
+    "--columns": option(typed.positive_int, 8, "steps of a row, with both its ends (2 or more)"),
+    "--classes": option(
+        flags.CLASSES, [0], "one: between latents; two: from class to class, one latent fixed"
+    ),
+}
 
 
 def check(arguments: argparse.Namespace, n_classes: int) -> None:
@@ -66,7 +63,7 @@ def inputs(
 
 
 def main() -> None:
-    arguments = parse_arguments()
+    arguments = program.Parser(DESCRIPTION, OPTIONS).parse_args()
     config = configuration.load(arguments.config_path)
     check(arguments, config.generator["n_classes"])
     program.existing_file(arguments.snapshot, "--snapshot")

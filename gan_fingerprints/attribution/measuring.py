@@ -11,7 +11,6 @@ import numpy as np
 from gan_fingerprints import calibration
 from gan_fingerprints.calibration import Calibration
 from gan_fingerprints.data.reading import DataSet
-from gan_fingerprints.networks import files
 from gan_fingerprints.perturbations import Perturbation
 from gan_fingerprints.program import UserError
 
@@ -43,17 +42,6 @@ def open_splits(arguments: argparse.Namespace, minibatch: int, gpus: int) -> lis
     if minibatch % gpus:
         raise UserError(f"--minibatch {minibatch}: not a multiple of {gpus} GPUs")
     return [data, validation]
-
-
-def require_same_network(
-    path: str, old: files.Loaded, asked: dict[str, Any], data: DataSet
-) -> None:
-    """UserError unless a file's network has the arguments and sources that are asked for."""
-    asked = {"resolution": data.resolution, **asked, "source_names": data.source_names}
-    has = {**old.network.arguments, "source_names": old.source_names}
-    for name, value in asked.items():
-        if has[name] != value:
-            raise UserError(f"--init_from {path}: its {name} is {has[name]}, expected {value}")
 
 
 def accuracy(

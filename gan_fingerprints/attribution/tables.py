@@ -8,12 +8,12 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
-from gan_fingerprints import metrics, program
+from gan_fingerprints import metrics, program, typed
 from gan_fingerprints.attribution.answering import Change
 from gan_fingerprints.attribution.attributor import Attributor
 from gan_fingerprints.attribution.finding import find_testing_images
@@ -22,7 +22,7 @@ from gan_fingerprints.attribution.verdict import INCONCLUSIVE, Attribution, Rule
 from gan_fingerprints.calibration import UNKNOWN, Calibration
 from gan_fingerprints.networks import files
 from gan_fingerprints.perturbations import Perturbation
-from gan_fingerprints.program import UserError
+from gan_fingerprints.program import UserError, option
 
 if TYPE_CHECKING:
     import keras
@@ -97,59 +97,48 @@ def write_scores(
             table.writerow([*cells, row.error])
 
 
-def add_training_flags(parser: argparse.ArgumentParser) -> None:
-    """Where to read and write."""
-    group = parser.add_argument_group("train")
-    group.add_argument("--training_data_dir", metavar="DIR",
-                       help="data set that data_preparation.py wrote")  # fmt: skip
-    group.add_argument("--validation_data_dir", metavar="DIR",
-                       help="another one, of the same sources, to measure accuracy on")  # fmt: skip
-    group.add_argument("--out_model_dir", metavar="DIR",
-                       help="where networks, settings, log and checkpoints go")  # fmt: skip
+def model_options(needed: Any = None) -> dict[str, Any]:
+    """A trained network and images for it. `needed`: REQUIRED if the program always needs them."""
+    return {
+        "--model_path": option(typed.file, needed, "a network of ours, or a published one"),
+        "--source_names": option(
+            typed.names, None, "sources of a published network, in order, as its file lacks them"
+        ),
+        "--testing_data_path": option(
+            typed.path, needed, "an image, or a folder of images or of one subfolder per source"
+        ),
+        "--batch": option(typed.positive_int, 64, "images per step; changes only the speed"),
+    }
 
 
-def add_testing_flags(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
-    """What to test with which network, and the tables to write."""
-    group = parser.add_argument_group("test")
-    add_model_flags(group)
-    add_table_flags(group)
-    group.add_argument("--unknown", type=program.switch, default="1", metavar="0|1",
-                       help="1: answer \"unknown\" for images that fit no source of the network; "
-                            "0: never")  # fmt: skip
-    group.add_argument("--least_probability", type=program.between(0, 1), default=0.9,
-                       metavar="P", help="inconclusive if the most probable source has "
-                                         "less")  # fmt: skip
-    group.add_argument("--least_size", type=program.between(0, 1), default=0.5, metavar="SHARE",
-                       help="inconclusive if the shorter side of the image has less than this "
-                            "share of the network's")  # fmt: skip
-    group.add_argument(
-        "--out_scores",
-        metavar="FILE",
-        help="write a table of how well each image fits the known sources",
-    )
-    return group
-
-
-def add_table_flags(group: argparse._ArgumentGroup) -> None:
-    """The tables and the picture that testing writes."""
-    group.add_argument("--out_csv", metavar="FILE", help="write all probabilities as a table")
-    group.add_argument("--out_json", metavar="FILE", help="write all probabilities as JSON")
-    group.add_argument("--out_confusion", metavar="FILE", default="confusion_matrix.png",
-                       help="picture of the confusion matrix, where truth is known")  # fmt: skip
-
-
-def add_model_flags(group: argparse._ArgumentGroup | argparse.ArgumentParser) -> None:
-    """A trained network and images for it."""
-    group.add_argument("--model_path", metavar="FILE",
-                       help="a network that training wrote, or a published one")  # fmt: skip
-    group.add_argument("--source_names", metavar="A,B,C",
-                       help="names of a published network's sources, in their order, which such "
-                            "a file does not carry")  # fmt: skip
-    group.add_argument("--testing_data_path", metavar="PATH",
-                       help="an image, a folder of images, or a folder of one subfolder per "
-                            "source")  # fmt: skip
-    group.add_argument("--batch", type=program.positive_int, default=64, metavar="N",
-                       help="images per step; changes the speed, not the answers")  # fmt: skip
+TRAINING = {
+    "--training_data_dir": option(typed.folder, None, "data set that data_preparation.py wrote"),
+    "--validation_data_dir": option(
+        typed.folder, None, "another of the same sources, for accuracy"
+    ),
+    "--out_model_dir": option(typed.folder, None, "networks, settings, log and checkpoints"),
+}
+TABLES = {
+    "--out_csv": option(typed.file, None, "write all probabilities as a table"),
+    "--out_json": option(typed.file, None, "write all probabilities as JSON"),
+    "--out_confusion": option(
+        typed.file, "confusion_matrix.png", "confusion matrix as a picture, where truth is known"
+    ),
+}
+TESTING = {
+    **model_options(),
+    **TABLES,
+    "--unknown": option(
+        typed.switch, True, '1: answer "unknown" for images that fit no source; 0: never'
+    ),
+    "--least_probability": option(
+        typed.between(0, 1, "P"), 0.9, "inconclusive if the most probable source has less"
+    ),
+    "--least_size": option(
+        typed.between(0, 1, "SHARE"), 0.5, "inconclusive below this share of the network's side"
+    ),
+    "--out_scores": option(typed.file, None, "write a table of how well images fit known sources"),
+}
 
 
 def attack_by_name(attack: Perturbation, tested: str | Path) -> Change:
@@ -163,7 +152,7 @@ def attack_by_name(attack: Perturbation, tested: str | Path) -> Change:
 
 
 def check_tables(arguments: argparse.Namespace) -> None:
-    """UserError unless what `add_table_flags` names can be written."""
+    """UserError unless what `TABLES` names can be written."""
     for flag in ("out_csv", "out_json", "out_confusion", "out_scores"):
         if getattr(arguments, flag, None):
             program.check_writable(Path(getattr(arguments, flag)), f"--{flag}")

@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gan_fingerprints import images, program
+from gan_fingerprints import images, program, typed
 from gan_fingerprints.data import audit
 from gan_fingerprints.data.audit import ImageFacts
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.data.writing import Writer, default_name, shuffled_order
 from gan_fingerprints.images import ImageError
-from gan_fingerprints.program import UserError
+from gan_fingerprints.program import REQUIRED, UserError, option
 
 DESCRIPTION = """\
 Makes a data set for training or validating a classifier from one folder of images per source.
@@ -29,32 +29,25 @@ The names of the subfolders, sorted, are the sources in label order. The data au
 which trivial property of the files tells the sources apart, and which images are copies."""
 
 
-def parse_arguments(command: str) -> argparse.Namespace:
-    parser = program.Parser(description=DESCRIPTION)
-    parser.set_defaults(command=command)
-    parser.add_argument("--in_dir", metavar="DIR", required=True,
-                        help="folder of subfolders of images, one per source")  # fmt: skip
-    parser.add_argument("--out_dir", metavar="DIR", required=True,
-                        help="new folder for the data set")  # fmt: skip
-    parser.add_argument("--resolution", type=program.power_of_two, metavar="PIXELS",
-                        help="resize all images to this side; by default they must be squares "
-                             "of one size, a power of two")  # fmt: skip
-    parser.add_argument("--shuffle", type=program.switch, default="1", metavar="0|1",
-                        help="mix the sources, always in the same order")  # fmt: skip
-    parser.add_argument("--export_labels", type=program.switch, default="1", metavar="0|1",
-                        help="write the labels")  # fmt: skip
-    parser.add_argument("--percentage_samples", type=program.percentage, default=100.0,
-                        metavar="PERCENT",
-                        help="use the first so many of each source's sorted images")  # fmt: skip
-    parser.add_argument("--skip_bad_images", action="store_true",
-                        help="leave out and list images that cannot be used, instead of "
-                             "stopping")  # fmt: skip
-    parser.add_argument("--audit", type=program.switch, default="1", metavar="0|1",
-                        help="look for trivial differences between the sources")  # fmt: skip
-    parser.add_argument("--against", metavar="DIR",
-                        help="also look for images that are in this prepared data set, e.g. the "
-                             "training split while preparing the test split")  # fmt: skip
-    return parser.parse_args()
+OPTIONS = {
+    "--in_dir": option(typed.folder, REQUIRED, "folder of subfolders of images, one per source"),
+    "--out_dir": option(typed.folder, REQUIRED, "new folder for the data set"),
+    "--resolution": option(
+        typed.power_of_two,
+        None,
+        "side to resize to; else all must be equal squares, a power of two",
+    ),
+    "--shuffle": option(typed.switch, True, "mix the sources, always in the same order"),
+    "--export_labels": option(typed.switch, True, "write the labels"),
+    "--percentage_samples": option(typed.percentage, 100.0, "use the first so many of each source"),
+    "--skip_bad_images": option(
+        typed.given, False, "leave out and list images that cannot be used, instead of stopping"
+    ),
+    "--audit": option(typed.switch, True, "look for trivial differences between the sources"),
+    "--against": option(
+        typed.folder, None, "prepared data set to look for copies in, e.g. the training split"
+    ),
+}
 
 
 class Job(NamedTuple):
@@ -214,7 +207,8 @@ def examine(
 
 def main(command: str) -> None:
     """The whole command line program; `command` is the script's name for the manifest."""
-    arguments = parse_arguments(command)
+    arguments = program.Parser(DESCRIPTION, OPTIONS).parse_args()
+    arguments.command = command
     sources = find_sources(arguments.in_dir)
     names = list(sources)
     out_dir = program.new_output(arguments.out_dir, "--out_dir")

@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from gan_fingerprints import program
+from gan_fingerprints import program, typed
+from gan_fingerprints.program import REQUIRED, option
 
 DESCRIPTION = """\
 Cuts small pictures out of the photographs that come with the dependencies.
@@ -20,6 +21,12 @@ Eight photographs are few and their crops overlap: enough to try things out, not
 
     gan-fingerprints sample_photos photos/ --num 3000 --size 32"""
 
+OPTIONS = {
+    "out_dir": option(typed.folder, REQUIRED, "folder to create for the PNG files"),
+    "--num": option(typed.positive_int, 3000, "number of crops"),
+    "--size": option(typed.positive_int.of("PIXELS"), 32, "side of the crops"),
+    "--seed": option(typed.seed, 0, "which crops are drawn"),
+}
 SCALES = (2, 4)  # crops are this many times smaller than in the photograph: sharp, without JPEG
 
 
@@ -88,14 +95,6 @@ def write_crops(folder: str | Path, num: int, size: int, seed: int = 0) -> None:
     progress = tqdm(crops(num, size, seed), "cropping", num, unit="img", disable=None)
     for index, crop in enumerate(progress):
         crop.save(Path(folder, f"{index:06d}.png"))
-
-
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Where to write how many crops of which size."""
-    parser.add_argument("out_dir", help="folder to create for the PNG files")
-    parser.add_argument("--num", type=program.positive_int, default=3000, help="number of crops")
-    parser.add_argument("--size", type=program.positive_int, default=32, help="side in pixels")
-    parser.add_argument("--seed", type=program.seed, default=0, help="which crops are drawn")
 
 
 def main(arguments: argparse.Namespace) -> None:

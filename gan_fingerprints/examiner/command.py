@@ -15,13 +15,13 @@ from typing import IO
 
 from tqdm import tqdm
 
-from gan_fingerprints import program
+from gan_fingerprints import program, typed
 from gan_fingerprints.attribution.finding import Listing, find, listed
 from gan_fingerprints.attribution.verdict import INCONCLUSIVE, Attribution, Rules
 from gan_fingerprints.examiner import examination
 from gan_fingerprints.examiner.examination import UNREADABLE, Model, rounded
 from gan_fingerprints.examiner.page import ExaminationPage
-from gan_fingerprints.program import UserError
+from gan_fingerprints.program import REQUIRED, UserError, option
 from gan_fingerprints.version import versions
 
 MODEL = "GAN_FINGERPRINTS_MODEL"
@@ -41,36 +41,26 @@ are left out, and counted. What cannot be read becomes a row with the reason.
 
 exit status: 0 done, {SOME_UNREADABLE} done but some files could not be read, 2 nothing done, 130 \
 interrupted"""
-
-
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """What to attribute, with which model, by which rules, and the files to write."""
-    parser.add_argument("paths", metavar="PATH", nargs="+",
-                        help="an image, or a folder of images")  # fmt: skip
-    parser.add_argument("--model", metavar="FILE",
-                        help="a network that classifier/run.py or classifier_visNet/run.py "
-                             f"trained, or a published one (default: ${MODEL})")  # fmt: skip
-    parser.add_argument("--source_names", metavar="A,B,C",
-                        help="names of a published network's sources, in their order, which such "
-                             "a file does not carry")  # fmt: skip
-    parser.add_argument("--out", metavar="FILE",
-                        help="write a JSON line per image: .jsonl")  # fmt: skip
-    parser.add_argument("--report", metavar="FILE",
-                        help="write a page with pictures, verdicts and what they mean: "
-                             ".html")  # fmt: skip
-    parser.add_argument("--overwrite", action="store_true",
-                        help="replace the files of --out and --report if they exist")  # fmt: skip
-    parser.add_argument("--least_probability", type=program.between(0.5, 1), default=0.9,
-                        metavar="P", help="inconclusive if the most probable source has "
-                                          "less")  # fmt: skip
-    parser.add_argument("--least_size", type=program.between(0, 1), default=0.5, metavar="SHARE",
-                        help="inconclusive if the shorter side of the image has less than this "
-                             "share of the network's")  # fmt: skip
-    parser.add_argument("--sheets", type=program.count, default=50, metavar="N",
-                        help="images that the report shows in full; its tables have "
-                             "all")  # fmt: skip
-    parser.add_argument("--batch", type=program.positive_int, default=64, metavar="N",
-                        help="images per step; changes the speed, not the verdicts")  # fmt: skip
+OPTIONS = {
+    "paths": option(typed.several(typed.path), REQUIRED, "an image, or a folder of images"),
+    "--model": option(
+        typed.file, None, f"a network that training wrote, or a published one (default: ${MODEL})"
+    ),
+    "--source_names": option(
+        typed.names, None, "sources of a published network, in order, as its file lacks them"
+    ),
+    "--out": option(typed.file, None, "write a JSON line per image: .jsonl"),
+    "--report": option(typed.file, None, "write a page with pictures and explanations: .html"),
+    "--overwrite": option(typed.given, False, "replace the files of --out and --report"),
+    "--least_probability": option(
+        typed.between(0.5, 1, "P"), 0.9, "inconclusive if the most probable source has less"
+    ),
+    "--least_size": option(
+        typed.between(0, 1, "SHARE"), 0.5, "inconclusive below this share of the network's side"
+    ),
+    "--sheets": option(typed.count, 50, "images that the report shows in full; its tables: all"),
+    "--batch": option(typed.positive_int, 64, "images per step; changes only the speed"),
+}
 
 
 def main(arguments: argparse.Namespace) -> int:

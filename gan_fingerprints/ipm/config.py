@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
+from gan_fingerprints import typed
 from gan_fingerprints.networks.published.tf1_networks import DOUBLINGS
-from gan_fingerprints.program import UserError
+from gan_fingerprints.program import UserError, option
 
 Statistics = Literal["batch", "population", "collect"]  # see `layers.BatchNorm`
 
@@ -60,36 +61,57 @@ def require_size(architecture: str, output_size: int) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """What a run computes. Fields of the same name as a flag mean the same."""
+    """What a run computes; a field made by `option` is a flag of both programs."""
 
     model: str
     kernel: str = ""
     mmd_diagonal: str = "exact"
-    architecture: str = "g_resnet5"
-    output_size: int = 128
-    z_dim: int = 100
-    gf_dim: int = 64
-    df_dim: int = 64
-    dof_dim: int = 16
-    batch_norm: bool = True
-    batch_size: int = 32
-    max_iteration: int = 150_000
-    dsteps: int = 5
-    start_dsteps: int = 5
-    gsteps: int = 1
-    learning_rate: float = 1e-4
-    beta1: float = 0.5
-    beta2: float = 0.9
-    gradient_penalty: float = 1.0
-    gradient_norm: str = "all"
-    L2_discriminator_penalty: float = 0.0
-    decay_rate: float = 0.5
-    gp_decay_rate: float = 1.0
-    MMD_lr_scheduler: bool = False
-    MMD_sdlr_freq: int = 2000
-    MMD_sdlr_past_sample: int = 10
-    MMD_sdlr_num_test: int = 3
-    MMD_sdlr_images: int = 2048
+    architecture: str = option(
+        typed.one_of(*ARCHITECTURES),
+        "g_resnet5",
+        "; ".join(f"{name}: {found.about}" for name, found in ARCHITECTURES.items()),
+    )
+    output_size: int = option(typed.positive_int.of("PIXELS"), 128, "side of the images")
+    z_dim: int = option(typed.positive_int, 100, "length of the latents")
+    gf_dim: int = option(typed.positive_int, 64, "width of the generator")
+    df_dim: int = option(typed.positive_int, 64, "width of the discriminator")
+    dof_dim: int = option(typed.positive_int, 16, "number of features that are compared")
+    batch_norm: bool = option(
+        typed.toggle, True, "batch norm in the discriminator where it has no gradient penalty"
+    )
+    batch_size: int = option(typed.positive_int, 32, "real, and generated, images of a step")
+    max_iteration: int = option(typed.positive_int, 150_000, "length, in iterations")
+    dsteps: int = option(typed.positive_int, 5, "discriminator steps of an iteration")
+    start_dsteps: int = option(typed.positive_int, 5, "in the first 20 iterations and every 100th")
+    gsteps: int = option(typed.positive_int, 1, "generator steps of an iteration")
+    learning_rate: float = option(typed.non_negative, 1e-4, "of Adam")
+    beta1: float = option(typed.share.of("X"), 0.5, "of Adam")
+    beta2: float = option(typed.share.of("X"), 0.9, "of Adam")
+    gradient_penalty: float = option(typed.non_negative, 1.0, "weight of the gradient penalty")
+    gradient_norm: str = option(
+        typed.one_of("all", "rows"), "all", "over an image's values, or, as published, its rows"
+    )
+    L2_discriminator_penalty: float = option(
+        typed.non_negative, 0.0, "weight of the discriminator's mean squared activations"
+    )
+    decay_rate: float = option(
+        typed.part, 0.5, "factor on the rate when it falls: each fifth, or by --MMD_lr_scheduler"
+    )
+    gp_decay_rate: float = option(
+        typed.part, 1.0, "factor on --gradient_penalty at each fifth of the run"
+    )
+    MMD_lr_scheduler: bool = option(
+        typed.toggle,
+        False,
+        "lower the rate when generated images stop getting closer to real ones, by the "
+        "three-sample test; needs one of --features_*, else the rate stays constant",
+    )
+    MMD_sdlr_freq: int = option(typed.positive_int, 2000, "iterations from test to test")
+    MMD_sdlr_past_sample: int = option(
+        typed.positive_int, 10, "tests ago: the images that the newest are compared with"
+    )
+    MMD_sdlr_num_test: int = option(typed.positive_int, 3, "failures in a row that lower the rate")
+    MMD_sdlr_images: int = option(typed.positive_int, 2048, "images of a test")
 
     @property
     def generator(self) -> dict[str, Any]:

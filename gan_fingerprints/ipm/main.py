@@ -1,32 +1,123 @@
-"""What the entry points of CramerGAN and MMDGAN do: train, or generate."""
+"""The program that CramerGAN and MMDGAN are: its options, training, generating."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import difflib
-import json
 import sys
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from gan_fingerprints import images, program
-from gan_fingerprints.ipm import checkpoints, data, flags, latents
+from gan_fingerprints import images, program, typed
+from gan_fingerprints.ipm import checkpoints, data, latents
 from gan_fingerprints.ipm.config import Config, Statistics
-from gan_fingerprints.ipm.flags import Gan
-from gan_fingerprints.networks import files
-from gan_fingerprints.program import UserError
-from gan_fingerprints.training.run import Execution, Run, data_facts, open_run, set_up_tensorflow
+from gan_fingerprints.program import UserError, option
+from gan_fingerprints.training import begin
+from gan_fingerprints.training.run import RUN, Run
+
+
+@dataclasses.dataclass(frozen=True)
+class Gan:
+    """What is particular to one of the two GANs.
+
+    Attributes:
+        command: how the settings of a run name the program.
+        description: of `--help`.
+        defaults: of options, by name; those of `Config` otherwise.
+        objectives: `--model` name → a function of the Config that gives its `Objective`.
+        elsewhere: `--model` names that belong to another program → that program.
+        prefix: of the names of generated images.
+        operation: number of the published random operation that draws latents.
+        kernels: `--kernel` name → one line about it; empty where there are none.
+        options: of the loss, that the other GAN does not have.
+    """
+
+    command: str
+    description: str
+    defaults: Mapping[str, Any]
+    objectives: Mapping[str, Callable[[Config], Any]]
+    elsewhere: Mapping[str, str]
+    prefix: str
+    operation: int
+    kernels: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+APP = {
+    "--is_train": option(
+        typed.toggle, False, "True: train; False: generate with a trained network"
+    ),
+    "--random_seed": option(typed.seed, 0, "of the training, or of the generated images"),
+}
+PLACES = {
+    "--dataset": option(
+        typed.name, "celebA", "mnist, cifar10, lsun, or any name for a folder of images or records"
+    ),
+    "--data_dir": option(typed.folder, None, "the training images (not used to generate)"),
+    "--checkpoint_dir": option(typed.folder, "models", "trained networks and training states"),
+    "--sample_dir": option(typed.folder, "samples", "pictures of the progress of training"),
+    "--log_dir": option(typed.folder, "logs", "log and TensorBoard events"),
+    "--suffix": option(typed.text, "", "end of the name of the run's folder in these"),
+    "--threads": option(typed.positive_int, 2, "parallel workers that read images"),
+}
+SAMPLES = {
+    "--no_of_samples": option(typed.positive_int, 10_000, "how many"),
+    "--sampling_statistics": option(
+        typed.one_of("batch", "population"),
+        None,
+        "of batch norm: those of each batch as published, or those of a population, with which an "
+        "image does not depend on its batch (default: batch for published checkpoints, population "
+        "for ours)",
+    ),
+}
+REPORTS = {
+    "--log_interval": option(typed.positive_int, 50, "iterations from report to report"),
+    "--sample_interval": option(typed.positive_int, 500, "iterations from picture to picture"),
+    "--snapshot_interval": option(typed.positive_int, 10_000, "iterations from network to network"),
+}
+FEATURES = {
+    "--features_weights": option(typed.file, None, "of Keras's InceptionV3, .h5"),
+    "--features_model": option(typed.file, None, "an attribution classifier of ours instead"),
+}
+
+
+def parse_arguments(gan: Gan) -> argparse.Namespace:
+    """All flags of a program, with its defaults."""
+    name = option(typed.name, gan.defaults["name"], "subfolder of the three folders to write to")
+    pngs = option(typed.folder, None, f"where {gan.prefix}_00000000.png … go")
+    losses = f"the loss: {', '.join(gan.objectives)}"
+    model = {"--model": option(typed.name, gan.defaults["model"], losses)}
+    fields = (field for field in dataclasses.fields(Config) if field.metadata)
+    numbers = {
+        f"--{field.name}": option(
+            field.metadata["kind"],
+            gan.defaults.get(field.name, field.default),
+            field.metadata["help"],
+        )
+        for field in fields
+    }
+    return program.Parser(
+        gan.description,
+        ("what to do", APP),
+        ("where things are", {**PLACES, "--name": name}),
+        ("to generate", {"--output_dir_of_test_samples": pngs, **SAMPLES}),
+        ("what to train", {**model, **gan.options, **numbers}),
+        ("features for the three-sample test of --MMD_lr_scheduler", FEATURES),
+        ("what to report", REPORTS),
+        *RUN,
+    ).parse_args()
 
 
 def main(gan: Gan) -> None:
     """Parses the command line and does what it says."""
-    arguments = flags.parser_of(gan).parse_args()
+    arguments = parse_arguments(gan)
     check_names(gan, arguments)
-    config = flags.config_of(arguments)
+    config = program.options_from(arguments, Config)
     if arguments.is_train:
         train(gan, arguments, config)
     else:
@@ -36,8 +127,9 @@ def main(gan: Gan) -> None:
 def check_names(gan: Gan, arguments: argparse.Namespace) -> None:
     """UserError unless loss and kernel exist; lists those that do."""
     if arguments.model in gan.elsewhere:
-        raise UserError(f"--model {arguments.model}: not of this program, use "
-                        f"{gan.elsewhere[arguments.model]}")  # fmt: skip
+        raise UserError(
+            f"--model {arguments.model}: not of this program, use {gan.elsewhere[arguments.model]}"
+        )
     _require_known("--model", arguments.model, gan.objectives)
     if gan.kernels:
         if arguments.model != "mmd":
@@ -61,8 +153,7 @@ def given_flags() -> set[str]:
 
 
 def train(gan: Gan, arguments: argparse.Namespace, config: Config) -> None:
-    execution = program.options_from(arguments, Execution)
-    config.check(max(1, execution.num_gpus or 1))
+    config.check(begin.devices(arguments))
     features = [arguments.features_weights, arguments.features_model]
     if all(features):
         raise UserError("--features_weights and --features_model: found both, expected one")
@@ -72,38 +163,27 @@ def train(gan: Gan, arguments: argparse.Namespace, config: Config) -> None:
     pictures = data.open_images(
         arguments.dataset, arguments.data_dir, config.output_size, arguments.threads
     )
-    settings = {
-        "command": gan.command,
-        "config": {**dataclasses.asdict(config), "training_seed": arguments.random_seed},
-        "mixed_precision": execution.mixed_precision,
-        "num_gpus": execution.num_gpus,
-        "init_from": arguments.init_from,
-        "features": next((path for path in features if path), None),
-        "data": data_facts(pictures),
-    }
-    print(json.dumps(settings, indent=2))
-    strategy = set_up_tensorflow(execution)
-    from gan_fingerprints.ipm import training, updates
+    folder = Path(arguments.name, config.description(arguments.dataset, arguments.suffix))
+    start = begin.Start(
+        arguments, Path(arguments.checkpoint_dir, folder), "--checkpoint_dir",
+        command=gan.command, seed=arguments.random_seed, data=pictures,
+        config={**dataclasses.asdict(config), "training_seed": arguments.random_seed},
+        features=next((path for path in features if path), None),
+    )  # fmt: skip
+    from gan_fingerprints.ipm import training
 
     extract = extractor_of(arguments, config)
     objective = gan.objectives[config.model](config)
-    updater = updates.Updater(config, objective, arguments.random_seed, strategy, execution.xla)
+    seed = arguments.random_seed
+    trainer = training.Trainer(config, objective, seed, start.strategy, start.xla)
     if arguments.init_from:
-        start_from(updater.G, arguments.init_from)
-    if arguments.dry_run:
-        print("dry run: everything fits; nothing was written")
-        return
-    folder = Path(arguments.name, config.description(arguments.dataset, arguments.suffix))
-    checkpoint_dir = Path(arguments.checkpoint_dir, folder)
-    run = open_run(checkpoint_dir, settings, execution, arguments.resume, "--checkpoint_dir")
-    if run is None:
-        print(f"{checkpoint_dir}: this run is finished")
-        return
-    place_files(run, Path(arguments.sample_dir, folder), Path(arguments.log_dir, folder))
-    intervals = training.Intervals(
-        arguments.log_interval, arguments.sample_interval, arguments.snapshot_interval
-    )
-    training.train(updater, pictures, run, intervals, extract)
+        trainer.start_from(arguments.init_from)
+    if run := start.open_run():
+        place_files(run, Path(arguments.sample_dir, folder), Path(arguments.log_dir, folder))
+        intervals = training.Intervals(
+            arguments.log_interval, arguments.sample_interval, arguments.snapshot_interval
+        )
+        training.train(trainer, pictures, run, intervals, extract)
 
 
 def place_files(run: Run, sample_dir: Path, log_dir: Path) -> None:
@@ -129,14 +209,6 @@ def extractor_of(arguments: argparse.Namespace, config: Config) -> Any:
     if arguments.features_model:
         return features.of_classifier(arguments.features_model)
     return None
-
-
-def start_from(G: Any, path: str) -> None:
-    """Fills a generator with old weights of the same shape."""
-    from gan_fingerprints.ipm.networks import Generator
-
-    old = files.load(path, {checkpoints.KIND: Generator}, "--init_from")
-    files.fill(G, files.arrays_of(old.network), f"--init_from {path}")
 
 
 def generate(gan: Gan, arguments: argparse.Namespace, config: Config) -> None:

@@ -130,8 +130,10 @@ class TestedRate:
             difference, ratio = relative_test(new, kept[0])
             p = probability(ratio)
             self._failures.assign(int(self._failures) + 1 if p > LEVEL else 0)
-            log(f"three-sample test: difference {difference:.5f} p {p:.4f} failures in a row "
-                f"{int(self._failures)} of {config.MMD_sdlr_num_test}")  # fmt: skip
+            log(
+                f"three-sample test: difference {difference:.5f} p {p:.4f} failures in a row "
+                f"{int(self._failures)} of {config.MMD_sdlr_num_test}"
+            )
         kept = [*kept, new][-config.MMD_sdlr_past_sample :]
         if int(self._failures) >= config.MMD_sdlr_num_test:
             rate = max(rate * config.decay_rate, SMALLEST_RATE)

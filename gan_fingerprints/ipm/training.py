@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from gan_fingerprints.data import pipeline
+from gan_fingerprints.ipm.config import Config
 from gan_fingerprints.ipm.data import Images
-from gan_fingerprints.ipm.features import Extractor
-from gan_fingerprints.ipm.networks import Generator
-from gan_fingerprints.ipm.sampling import collect_statistics, images_of, to_uint8
+from gan_fingerprints.ipm.features import Extractor, generated_features, real_features
+from gan_fingerprints.ipm.losses import Objective, between, mean_square, slope_penalty
+from gan_fingerprints.ipm.networks import Discriminator, Generator, Layers
+from gan_fingerprints.ipm.sampling import collect_statistics, to_uint8
 from gan_fingerprints.ipm.three_samples import TestedRate
-from gan_fingerprints.ipm.updates import Updater
 from gan_fingerprints.networks import files
-from gan_fingerprints.training.run import Run
+from gan_fingerprints.training import begin
+from gan_fingerprints.training.optimizer import adam, apply_if_finite, random_key
+from gan_fingerprints.training.run import Losses, Run
 
+CLIP_NORM = 1.0
+STREAM = 2**48  # distance between the keys of one kind of random numbers and the next
 GRID_IMAGES = 64
 NOTHING = 1e-5  # a loss of the generator below which the discriminator tells nothing apart
 SETTLED = 50  # iterations after which it should
@@ -37,39 +44,180 @@ class Intervals:
     snapshot: int
 
 
-def real_features(data: Images, extract: Extractor, number: int, batch: int) -> np.ndarray:
-    """Features of the first `number` real images, float32 [number, dim]."""
-    parts = []
-    for start in range(0, number, batch):
-        indices = np.arange(start, start + batch) % data.count
-        pixels = data.images(indices, data.resolution).astype(np.float32) / 255
-        parts.append(extract(tf.constant(pixels)).numpy())
-    return np.concatenate(parts)[:number]
+def layers_of(D: Discriminator, batches: list[tf.Tensor]) -> list[Layers]:
+    """The discriminator's layers for several batches of the same size.
+
+    Together in one call, which is faster, unless batch norm would mix them.
+    """
+    if D.arguments["batch_norm"]:
+        return [D(batch) for batch in batches]
+    together = {name: tf.split(h, len(batches)) for name, h in D(tf.concat(batches, 0)).items()}
+    return [{name: parts[i] for name, parts in together.items()} for i in range(len(batches))]
 
 
-def generated_features(
-    G: Generator, extract: Extractor, number: int, batch: int, key: list[int]
-) -> np.ndarray:
-    """Features of newly generated images, float32 [number, dim]; key: seed of the latents."""
-    z = np.random.RandomState(key).uniform(-1, 1, [number, G.z_dim]).astype(np.float32)
-    parts = images_of(G, z, "batch", batch)
-    return np.concatenate([extract(tf.constant(part)).numpy() for part in parts])
+def G_loss(
+    G: Generator, D: Discriminator, objective: Objective, reals: tf.Tensor, z: list[tf.Tensor]
+) -> tf.Tensor:
+    """The generator's loss on real images in [0, 1] and latents of each batch of fakes."""
+    real, *fakes = [h["hF"] for h in layers_of(D, [reals, *(G(part) for part in z)])]
+    return objective.generator(real, fakes)
+
+
+def D_loss(
+    G: Generator, D: Discriminator, objective: Objective, reals: tf.Tensor, z: list[tf.Tensor],
+    share: tf.Tensor, gradient_penalty: tf.Tensor | float, config: Config,
+) -> tf.Tensor:  # fmt: skip
+    """The discriminator's loss with penalties, as `G_loss`.
+
+    share: [N, 1, 1, 1] in [0, 1], where on the lines from real to generated images the slope is
+        taken.
+    """
+    pictures = [tf.stop_gradient(G(part)) for part in z]
+    layers = layers_of(D, [reals, *pictures])
+    real, *fakes = [h["hF"] for h in layers]
+    loss = objective.discriminator(real, fakes)
+    if config.gradient_penalty:
+        loss += gradient_penalty * slope_penalty(
+            lambda x: objective.witness(D(x)["hF"], real, fakes),
+            between(reals, pictures[0], share), config.gradient_norm,
+        )  # fmt: skip
+    if config.L2_discriminator_penalty:
+        sizes = mean_square(layers[0]) + mean_square(layers[1])
+        loss += config.L2_discriminator_penalty * sizes
+    return loss
+
+
+class Trainer:
+    """Networks, optimizers and counters, and the two kinds of step that make one iteration.
+
+    Args:
+        config: every number of the run.
+        objective: the loss.
+        seed: of weights and random numbers.
+        strategy: the devices. A loss between batches is taken within each replica's share of the
+            batch; the gradients are averaged, then clipped.
+        xla: compile the steps.
+
+    Attributes:
+        G, D: generator and discriminator.
+        shown, iteration, steps, skipped: int64 variables: real images shown, iterations done,
+            steps of either kind taken, optimizer steps left out as not finite.
+        rate, gradient_penalty: float32 variables, the current ones.
+    """
+
+    def __init__(
+        self, config: Config, objective: Objective, seed: int, strategy: tf.distribute.Strategy,
+        xla: bool = False,
+    ) -> None:  # fmt: skip
+        self.config, self.objective, self.seed, self.strategy = config, objective, seed, strategy
+        with strategy.scope():
+            keras.utils.set_random_seed(seed)
+            self.G = Generator(**config.generator)
+            self.D = Discriminator(**config.discriminator)
+            self.G_adam, self.D_adam = (adam(config.beta1, config.beta2, 1e-8) for _ in "GD")
+            self.G_adam.build(self.G.trainable_variables)
+            self.D_adam.build(self.D.trainable_variables)
+        # Outside the scope: one counter each, not one per device.
+        self.shown, self.iteration, self.steps, self.skipped = (
+            tf.Variable(0, dtype=tf.int64) for _ in range(4)
+        )
+        self.rate = tf.Variable(config.learning_rate, dtype=tf.float32)
+        self.gradient_penalty = tf.Variable(config.gradient_penalty, dtype=tf.float32)
+        self.update_G = tf.function(self._update_G, jit_compile=xla)
+        self.update_D = tf.function(self._update_D, jit_compile=xla)
+
+    @property
+    def state(self) -> dict[str, list]:
+        """All that the next step depends on, for a checkpoint."""
+        parts = {name: getattr(self, name).variables for name in ("G", "D", "G_adam", "D_adam")}
+        counters = [self.shown, self.iteration, self.steps, self.skipped]
+        return {**parts, "counters": [*counters, self.rate, self.gradient_penalty]}
+
+    def start_from(self, path: str) -> None:
+        """Fills the generator with old weights of the same shape."""
+        begin.fill_from(path, self.G)
+
+    def follow_schedule(self) -> None:
+        """Lowers rate and gradient penalty in steps over the run."""
+        config = self.config
+        falls = int(self.iteration) * STEPS_OF_DECAY // config.max_iteration
+        self.rate.assign(config.learning_rate * config.decay_rate**falls)
+        self.gradient_penalty.assign(config.gradient_penalty * config.gp_decay_rate**falls)
+
+    def step(self, stream: Iterator[tuple[tf.Tensor, ...]]) -> tuple[tf.Tensor, tf.Tensor]:
+        """One iteration: some steps of D, then of G; the losses of the last of each."""
+        for _ in range(self.config.d_steps(int(self.iteration))):
+            D_loss = self.update_D(next(stream)[0])
+        for _ in range(self.config.gsteps):
+            G_loss = self.update_G(next(stream)[0])
+        self.iteration.assign_add(1)
+        return G_loss, D_loss
+
+    def _key(self, stream: int) -> tf.Tensor:
+        """Of one kind of random numbers of this step on this replica."""
+        return random_key(self.seed, self.steps, stream * STREAM)
+
+    def _latents(self, batch: int) -> list[tf.Tensor]:
+        """z float32 [batch, z_dim] in [-1, 1], for each batch of fakes."""
+        shape = [batch, self.config.z_dim]
+        streams = range(self.objective.fake_batches)
+        return [tf.random.stateless_uniform(shape, self._key(s), -1.0, 1.0) for s in streams]
+
+    def _clipped(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+        """The mean over replicas, each variable's norm at most 1, as this replica's share of it."""
+        replicas = self.strategy.num_replicas_in_sync
+        if replicas > 1:
+            context = tf.distribute.get_replica_context()
+            gradients = context.all_reduce("MEAN", gradients)
+        return [tf.clip_by_norm(g, CLIP_NORM) / replicas for g in gradients]
+
+    def _update(self, loss_of: Any, network: Any, optimizer: Any, pixels: tf.Tensor) -> tf.Tensor:
+        def step(pixels: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+            reals = tf.cast(pixels, tf.float32) / 255
+            with tf.GradientTape() as tape:
+                loss = loss_of(reals, self._latents(len(pixels)))
+            return loss, self._clipped(tape.gradient(loss, network.trainable_variables))
+
+        optimizer.learning_rate.assign(self.rate)
+        loss, gradients = self.strategy.run(step, (pixels,))
+        apply_if_finite(
+            self.strategy, optimizer, gradients, network.trainable_variables, self.skipped
+        )
+        self.steps.assign_add(1)
+        self.shown.assign_add(self.config.batch_size)
+        return self.strategy.reduce("MEAN", loss, axis=None)
+
+    def _update_G(self, pixels: tf.Tensor) -> tf.Tensor:
+        def loss_of(reals: tf.Tensor, z: list[tf.Tensor]) -> tf.Tensor:
+            return G_loss(self.G, self.D, self.objective, reals, z)
+
+        return self._update(loss_of, self.G, self.G_adam, pixels)
+
+    def _update_D(self, pixels: tf.Tensor) -> tf.Tensor:
+        def loss_of(reals: tf.Tensor, z: list[tf.Tensor]) -> tf.Tensor:
+            share = tf.random.stateless_uniform([len(reals), 1, 1, 1], self._key(2))
+            return D_loss(
+                self.G, self.D, self.objective, reals, z, share, self.gradient_penalty,
+                self.config,
+            )  # fmt: skip
+
+        return self._update(loss_of, self.D, self.D_adam, pixels)
 
 
 def train(
-    updater: Updater, data: Images, run: Run, intervals: Intervals, extract: Extractor | None
+    trainer: Trainer, data: Images, run: Run, intervals: Intervals, extract: Extractor | None
 ) -> None:
     """Trains until `max_iteration` iterations are done, or continues the run's newest checkpoint.
 
     Args:
-        updater: networks and settings; filled with old weights where the run starts from some.
+        trainer: networks and settings; filled with old weights where the run starts from some.
         data: real images of the networks' size.
         run: where to write.
         intervals: how often.
         extract: image features for the three-sample test; None where the rate is not tested.
     """
-    config, G, seed = updater.config, updater.G, updater.seed
-    size, batch = config.output_size, config.batch_size
+    config, G, seed = trainer.config, trainer.G, trainer.seed
+    size, batch, shown = config.output_size, config.batch_size, trainer.shown
     grid_latents = np.random.RandomState(seed).uniform(-1, 1, [GRID_IMAGES, G.z_dim])
     generate = tf.function(lambda z: G(z, statistics="batch"))
     tested = None
@@ -80,68 +228,56 @@ def train(
         run.log("warning: --MMD_lr_scheduler without --features_weights or --features_model: the "
                 f"learning rate stays {config.learning_rate:g} to the end")  # fmt: skip
 
-    def sample(*names: str) -> None:
-        run.path("samples").mkdir(parents=True, exist_ok=True)
-        pictures = to_uint8(generate(grid_latents.astype(np.float32)).numpy())
-        for name in names:
-            run.picture(f"samples/{name}", pictures)
-
     def export(name: str) -> None:
         collect_statistics(G, seed)
         files.save(run.path(f"{name}.safetensors"), G, run.provenance())
 
-    state = updater.state | ({"tested_rate": tested.state} if tested else {})
-    run.start(state, config.total_images / 1000, updater.shown)
-    source = pipeline.minibatches(data, batch, seed=seed, start=int(updater.shown), resolution=size)
-    stream = iter(updater.strategy.experimental_distribute_dataset(source))
-    losses, since, done_before = [], time.monotonic(), int(updater.iteration)
-    warned = False
-    if not done_before:
-        run.path("samples").mkdir(parents=True, exist_ok=True)
+    def sample(*names: str) -> None:
+        pictures = to_uint8(generate(grid_latents.astype(np.float32)).numpy())
+        for name in names:
+            run.picture(f"samples/{name}", pictures)
+
+    # The state, and the data from where the state is.
+    state = trainer.state | ({"tested_rate": tested.state} if tested else {})
+    run.start(state, config.total_images / 1000, shown)
+    source = pipeline.minibatches(data, batch, seed=seed, start=int(shown), resolution=size)
+    stream = iter(trainer.strategy.experimental_distribute_dataset(source))
+    run.path("samples").mkdir(parents=True, exist_ok=True)
+    if not int(shown):
         run.picture("samples/reals", data.images(np.arange(min(GRID_IMAGES, data.count)), size))
 
-    while (iteration := int(updater.iteration)) < config.max_iteration:
-        # The schedule: the rate falls in steps, unless the test below decides.
-        if not config.MMD_lr_scheduler:
-            falls = iteration * STEPS_OF_DECAY // config.max_iteration
-            updater.rate.assign(config.learning_rate * config.decay_rate**falls)
-            weight = config.gradient_penalty * config.gp_decay_rate**falls
-            updater.gradient_penalty.assign(weight)
+    losses, status, warned = Losses(int(trainer.iteration)), "", False
+    while int(trainer.iteration) < config.max_iteration:
+        run.advance(status)  # a checkpoint here finds all files of the last iteration written
 
-        # One iteration: some steps of the discriminator, then of the generator.
-        for _ in range(config.d_steps(iteration)):
-            D_loss = updater.update_D(next(stream)[0])
-        for _ in range(config.gsteps):
-            G_loss = updater.update_G(next(stream)[0])
-        losses.append((G_loss, D_loss))
-        updater.iteration.assign_add(1)
-        iteration += 1
+        # Train.
+        if not config.MMD_lr_scheduler:  # else the test below decides
+            trainer.follow_schedule()
+        losses.add(trainer.step(stream))
 
         # Reports, the test, pictures and snapshots, each at its own interval.
-        status = ""
+        iteration = int(trainer.iteration)
         if iteration % intervals.log == 0:
-            G_mean, D_mean = np.mean(np.array(losses, np.float64), axis=0)
-            status = f"it {iteration} G {G_mean:.3f} D {D_mean:.3f}"
-            seconds = (time.monotonic() - since) / (iteration - done_before)
-            rate, skipped = float(updater.rate), int(updater.skipped)
+            (G_loss, D_loss), seconds = losses.report(iteration)
+            rate, skipped = float(trainer.rate), int(trainer.skipped)
             run.log(
-                f"iteration {iteration} g_loss {G_mean:.4f} d_loss {D_mean:.4f} lr {rate:.3g} "
+                f"iteration {iteration} g_loss {G_loss:.4f} d_loss {D_loss:.4f} lr {rate:.3g} "
                 f"sec/iteration {seconds:.3f} skipped_steps {skipped}", show=False,
             )  # fmt: skip
-            if abs(G_mean) < NOTHING and iteration >= SETTLED and not warned:
+            if abs(G_loss) < NOTHING and iteration >= SETTLED and not warned:
                 run.log(DEAD)
                 warned = True
-            run.scalars({"loss/G": G_mean, "loss/D": D_mean, "lr": rate,
+            run.scalars({"loss/G": G_loss, "loss/D": D_loss, "lr": rate,
                          "sec_per_iteration": seconds, "skipped_steps": skipped})  # fmt: skip
-            losses, since, done_before = [], time.monotonic(), iteration
+            status = f"it {iteration} G {G_loss:.3f} D {D_loss:.3f}"
+            losses.restart(iteration)
         if extract and tested and iteration % config.MMD_sdlr_freq == 0:
             fake = generated_features(G, extract, len(tested.real), batch, [seed, iteration])
-            updater.rate.assign(tested.evaluate(fake, float(updater.rate), run.log))
+            trainer.rate.assign(tested.evaluate(fake, float(trainer.rate), run.log))
         if iteration % intervals.sample == 0:
             sample(f"train_{iteration:08d}", "latest")
         if iteration % intervals.snapshot == 0 and iteration < config.max_iteration:
-            export(f"network-snapshot-{int(updater.shown) // 1000:06d}")
-        run.advance(status)  # saves when it is time, now that all files of this iteration exist
+            export(f"network-snapshot-{int(shown) // 1000:06d}")
 
     sample("latest")
     export("network-final")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_fingerprints import program
+from gan_fingerprints import program, typed
 from gan_fingerprints.networks import files
 from gan_fingerprints.networks.published.chainer_snapshot import (
     DISCRIMINATOR,
@@ -18,7 +18,7 @@ from gan_fingerprints.networks.published.chainer_snapshot import (
 )
 from gan_fingerprints.networks.published.source_names import source_names
 from gan_fingerprints.networks.stored import Refused, StoredNetwork, clipped, require_plausible
-from gan_fingerprints.program import UserError
+from gan_fingerprints.program import REQUIRED, UserError, option
 
 DESCRIPTION = """\
 Turns a network file of the 2019 release into a .safetensors file, and shows what a file holds.
@@ -31,21 +31,21 @@ Nothing in a file is run. Converting is not needed to use a published file: ever
   gan-fingerprints convert --show celeba_align_png_cropped.pkl"""
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """What to read and what to write."""
-    parser.add_argument("input", metavar="IN",
-                        help="a .pkl, .npz or .safetensors file, or a folder with a TensorFlow 1 "
-                             "checkpoint")  # fmt: skip
-    parser.add_argument("output", metavar="OUT", nargs="?",
-                        help="a new .safetensors file; for an SNGAN also .npz")  # fmt: skip
-    parser.add_argument("--show", action="store_true",
-                        help="print what IN holds, and write nothing")  # fmt: skip
-    parser.add_argument("--network", metavar="NAME",
-                        help="which network of IN, e.g. G, D or Gs (default: the averaged one, "
-                             "which is the last)")  # fmt: skip
-    parser.add_argument("--source_names", metavar="A,B,C",
-                        help="names of a classifier's outputs, in their order, to write into "
-                             "OUT")  # fmt: skip
+OPTIONS = {
+    "input": option(
+        typed.path.of("IN"), REQUIRED, "a .pkl, .npz or .safetensors file, or checkpoint folder"
+    ),
+    "output": option(
+        typed.several(typed.path.of("OUT"), "?"), None, "a new .safetensors, or for an SNGAN .npz"
+    ),
+    "--show": option(typed.given, False, "print what IN holds, and write nothing"),
+    "--network": option(
+        typed.name, None, "which of IN, e.g. G, D or Gs (default: the averaged one, the last)"
+    ),
+    "--source_names": option(
+        typed.names, None, "of a classifier's outputs, in their order, to write into OUT"
+    ),
+}
 
 
 def show(path: Path, networks: list[StoredNetwork]) -> None:

@@ -271,6 +271,11 @@ def feature_maps(stage: int, fmap_base: int, fmap_max: int) -> int:
     return min(fmap_base >> stage, fmap_max)
 
 
+def to_network(pixels: tf.Tensor) -> tf.Tensor:
+    """uint8 [N, R, R, 3] → float32 in [-1, 1]."""
+    return tf.cast(pixels, tf.float32) / 127.5 - 1
+
+
 def in_halves(network: Callable[[tf.Tensor], Any]) -> Callable[[tf.Tensor], Any]:
     """The same function of images [N, ...], computed on a CPU as two halves of the images.
 

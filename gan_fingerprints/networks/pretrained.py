@@ -13,9 +13,9 @@ from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from gan_fingerprints import program
+from gan_fingerprints import program, typed
 from gan_fingerprints.networks import files
-from gan_fingerprints.program import UserError
+from gan_fingerprints.program import REQUIRED, UserError, option
 
 DESCRIPTION = """\
 Lists, downloads and verifies the models that were published with the 2019 release.
@@ -67,19 +67,18 @@ def kinds_of(rows: Sequence[Published]) -> list[str]:
     return list(dict.fromkeys(row.kind for row in rows))
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """What to do with which models."""
-    kinds = kinds_of(table())
-    parser.add_argument("app", choices=("list", "get", "verify"),
-                        help="print the table; download; compare files with their "
-                             "SHA-256")  # fmt: skip
-    parser.add_argument("kinds", nargs="*", metavar="KIND",
-                        help=f"some of {', '.join(kinds)} (default: all; get needs at least "
-                             "one)")  # fmt: skip
-    parser.add_argument("--root", default=".", metavar="DIR",
-                        help="the project's folder, in which the models are expected")  # fmt: skip
-    parser.add_argument("--files", default="*", metavar="PATTERN",
-                        help="only files of such names, e.g. '*_seed_v0.pkl'")  # fmt: skip
+OPTIONS = {
+    "app": option(
+        typed.one_of("list", "get", "verify"), REQUIRED, "print the table; download; check SHA-256"
+    ),
+    "kinds": option(
+        typed.several(typed.text.of("KIND"), "*"),
+        None,
+        f"some of {', '.join(kinds_of(table()))} (default: all; get needs at least one)",
+    ),
+    "--root": option(typed.folder, ".", "the project's folder, in which the models are expected"),
+    "--files": option(typed.text.of("PATTERN"), "*", "only such names, e.g. '*_seed_v0.pkl'"),
+}
 
 
 def check(arguments: argparse.Namespace, kinds: Sequence[str]) -> None:

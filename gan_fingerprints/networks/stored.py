@@ -75,8 +75,9 @@ class StoredNetwork:
     calibration: Calibration | None = None
 
 
-def in_file(path: Path, offset: int, shape: tuple[int, ...], dtype: np.dtype,
-            fortran: bool = False) -> StoredArray:  # fmt: skip
+def in_file(
+    path: Path, offset: int, shape: tuple[int, ...], dtype: np.dtype, fortran: bool = False
+) -> StoredArray:
     """An array whose bytes lie in a file without compression, from `offset` on."""
 
     def read() -> np.ndarray:

@@ -8,13 +8,21 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_fingerprints import images, program
-from gan_fingerprints.program import UserError
+from gan_fingerprints import images, program, typed
+from gan_fingerprints.program import REQUIRED, UserError, option
 
 DESCRIPTION = """\
 Draws one picture with a row of samples per source, each row with its name.
 
   gan-fingerprints contact_sheet sources/ sheet.png --num 12"""
+
+OPTIONS = {
+    "folder": option(typed.text.of("FOLDER"), REQUIRED, "one subfolder of images per source"),
+    "out": option(typed.text.of("OUT.png"), REQUIRED, "the picture to write"),
+    "--num": option(typed.positive_int, 12, "samples per source"),
+    "--size": option(typed.positive_int.of("PIXELS"), 64, "side of each sample"),
+    "--without": option(typed.several(typed.name), [], "sources to leave out, e.g. private photos"),
+}
 
 
 def contact_sheet(path: str | Path, samples: Mapping[str, np.ndarray]) -> None:
@@ -57,18 +65,6 @@ def samples_of(
 def _spread(paths: list[Path], num: int) -> list[Path]:
     chosen = np.linspace(0, len(paths) - 1, min(num, len(paths))).round().astype(int)
     return [paths[i] for i in chosen]
-
-
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Whose samples to draw, and how many."""
-    parser.add_argument("folder", metavar="FOLDER", help="one subfolder of images per source")
-    parser.add_argument("out", metavar="OUT.png", help="the picture to write")
-    parser.add_argument("--num", type=program.positive_int, default=12, metavar="N",
-                        help="samples per source")  # fmt: skip
-    parser.add_argument("--size", type=program.positive_int, default=64, metavar="PIXELS",
-                        help="side of each sample")  # fmt: skip
-    parser.add_argument("--without", nargs="+", default=[], metavar="NAME",
-                        help="sources to leave out, as photos not to be passed on")  # fmt: skip
 
 
 def main(arguments: argparse.Namespace) -> None:

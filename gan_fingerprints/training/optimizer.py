@@ -1,7 +1,4 @@
-"""What every training step ends with: Adam in one operation, and no step that is not finite.
-
-And how networks run on a CPU: a minibatch in two halves.
-"""
+"""What training steps share: random keys, Adam in one operation, no step that is not finite."""
 
 from __future__ import annotations
 
@@ -58,3 +55,21 @@ def apply_if_finite(
         return tf.constant(0, tf.int64)
 
     skipped.assign_add(tf.cond(share == 1.0, apply, lambda: tf.constant(1, tf.int64)))
+
+
+def random_key(seed: int, steps: tf.Variable, stream: int = 0) -> tf.Tensor:
+    """int64 [2], of the random numbers of one step on this replica.
+
+    steps: int64 variable that no two steps see the same; stream: added, to draw several kinds.
+    """
+    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+    # From the counter, not from a generator with a state: an interrupted run draws the same.
+    number = steps.read_value() * 64 + stream + tf.cast(replica, tf.int64)
+    return tf.stack([tf.constant(seed, tf.int64), number])
+
+
+def update_average(average: keras.Model, network: keras.Model, decay: float) -> None:
+    """Moves a network's running average towards it: decay·average + (1 - decay)·weight."""
+    pairs = zip(average.trainable_variables, network.trainable_variables, strict=True)
+    for mean, value in pairs:
+        mean.assign(value + (mean - value) * decay)

@@ -7,7 +7,6 @@ TensorFlow is imported by the methods that need it, after the arguments are know
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import json
 import signal
 import time
@@ -18,21 +17,15 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from tqdm import tqdm
 
-from gan_fingerprints import images, program
-from gan_fingerprints.program import UserError, option
+from gan_fingerprints import images, program, typed
+from gan_fingerprints.program import option
 from gan_fingerprints.version import versions
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from gan_fingerprints.data.pipeline import Source
 
-
-def precision(text: str) -> str:
-    """A flag's type: the number format of the layers' arithmetic."""
-    if text not in ("float32", "bfloat16"):
-        raise program.argparse.ArgumentTypeError(f"found {text!r}, expected float32 or bfloat16")
-    return text
+PRECISIONS = typed.one_of("float32", "bfloat16")  # of the layers; weights are always float32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,94 +33,60 @@ class Execution:
     """How a training command runs, as opposed to what it computes."""
 
     mixed_precision: str = option(
-        "float32", precision, "arithmetic of the layers: float32 or bfloat16 (weights stay "
-        "float32)", "TYPE",
-    )  # fmt: skip
+        PRECISIONS, "float32", "arithmetic of the layers (weights stay float32)"
+    )
     num_gpus: int | None = option(
-        None, program.count, "GPUs to train on, each taking its share of a minibatch (default: "
-        "one if there is one, else the CPU; 0: the CPU)",
-    )  # fmt: skip
-    xla: bool = option(False, program.switch, "1: compile the training step with XLA")
+        typed.count, None, "GPUs that share each minibatch; 0: CPU (default: one if there is one)"
+    )
+    xla: bool = option(typed.switch, False, "1: compile the training step with XLA")
     deterministic: bool = option(
-        False, program.switch, "1: only operations that repeat bit for bit on a GPU too (slower)"
+        typed.switch, False, "1: only operations that repeat bit for bit on a GPU too (slower)"
     )
     checkpoint_minutes: float = option(
-        5.0, program.non_negative, "save the full training state this often", "MINUTES"
+        typed.non_negative.of("MINUTES"), 5.0, "save the full training state this often"
     )
 
 
-def add_run_flags(parser: program.argparse.ArgumentParser) -> None:
-    """The flags that every training command has."""
-    program.add_options(parser, "how to run", Execution)
-    group = parser.add_argument_group("starting and continuing")
-    group.add_argument("--resume", action="store_true",
-                       help="continue the run in the output folder; the result is the same, bit "
-                            "for bit on a CPU, as if it had never stopped")  # fmt: skip
-    group.add_argument("--init_from", metavar="PATH", help="start a new run from old weights")
-    group.add_argument("--dry_run", action="store_true",
-                       help="check everything, print the settings, train nothing")  # fmt: skip
-
-
-def set_up_tensorflow(execution: Execution) -> tf.distribute.Strategy:
-    """Applies precision, determinism and devices; returns the strategy to train under.
-
-    Raises:
-        UserError: more GPUs are asked for than there are.
-    """
-    program.load_tensorflow()
-    import keras
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    wanted = min(1, len(gpus)) if execution.num_gpus is None else execution.num_gpus
-    if wanted > len(gpus):
-        raise UserError(
-            f"--num_gpus {wanted}: found {len(gpus)} GPUs; use a smaller number, or install "
-            "requirements-gpu.txt on a machine that has them"
-        )
-    if wanted == 0:
-        tf.config.set_visible_devices([], "GPU")
-    if execution.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    policy = "mixed_bfloat16" if execution.mixed_precision == "bfloat16" else "float32"
-    keras.config.set_dtype_policy(policy)
-    if wanted > 1:
-        return tf.distribute.MirroredStrategy([f"GPU:{i}" for i in range(wanted)])
-    return tf.distribute.get_strategy()
-
-
-def data_facts(data: Source) -> dict[str, Any]:
-    """What identifies a data set in a run's settings."""
-    return {
-        "name": data.name,
-        "count": data.count,
-        "resolution": data.resolution,
-        "source_names": data.source_names,
-        "checksum": data.checksum,
-    }
+STARTING = {
+    "--resume": option(
+        typed.given, False, "continue the folder's run: on a CPU bit for bit as if never stopped"
+    ),
+    "--init_from": option(typed.path, None, "start a new run from old weights"),
+    "--dry_run": option(typed.given, False, "check everything, print the settings, train nothing"),
+}
+RUN = (("how to run", Execution), ("starting and continuing", STARTING))
+"""The options that every training command has."""
 
 
 class Run:
-    """A run folder. Create it with `open_run`, after every argument was checked.
+    """A run folder; `begin.Start` opens it, after every argument was checked.
 
     Files: `settings.json`, `log.txt`, `tensorboard/`, `checkpoints/`, what the loop adds with
     `path`, and `finished.json` at the end.
+
+    Args:
+        folder: exists.
+        lock: what keeps other processes out of it; closed at the end.
+        origin: what an exported network says of the run: command, seed, data.
+        checkpoint_minutes: how often `advance` saves.
 
     Attributes:
         elsewhere: name of a file or subfolder → where that is instead.
     """
 
-    def __init__(self, folder: Path, settings: dict[str, Any], checkpoint_minutes: float) -> None:
+    def __init__(
+        self, folder: Path, lock: IO[str], origin: Mapping[str, Any], checkpoint_minutes: float
+    ) -> None:
         self.folder = folder
         self.elsewhere: dict[str, Path] = {}
-        self.settings = settings
         self.bar: tqdm | None = None
         self._checkpoint_seconds = checkpoint_minutes * 60
         self._last_save = time.monotonic()
         self._stop_requested = False
         self._saved = -1
         self._started = time.monotonic()
-        self._lock = _locked(folder)
+        self._origin = dict(origin)
+        self._lock = lock
 
     def path(self, name: str) -> Path:
         """A file of this run."""
@@ -217,9 +176,7 @@ class Run:
     def provenance(self) -> dict[str, Any]:
         """What an exported network says of its origin (the same for the same run)."""
         return {
-            "command": self.settings["command"],
-            "seed": self.settings["config"]["training_seed"],
-            "data": self.settings["data"],
+            **self._origin,
             "images_shown": int(self._shown),
             "versions": versions(),
         }
@@ -243,91 +200,37 @@ class Run:
         self.log(f"finished: {self.folder}")
 
 
+class Losses:
+    """Losses of steps since the last report, and how long these took.
+
+    Args:
+        done: images or iterations before the first of them; later counts are of the same.
+    """
+
+    def __init__(self, done: int) -> None:
+        self.restart(done)
+
+    def restart(self, done: int) -> None:
+        """Begins anew, after a report."""
+        self._values: list[Any] = []
+        self._done, self._since = done, time.monotonic()
+
+    def add(self, losses: Any) -> None:
+        """Losses of one step: tensors, which are not read before the report."""
+        self._values.append(losses)
+
+    def report(self, done: int) -> tuple[np.ndarray, float]:
+        """Mean losses, and seconds per image or iteration."""
+        means = np.mean(np.array(self._values, np.float64), axis=0)
+        return means, (time.monotonic() - self._since) / (done - self._done)
+
+
+def passed(before: int, now: int, interval: float) -> bool:
+    """Whether a multiple of `interval` was reached since `before`."""
+    return now // interval > before // interval
+
+
 def write_json(path: Path, content: Any) -> None:
     """Writes readable JSON, whole or not at all."""
     with program.whole_file(path) as partial:
         partial.write_text(json.dumps(content, indent=2) + "\n")
-
-
-def open_run(
-    folder: str | Path,
-    settings: dict[str, Any],
-    execution: Execution,
-    resume: bool,
-    flag: str = "--out_model_dir",
-) -> Run | None:
-    """Makes a run folder, or opens the one to continue; None when that run is finished.
-
-    flag: named the folder.
-
-    Raises:
-        UserError: the folder is taken, cannot be written, or its run has other settings.
-    """
-    folder = Path(folder)
-    settings = json.loads(json.dumps(settings))  # as it will be read back
-    taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
-    file = folder / "settings.json"
-    if taken and not resume:
-        advice = "add --resume to continue it, or name a new folder" if file.is_file() else (
-            "name a new folder"
-        )  # fmt: skip
-        raise UserError(f"{flag} {folder}: already exists; {advice}")
-    program.check_writable(folder, flag)
-    if taken:
-        _require_same(folder, _stored(file), settings)
-        if (folder / "finished.json").is_file():
-            return None
-    else:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(file, {**settings, "versions": versions()})
-    return Run(folder, settings, execution.checkpoint_minutes)
-
-
-def _locked(folder: Path) -> IO[str]:
-    """A lock on a run folder that the system lifts when this process ends, however it ends."""
-    file = (folder / ".lock").open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise UserError(
-            f"--out_model_dir {folder}: another process is training in this folder; wait for it "
-            "or stop it, or name a new folder"
-        ) from None
-    return file
-
-
-def _stored(file: Path) -> dict[str, Any]:
-    try:
-        return json.loads(file.read_text())
-    except (OSError, ValueError):
-        raise UserError(
-            f"--resume: {file} is missing or unreadable, so this folder holds no run; name the "
-            "folder of a run, or leave --resume out"
-        ) from None
-
-
-def _require_same(folder: Path, stored: dict[str, Any], asked: dict[str, Any]) -> None:
-    """UserError listing the settings in which the stored run differs from the one asked for."""
-    before, now = _flat(stored), _flat(asked)
-    names = sorted(k for k in {*before, *now} if not k.startswith("versions."))
-    differing = [
-        f"{name} was {before.get(name)}, now {now.get(name)}"
-        for name in names
-        if before.get(name) != now.get(name)
-    ]
-    if differing:
-        raise UserError(
-            f"--resume {folder}: the run has other settings ({'; '.join(differing)}); repeat its "
-            "own settings, or start a new run in a new folder"
-        )
-
-
-def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(tree, dict):
-        return {prefix: tree}
-    return {
-        path: leaf
-        for key, branch in tree.items()
-        for path, leaf in _flat(branch, f"{prefix}.{key}" if prefix else key).items()
-    }

@@ -190,7 +190,7 @@ def test_finished_and_taken_folders(work, trained, call, monkeypatch, capsys):
     flags = ["--is_train", *SMALL, "--MMD_lr_scheduler"]
     call(model, *flags, "--resume")
     assert "this run is finished" in capsys.readouterr().out
-    with pytest.raises(UserError, match="already exists; add --resume"):
+    with pytest.raises(UserError, match=r"^--checkpoint_dir .*: already exists; add --resume"):
         call(model, *flags)
     with pytest.raises(UserError, match=r"config\.beta1 was 0\.5, now 0\.4"):
         call(model, *flags, "--resume", "--beta1", "0.4")

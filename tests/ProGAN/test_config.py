@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from gan_fingerprints.program import ladder, step_of
-from ProGAN.config import PRESETS, Config, level_sides, schedule
+from gan_fingerprints.typed import ladder
+from ProGAN.config import PRESETS, Config, level_sides, schedule, step_of
 
 
 @pytest.mark.parametrize("resolution", [32, 128])

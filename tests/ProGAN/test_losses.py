@@ -5,10 +5,10 @@ import pytest
 import tensorflow as tf
 
 from gan_fingerprints.networks.layers import box_downscale
-from gan_fingerprints.training.optimizer import adam
+from gan_fingerprints.training.optimizer import adam, update_average
 from ProGAN.config import Config
 from ProGAN.networks import Discriminator, Generator, level_and_fade
-from ProGAN.training import D_gradients, G_gradients, real_images, update_average
+from ProGAN.training import D_gradients, G_gradients, real_images
 from tests.published import fill, nhwc, our_name, read_networks, relative_error
 
 TOLERANCE = 1e-4

@@ -149,7 +149,8 @@ def test_taken_folder_is_refused_and_finished_run_is_said(data, finished, run_sc
     arguments = ["--app", "train", "--training_data_dir", data, "--out_model_dir", finished, *TINY]
     run = run_script("ProGAN/run.py", *arguments, check=False)
     assert run.returncode == 2
-    assert "add --resume to continue it" in run.stderr
+    message = f"error: --out_model_dir {finished}: already exists; add --resume to continue it"
+    assert message in run.stderr
     run = run_script("ProGAN/run.py", *arguments, "--resume")
     assert "this run is finished" in run.stdout
 

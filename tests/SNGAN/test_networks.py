@@ -10,7 +10,7 @@ from SNGAN.dis_models.snresnet import SNResNetProjectionDiscriminator
 from SNGAN.evaluations import sampling
 from SNGAN.gen_models.resnet import WIDTHS, ResNetGenerator
 from SNGAN.losses import discriminator_loss, generator_loss
-from SNGAN.updater import D_gradients, G_gradients
+from SNGAN.training import D_gradients, G_gradients
 from tests.published import nhwc, relative_error
 
 TOLERANCE = 1e-4

@@ -10,7 +10,7 @@ from gan_fingerprints.program import UserError
 from SNGAN import chainer_state, config, snapshots
 from SNGAN.dis_models.snresnet import SNResNetProjectionDiscriminator
 from SNGAN.gen_models.resnet import ResNetGenerator
-from SNGAN.updater import Updater
+from SNGAN.training import Trainer
 
 KINDS = {
     "ResNetGenerator": ResNetGenerator,
@@ -76,58 +76,58 @@ def test_arrays_that_would_run_code_are_refused(tmp_path):
 
 
 @pytest.fixture
-def updater(tmp_path):
+def trainer(tmp_path):
     values = config.load(config.__file__.replace("config.py", "configs/sn_projection_celeba.yml"))
     model = {"size": 128, "ch": 2, "n_classes": 1}
     changes = {"generator": {**model, "dim_z": 128}, "discriminator": model}
     changes |= {"batchsize": 4, "n_dis": 2, "n_gen_samples": 4}
-    return Updater(config.dataclasses.replace(values, **changes), tf.distribute.get_strategy())
+    return Trainer(config.dataclasses.replace(values, **changes), tf.distribute.get_strategy())
 
 
-def test_a_training_state_of_chainers_is_taken_up(oracles, updater):
+def test_a_training_state_of_chainers_is_taken_up(oracles, trainer):
     folder = oracles / "sngan" / "trainrun_ch2"
     arrays = snapshots.read(folder / "snapshot_iter_2", "--snapshot")
-    chainer_state.restore(updater, arrays, "snapshot_iter_2")
-    assert updater.iteration == 2
-    assert int(updater.steps) == 6
-    assert int(updater.G_adam.iterations) == 2
-    assert int(updater.D_adam.iterations) == 4
-    for network in (updater.G, updater.D):
+    chainer_state.restore(trainer, arrays, "snapshot_iter_2")
+    assert trainer.iteration == 2
+    assert int(trainer.steps) == 6
+    assert int(trainer.G_adam.iterations) == 2
+    assert int(trainer.D_adam.iterations) == 4
+    for network in (trainer.G, trainer.D):
         expected = snapshots.read(folder / f"{network.name}_2.npz", "test")
         for key, array in snapshots.arrays_of(network).items():
             np.testing.assert_array_equal(array, expected[key], key)
-    moments = {v.path: v for v in updater.D_adam.variables}
+    moments = {v.path: v for v in trainer.D_adam.variables}
     path = next(p for p in moments if p.endswith("block3_c2_W_velocity"))
     expected = arrays["updater/optimizer:opt_dis/block3/c2/W/v"].transpose(2, 3, 1, 0)
     np.testing.assert_array_equal(moments[path].numpy(), expected)
     with pytest.raises(UserError, match="not a training state"):
-        chainer_state.restore(updater, {"l1/W": np.zeros(1)}, "x.npz")
+        chainer_state.restore(trainer, {"l1/W": np.zeros(1)}, "x.npz")
 
 
-def test_a_genuine_run_of_two_iterations_is_repeated(oracles, updater):
+def test_a_genuine_run_of_two_iterations_is_repeated(oracles, trainer):
     """From Chainer's start weights, latents and images; only its dequantization noise is unknown,
     so a few weights whose gradient is near 0 move the other way."""
-    from SNGAN.updater import D_gradients, G_gradients, dequantized
+    from SNGAN.training import D_gradients, G_gradients, dequantized
 
     folder = oracles / "sngan" / "trainrun_ch2"
     inputs = np.load(folder / "inputs.npz")
-    networks = (updater.G, updater.D)
+    networks = (trainer.G, trainer.D)
     for network in networks:
         arrays = snapshots.read(folder / f"init_{network.name}.npz", "test")
         snapshots.fill(network, arrays, "test")
     start = [snapshots.arrays_of(network) for network in networks]
-    updater.set_learning_rate(2e-4)
+    trainer.set_learning_rate(2e-4)
     z = iter(inputs["z"])
     images = inputs["images_u8"].transpose(0, 2, 3, 1).reshape(-1, 4, 128, 128, 3)
     reals = iter(dequantized(images, 0.5).numpy())
     log = json.loads((folder / "log").read_text())
     G, D = networks
     loss, gradients = G_gradients(G, D, next(z), None, "hinge", False, 4)
-    updater.G_adam.apply(gradients, G.trainable_variables)
+    trainer.G_adam.apply(gradients, G.trainable_variables)
     assert float(loss) == pytest.approx(log[0]["loss_gen"], rel=1e-4)
     for _ in range(2):
         loss, gradients = D_gradients(G, D, next(reals), None, next(z), None, "hinge", False, 4)
-        updater.D_adam.apply(gradients, D.variables_in_use(False))
+        trainer.D_adam.apply(gradients, D.variables_in_use(False))
     assert float(loss) == pytest.approx(log[0]["loss_dis"], rel=0.01)
     for network, before in zip(networks, start, strict=True):
         expected = snapshots.read(folder / f"{network.name}_1.npz", "test")

@@ -104,7 +104,7 @@ def test_finished_and_taken_folders(work, finished, call, capsys):
     write_config(work / "other.yml", batchsize=2)
     with pytest.raises(UserError, match=r"config\.batchsize was 4, now 2"):
         call(train, *arguments(work, "whole", "--resume", config="other.yml"))
-    with pytest.raises(UserError, match="already exists; add --resume"):
+    with pytest.raises(UserError, match=r"^--results_dir .*: already exists; add --resume"):
         call(train, *arguments(work, "whole"))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from SNGAN import config as configuration
-from SNGAN.updater import Updater
+from SNGAN.training import Trainer
 
 
 def main():
@@ -22,20 +22,20 @@ def main():
     config = dataclasses.replace(
         config, batchsize=4, n_gen_samples=4, generator={**small, "dim_z": 8}, discriminator=small
     )
-    updater = Updater(config, strategy)
-    updater.set_learning_rate(1e-3)
-    before = [v.numpy() for v in (updater.G.l1.W, updater.D.blocks[1].c1.u)]
+    trainer = Trainer(config, strategy)
+    trainer.set_learning_rate(1e-3)
+    before = [v.numpy() for v in (trainer.G.l1.W, trainer.D.blocks[1].c1.u)]
     pixels = np.random.RandomState(0).randint(256, size=(16, 32, 32, 3)).astype(np.uint8)
     data = tf.data.Dataset.from_tensor_slices((pixels, np.zeros([16, 1], np.float32))).batch(4)
     for batch in strategy.experimental_distribute_dataset(data):
-        losses = [float(updater.update_G()), float(updater.update_D(*batch))]
+        losses = [float(trainer.update_G()), float(trainer.update_D(*batch))]
         assert np.isfinite(losses).all()
-    assert int(updater.shown) == 16
-    assert int(updater.skipped) == 0
-    for variable in updater.G.variables + updater.D.variables:
+    assert int(trainer.shown) == 16
+    assert int(trainer.skipped) == 0
+    for variable in trainer.G.variables + trainer.D.variables:
         first, second = (part.numpy() for part in variable.value.values)
         np.testing.assert_array_equal(first, second, variable.path)
-    for variable, old in zip((updater.G.l1.W, updater.D.blocks[1].c1.u), before, strict=True):
+    for variable, old in zip((trainer.G.l1.W, trainer.D.blocks[1].c1.u), before, strict=True):
         assert np.abs(variable.numpy() - old).max() > 1e-4
 
 

@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from classifier.networks import Classifier
-from classifier.training import loss_per_image, to_network
+from classifier.training import loss_per_image
+from gan_fingerprints.networks.layers import to_network
 from gan_fingerprints.training.optimizer import adam
 from tests.published import fill, nhwc, our_name, read_networks, relative_error
 

@@ -7,9 +7,9 @@ import tensorflow as tf
 from classifier_visNet.config import Config
 from classifier_visNet.losses import critic_loss
 from classifier_visNet.networks import AutoEncoder, Critic
-from classifier_visNet.training import D_gradients, EG_gradients, total_loss, update_average
+from classifier_visNet.training import D_gradients, EG_gradients, total_loss
 from gan_fingerprints.networks import files
-from gan_fingerprints.training.optimizer import adam
+from gan_fingerprints.training.optimizer import adam, update_average
 from tests.published import fill, nhwc, our_name, read_networks, relative_error
 
 TOLERANCE = 1e-4

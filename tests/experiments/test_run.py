@@ -112,7 +112,7 @@ def test_a_dry_run_names_every_command_and_makes_nothing(tmp_path):
             "images, expected 3000 or more for --scale mini",
         ),
         (["seeds", "--scale", "mini", "--data", str(PROJECT / "ProGAN")], "no images, expected"),
-        (["sedes", "--scale", "mini"], "invalid choice: 'sedes'"),
+        (["sedes", "--scale", "mini"], "found 'sedes', expected "),
         (["seeds", "--scale", "mini", "--inception_weights", "w.h5"], "--inception_weights w.h5"),
     ],
 )

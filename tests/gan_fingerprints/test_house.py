@@ -21,7 +21,7 @@ FLOORS = [  # from the top down; a room imports only rooms of lower floors, and 
     ["pictures", "data"],
     ["networks", "metrics", "images"],
     ["program"],
-    ["calibration", "perturbations", "version", "workers"],
+    ["calibration", "perturbations", "typed", "version", "workers"],
 ]
 
 

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from CramerGAN.gan.core.cramer import Cramer
-from gan_fingerprints.ipm import updates
+from gan_fingerprints.ipm import training
 from gan_fingerprints.ipm.config import Config
 from gan_fingerprints.networks import files
 from gan_fingerprints.networks.published.tf1_networks import PREFIXES, our_name
@@ -52,8 +52,8 @@ class Reference:
         ours = files.named_variables(network)
         return {name: ours[our_name(name.removeprefix(prefix))] for name in known}
 
-    def updater(self, config: Config | None = None) -> updates.Updater:
-        made = updates.Updater(
+    def trainer(self, config: Config | None = None) -> training.Trainer:
+        made = training.Trainer(
             config or self.config, self.objective, 0, tf.distribute.get_strategy()
         )
         for network in (made.G, made.D):

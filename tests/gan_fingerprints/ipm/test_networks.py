@@ -14,11 +14,11 @@ from tests.published import relative_error
 
 def test_outputs_of_the_published_networks(published_run):
     numbers = published_run.numbers("train")
-    updater = published_run.updater()
-    assert relative_error(updater.G(numbers["z"]), numbers["G"]) < 1e-5
-    found = updater.D(numbers["images"])
+    trainer = published_run.trainer()
+    assert relative_error(trainer.G(numbers["z"]), numbers["G"]) < 1e-5
+    found = trainer.D(numbers["images"])
     assert relative_error(found["hF"], numbers["d_images"]) < 1e-5
-    assert relative_error(updater.D(numbers["G"])["hF"], numbers["d_G"]) < 1e-5
+    assert relative_error(trainer.D(numbers["G"])["hF"], numbers["d_G"]) < 1e-5
     assert list(found) == ["h0", "h1", "h2", "h3", "h4", "hF"]
     for name, activations in found.items():
         first = numbers[f"d_images_layers_first/{name}"]

@@ -1,18 +1,17 @@
-"""Runs: optimizer, skipped steps, several devices, checkpoints, folders and their refusals."""
+"""Runs: optimizer, skipped steps, several devices, checkpoints, reports."""
 
-import json
 import subprocess
 import sys
+import time
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from gan_fingerprints.program import UserError
-from gan_fingerprints.training import run as runs
 from gan_fingerprints.training.optimizer import adam, apply_if_finite
-from gan_fingerprints.training.run import Execution, precision, set_up_tensorflow
+from gan_fingerprints.training.run import PRECISIONS, Losses, Run, passed
+from gan_fingerprints.version import versions
 from tests.conftest import PROJECT
 
 STRATEGY = tf.distribute.get_strategy()
@@ -112,11 +111,12 @@ def test_two_devices_take_the_same_steps_as_one():
     assert done.stdout.endswith("same\n"), done.stderr[-3000:]
 
 
-SETTINGS = {"command": "test", "config": {"training_seed": 1, "size": {"4": 2}}, "data": {"n": 3}}
+def opened(folder):
+    folder.mkdir(exist_ok=True)
+    return Run(folder, (folder / ".lock").open("w"), ORIGIN, 5.0)
 
 
-def open_run(folder, settings=SETTINGS, resume=False):
-    return runs.open_run(folder, settings, Execution(), resume)
+ORIGIN = {"command": "test", "seed": 1, "data": {"count": 3}}
 
 
 def test_a_checkpoint_restores_everything(tmp_path):
@@ -132,7 +132,7 @@ def test_a_checkpoint_restores_everything(tmp_path):
         run.start(parts, 10.0, counter)
 
     counter, weights, optimizer = state()
-    run = open_run(tmp_path / "run")
+    run = opened(tmp_path / "run")
     start(run, counter, weights, optimizer)
     optimizer.learning_rate.assign(0.1)
     optimizer.apply([tf.ones([2])], weights)
@@ -141,7 +141,7 @@ def test_a_checkpoint_restores_everything(tmp_path):
     run.close()
 
     fresh = state()
-    again = open_run(tmp_path / "run", resume=True)
+    again = opened(tmp_path / "run")
     start(again, *fresh)
     again.close()
     assert int(fresh[0]) == 3000
@@ -149,51 +149,31 @@ def test_a_checkpoint_restores_everything(tmp_path):
     for a, b in zip(fresh[2].variables, optimizer.variables, strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
     assert "continuing at 3.0 kimg" in (tmp_path / "run" / "log.txt").read_text()
+    assert again.provenance() == {**ORIGIN, "images_shown": 3000, "versions": versions()}
 
 
-def test_run_folder_refusals(tmp_path):
-    folder = tmp_path / "run"
-    run = open_run(folder)
-    with pytest.raises(UserError, match="another process is training in this folder"):
-        open_run(folder, resume=True)
-    run.close()
-    with pytest.raises(UserError, match="add --resume to continue it"):
-        open_run(folder)
-    changed = json.loads(json.dumps(SETTINGS))
-    changed["config"]["size"]["4"] = 3
-    changed["data"]["n"] = 4
-    with pytest.raises(UserError, match=r"config\.size\.4 was 2, now 3; data\.n was 3, now 4"):
-        open_run(folder, changed, resume=True)
-    assert open_run(folder, resume=True) is not None
-    (folder / "finished.json").write_text("{}")
-    assert open_run(folder, resume=True) is None
+def test_losses_are_averaged_over_what_was_added_since_the_last_report(monkeypatch):
+    clock = iter([10.0, 14.0, 20.0, 23.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    losses = Losses(100)  # at 10
+    losses.add((tf.constant(1.0), tf.constant(-2.0)))
+    losses.add((tf.constant(2.0), tf.constant(-5.0)))
+    means, seconds = losses.report(116)  # at 14
+    np.testing.assert_array_equal(means, [1.5, -3.5])
+    assert seconds == 4 / 16
+    losses.restart(116)  # at 20, when the files are written
+    losses.add(tf.constant(7.0))
+    assert losses.report(122) == (7.0, 3 / 6)
 
 
-def test_other_folders_are_not_runs(tmp_path):
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "a.png").write_text("")
-    with pytest.raises(UserError, match="already exists; name a new folder"):
-        open_run(tmp_path / "photos")
-    with pytest.raises(UserError, match="this folder holds no run"):
-        open_run(tmp_path / "photos", resume=True)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="is a file, expected a folder"):
-        open_run(tmp_path / "file" / "run")
-
-
-def test_more_gpus_than_there_are():
-    with pytest.raises(UserError, match="--num_gpus 7: found 0 GPUs"):
-        set_up_tensorflow(Execution(num_gpus=7))
+def test_intervals_that_pass():
+    assert [passed(n, n + 8, 20) for n in range(0, 48, 8)] == [0, 0, 1, 0, 1, 0]
+    assert [passed(n, n + 1, 2.5) for n in range(5)] == [0, 0, 1, 0, 1]
+    assert not passed(0, 10**9, float("inf"))
+    assert passed(0, 8, 3)  # several at once are one
 
 
 def test_precision_flag():
-    assert precision("bfloat16") == "bfloat16"
+    assert PRECISIONS("bfloat16") == "bfloat16"
     with pytest.raises(Exception, match="found 'float16', expected float32 or bfloat16"):
-        precision("float16")
-
-
-def test_settings_name_versions(tmp_path):
-    open_run(tmp_path / "run")
-    stored = json.loads((tmp_path / "run" / "settings.json").read_text())
-    assert stored["versions"]["tensorflow"] == tf.__version__
-    assert {k: stored[k] for k in SETTINGS} == SETTINGS
+        PRECISIONS("float16")

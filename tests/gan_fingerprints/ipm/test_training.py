@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gan_fingerprints.ipm import updates
+from gan_fingerprints.ipm import training
 from tests.published import relative_error
 
 
 @pytest.fixture(scope="module")
 def made(published_run):
-    """An updater with the published weights, its numbers, losses and gradients."""
-    updater, numbers = published_run.updater(), published_run.numbers("train")
+    """A trainer with the published weights, its numbers, losses and gradients."""
+    trainer, numbers = published_run.trainer(), published_run.numbers("train")
     z, share = published_run.latents(numbers), numbers["alpha"].reshape(-1, 1, 1, 1)
-    arguments = (updater.G, updater.D, updater.objective, tf.constant(numbers["images"]), z)
+    arguments = (trainer.G, trainer.D, trainer.objective, tf.constant(numbers["images"]), z)
     with tf.GradientTape(persistent=True) as tape:
-        G_loss = updates.G_loss(*arguments)
-        D_loss = updates.D_loss(*arguments, share, updater.config.gradient_penalty, updater.config)
-    return updater, numbers, {"g": (updater.G, G_loss), "d": (updater.D, D_loss)}, tape
+        G_loss = training.G_loss(*arguments)
+        D_loss = training.D_loss(*arguments, share, trainer.config.gradient_penalty, trainer.config)
+    return trainer, numbers, {"g": (trainer.G, G_loss), "d": (trainer.D, D_loss)}, tape
 
 
 def test_losses_with_the_published_reading_of_the_norm(made):
@@ -35,9 +35,9 @@ def test_losses_with_the_published_reading_of_the_norm(made):
 def test_loss_with_the_norm_over_all_pixels(published_run):
     """The published total with its penalty exchanged for one that NumPy takes of the slopes."""
     config = dataclasses.replace(published_run.config, gradient_norm="all")
-    updater, numbers = published_run.updater(config), published_run.numbers("train")
+    trainer, numbers = published_run.trainer(config), published_run.numbers("train")
     z, share = published_run.latents(numbers), numbers["alpha"].reshape(-1, 1, 1, 1)
-    G, D, objective = updater.G, updater.D, updater.objective
+    G, D, objective = trainer.G, trainer.D, trainer.objective
     fakes = [G(part) for part in z]
     real, *generated = [D(x)["hF"] for x in [numbers["images"], *fakes]]
     between = tf.constant(numbers["images"] * (1 - share) + share * fakes[0].numpy())
@@ -49,7 +49,7 @@ def test_loss_with_the_norm_over_all_pixels(published_run):
     assert relative_error(rows, numbers["dx_penalty"]) < 1e-4
     whole = np.mean((np.sqrt(np.sum(slopes**2, axis=(1, 2, 3)) + 1e-5) - 1) ** 2)
     expected = numbers["d_loss"] + config.gradient_penalty * (whole - rows)
-    found = updates.D_loss(
+    found = training.D_loss(
         G, D, objective, tf.constant(numbers["images"]), z, share, config.gradient_penalty, config
     )
     scale = abs(float(numbers["d_loss"]))
@@ -59,7 +59,7 @@ def test_loss_with_the_norm_over_all_pixels(published_run):
 @pytest.mark.parametrize("player", ["g", "d"])
 def test_gradients_and_their_clipping(published_run, made, player):
     """Norms of all variables; those that should be zero are rounding in both programs."""
-    updater, numbers, losses, tape = made
+    trainer, numbers, losses, tape = made
     network, loss = losses[player]
     variables = published_run.variables(network)
     assert len(variables) == len(network.trainable_variables)
@@ -68,7 +68,7 @@ def test_gradients_and_their_clipping(published_run, made, player):
     for name, gradient in zip(variables, gradients, strict=True):
         expected = numbers[f"{player}_gradnorm/{name}"]
         assert abs(float(tf.norm(gradient)) - expected) < 1e-3 * expected + 1e-5 * largest, name
-        clipped = float(tf.norm(updater._clipped([gradient])[0]))
+        clipped = float(tf.norm(trainer._clipped([gradient])[0]))
         assert clipped == pytest.approx(min(float(tf.norm(gradient)), 1), rel=1e-5)
         first = gradient.numpy().ravel()[:256]
         wanted = numbers[f"{player}_grad_first256/{name}"]
@@ -82,26 +82,26 @@ def test_one_step_of_each_network(published_run):
     Adam's first step has the size of the learning rate whatever the gradient's; only where that
     is clear of rounding is its sign a matter of mathematics.
     """
-    updater, numbers = published_run.updater(), published_run.numbers("train")
+    trainer, numbers = published_run.trainer(), published_run.numbers("train")
     steps = published_run.numbers("steps")
     z, share = published_run.latents(numbers), numbers["alpha"].reshape(-1, 1, 1, 1)
-    arguments = (updater.G, updater.D, updater.objective, tf.constant(numbers["images"]), z)
-    config = updater.config
+    arguments = (trainer.G, trainer.D, trainer.objective, tf.constant(numbers["images"]), z)
+    config = trainer.config
 
     def D_loss():
-        return updates.D_loss(*arguments, share, config.gradient_penalty, config)
+        return training.D_loss(*arguments, share, config.gradient_penalty, config)
 
     def G_loss():
-        return updates.G_loss(*arguments)
+        return training.G_loss(*arguments)
 
     for network, optimizer, loss, key in (
-        (updater.D, updater.D_adam, D_loss, "after_d_step_losses"),
-        (updater.G, updater.G_adam, G_loss, "after_d_g_step_losses"),
+        (trainer.D, trainer.D_adam, D_loss, "after_d_step_losses"),
+        (trainer.G, trainer.G_adam, G_loss, "after_d_g_step_losses"),
     ):
         variables = network.trainable_variables
         with tf.GradientTape() as tape:
             value = loss()
-        gradients = updater._clipped(tape.gradient(value, variables))
+        gradients = trainer._clipped(tape.gradient(value, variables))
         by_path = {v.path: g for v, g in zip(variables, gradients, strict=True)}
         optimizer.learning_rate.assign(1e-4)
         optimizer.apply(gradients, variables)
@@ -119,15 +119,15 @@ def test_one_step_of_each_network(published_run):
 
 def test_latents_of_a_step_are_its_own(made):
     """Every batch of every step has other latents; the same step has the same ones."""
-    updater = made[0]
-    first = [z.numpy() for z in updater._latents(4)]
-    assert len(first) == updater.objective.fake_batches
+    trainer = made[0]
+    first = [z.numpy() for z in trainer._latents(4)]
+    assert len(first) == trainer.objective.fake_batches
     if len(first) == 2:
         assert not np.array_equal(*first)
     assert all(-1 <= z.min() < -0.9 and 0.9 < z.max() < 1 for z in first)
-    np.testing.assert_array_equal(updater._latents(4)[0], first[0])
-    updater.steps.assign_add(1)
-    assert not np.array_equal(updater._latents(4)[0], first[0])
+    np.testing.assert_array_equal(trainer._latents(4)[0], first[0])
+    trainer.steps.assign_add(1)
+    assert not np.array_equal(trainer._latents(4)[0], first[0])
 
 
 @pytest.mark.slow

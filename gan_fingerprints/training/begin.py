@@ -1,0 +1,218 @@
+"""How a training command begins: settings, devices, old weights, and the folder of its run.
+
+What is wrong with a flag or a file is said before the folder is made; TensorFlow is imported only
+after a program has checked its own arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from gan_fingerprints import program
+from gan_fingerprints.networks import files
+from gan_fingerprints.program import UserError
+from gan_fingerprints.training.run import Execution, Run, write_json
+from gan_fingerprints.version import versions
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+    from gan_fingerprints.data.pipeline import Source
+
+
+class Start:
+    """The beginning of a training command: prints the settings and sets TensorFlow up.
+
+    Afterwards a program builds its trainer, fills it where `--init_from` names a file, and calls
+    `open_run`.
+
+    Args:
+        arguments: of the command line, with the options of `run.RUN`.
+        folder: where the run is to be; `flag` is what names it in messages.
+        command: what settings and networks call the program.
+        config: every number of the run; seed: the one that networks name.
+        data, validation: what is trained, and measured, on.
+        more: further settings of the program.
+
+    Attributes:
+        strategy, xla: the devices to train on, and whether to compile the step for them.
+
+    Raises:
+        UserError: more GPUs are asked for than there are.
+    """
+
+    def __init__(
+        self, arguments: argparse.Namespace, folder: str | Path, flag: str = "--out_model_dir", *,
+        command: str, config: Mapping[str, Any], seed: int, data: Source,
+        validation: Source | None = None, **more: Any,
+    ) -> None:  # fmt: skip
+        self._arguments, self._folder, self._flag = arguments, Path(folder), flag
+        self._execution = program.options_from(arguments, Execution)
+        self._origin = {"command": command, "seed": seed, "data": data_facts(data)}
+        # These names are in the folders of runs, which are continued only with the same settings.
+        self._settings = {
+            "command": command,
+            "config": config,
+            "mixed_precision": self._execution.mixed_precision,
+            "num_gpus": self._execution.num_gpus,
+            "init_from": arguments.init_from,
+            **more,
+            "data": data_facts(data),
+            **({"validation_data": data_facts(validation)} if validation else {}),
+        }
+        print(json.dumps(self._settings, indent=2))
+        self.strategy = set_up_tensorflow(self._execution)
+        self.xla = self._execution.xla
+
+    def open_run(self) -> Run | None:
+        """The run, new or continued; None, with a line that says so, where nothing is to be done.
+
+        Raises:
+            UserError: the folder is taken, cannot be written, or its run has other settings.
+        """
+        if self._arguments.dry_run:
+            print("dry run: everything fits; nothing was written")
+            return None
+        folder, resume = self._folder, self._arguments.resume
+        if not prepare_folder(folder, self._flag, self._settings, resume):
+            print(f"{folder}: this run is finished")
+            return None
+        lock = locked(folder, self._flag)
+        return Run(folder, lock, self._origin, self._execution.checkpoint_minutes)
+
+
+def devices(arguments: argparse.Namespace) -> int:
+    """How many devices share a minibatch."""
+    return max(1, arguments.num_gpus or 1)
+
+
+def data_facts(data: Source) -> dict[str, Any]:
+    """What identifies a data set in a run's settings."""
+    names = ("name", "count", "resolution", "source_names", "checksum")
+    return {name: getattr(data, name) for name in names}
+
+
+def set_up_tensorflow(execution: Execution) -> tf.distribute.Strategy:
+    """Applies precision, determinism and devices; returns the strategy to train under.
+
+    Raises:
+        UserError: more GPUs are asked for than there are.
+    """
+    program.load_tensorflow()
+    import keras
+    import tensorflow as tf
+
+    gpus = tf.config.list_physical_devices("GPU")
+    wanted = min(1, len(gpus)) if execution.num_gpus is None else execution.num_gpus
+    if wanted > len(gpus):
+        raise UserError(
+            f"--num_gpus {wanted}: found {len(gpus)} GPUs; use a smaller number, or install "
+            "requirements-gpu.txt on a machine that has them"
+        )
+    if wanted == 0:
+        tf.config.set_visible_devices([], "GPU")
+    if execution.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    policy = "mixed_bfloat16" if execution.mixed_precision == "bfloat16" else "float32"
+    keras.config.set_dtype_policy(policy)
+    if wanted > 1:
+        return tf.distribute.MirroredStrategy([f"GPU:{i}" for i in range(wanted)])
+    return tf.distribute.get_strategy()
+
+
+def fill_from(
+    path: str, network: keras.Model, same: Iterable[str] = (), sources: list[str] | None = None
+) -> None:
+    """Fills a network with the weights that `--init_from` names.
+
+    same: arguments that must agree; sources: names that a classifier must have, in this order.
+
+    Raises:
+        UserError: a file of another kind, another shape or other sources.
+    """
+    old = files.load(path, {network.name: type(network)}, "--init_from")
+    asked = {name: network.arguments[name] for name in same}
+    has = {**old.network.arguments, "source_names": old.source_names}
+    for name, value in (asked | ({"source_names": sources} if sources else {})).items():
+        if has[name] != value:
+            raise UserError(f"--init_from {path}: its {name} is {has[name]}, expected {value}")
+    files.fill(network, files.arrays_of(old.network), f"--init_from {path}")
+
+
+def prepare_folder(folder: Path, flag: str, settings: dict[str, Any], resume: bool) -> bool:
+    """Makes a run's folder, or checks the one to continue; False when that run is finished.
+
+    Raises:
+        UserError: the folder is taken, cannot be written, or its run has other settings.
+    """
+    settings = json.loads(json.dumps(settings))  # as it will be read back
+    taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    file = folder / "settings.json"
+    if taken and not resume:
+        advice = "add --resume to continue it, or name a new folder" if file.is_file() else (
+            "name a new folder"
+        )  # fmt: skip
+        raise UserError(f"{flag} {folder}: already exists; {advice}")
+    program.check_writable(folder, flag)
+    if taken:
+        _require_same(folder, _stored(file), settings)
+        return not (folder / "finished.json").is_file()
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(file, {**settings, "versions": versions()})
+    return True
+
+
+def locked(folder: Path, flag: str) -> IO[str]:
+    """A lock on a run folder that the system lifts when this process ends, however it ends."""
+    file = (folder / ".lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise UserError(
+            f"{flag} {folder}: another process is training in this folder; wait for it or stop "
+            "it, or name a new folder"
+        ) from None
+    return file
+
+
+def _stored(file: Path) -> dict[str, Any]:
+    try:
+        return json.loads(file.read_text())
+    except (OSError, ValueError):
+        raise UserError(
+            f"--resume: {file} is missing or unreadable, so this folder holds no run; name the "
+            "folder of a run, or leave --resume out"
+        ) from None
+
+
+def _require_same(folder: Path, stored: dict[str, Any], asked: dict[str, Any]) -> None:
+    """UserError listing the settings in which the stored run differs from the one asked for."""
+    before, now = _flat(stored), _flat(asked)
+    names = sorted(k for k in {*before, *now} if not k.startswith("versions."))
+    differing = [
+        f"{name} was {before.get(name)}, now {now.get(name)}"
+        for name in names
+        if before.get(name) != now.get(name)
+    ]
+    if differing:
+        raise UserError(
+            f"--resume {folder}: the run has other settings ({'; '.join(differing)}); repeat its "
+            "own settings, or start a new run in a new folder"
+        )
+
+
+def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(tree, dict):
+        return {prefix: tree}
+    return {
+        path: leaf
+        for key, branch in tree.items()
+        for path, leaf in _flat(branch, f"{prefix}.{key}" if prefix else key).items()
+    }
