@@ -281,7 +281,7 @@ IMAGES_OPTIONS = {
 LSUN_OPTIONS = {
     **creation("folder with LSUN's data.mdb, or of images"),
     **one_size("resize the centre squares to this, a power of two", 128),
-    "--max_images": option(typed.positive_int, LSUN_IMAGES, "the first N in key order (or by name)"),
+    "--max_images": option(typed.positive_int, LSUN_IMAGES, "the first N by key (or by name)"),
 }
 DISPLAY_OPTIONS = {
     "folder": option(typed.folder, REQUIRED, "folder of the data set"),
