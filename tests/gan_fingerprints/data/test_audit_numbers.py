@@ -179,15 +179,15 @@ def test_ten_images_of_a_source_are_enough():
 
 
 def test_digests_of_more_than_one_chunk():
-    planes = noise(600, 2).reshape(300, 3, 2, 2)
+    pixels = noise(600, 2).reshape(300, 2, 2, 3)
     asked = []
 
-    def read(numbers):
+    def images(numbers):
         asked.append(len(numbers))
-        return planes[numbers]
+        return pixels[numbers]
 
-    found = audit.digests_of(SimpleNamespace(count=300, read=read))
-    assert found == {audit.digest_of(x): i for i, x in enumerate(planes)}
+    found = audit.digests_of(SimpleNamespace(count=300, images=images))
+    assert found == {audit.digest_of(x): i for i, x in enumerate(pixels)}
     assert asked == [256, 44]
 
 
