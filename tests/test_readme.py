@@ -7,11 +7,11 @@ copy of the project, in the folders that the README names.
 import importlib.metadata
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from ProGAN.networks import Generator
 from SNGAN.gen_models.resnet import ResNetGenerator
 from tests.conftest import PROJECT
 from tests.help_pages import bash_lines
+from tests.launcher import Launcher
 from tests.published import Network, pickled, published_variables
 
 CELEBA = "celeba_align_png_cropped"
@@ -299,34 +300,32 @@ def project(tmp_path_factory) -> Path:
     return root
 
 
-def run(root: Path, command: Command, way: Way) -> subprocess.CompletedProcess[str]:
+def run(
+    launcher: Launcher, root: Path, command: Command, way: Way
+) -> subprocess.CompletedProcess[str]:
     """Runs a command of the README with what its Way appends."""
+    folder = root / command.folder
     if way.before:
-        way.before(root / command.folder)
-    text = command.text.partition("  #")[0]
+        way.before(folder)
+    text = f"{command.text.partition('  #')[0]} {way.more}" if way.runs else "true"
+    words = shlex.split(text)
+    if words[0] == "python3":  # else the shell reads it
+        return launcher.run(words[1:], folder, timeout=300)
+    path = f"{root / 'bin'}:{os.environ['PATH']}"
     return subprocess.run(
-        ["bash", "-c", f"{text} {way.more}" if way.runs else "true"],
-        cwd=root / command.folder,
-        env={**os.environ, "PATH": f"{root / 'bin'}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+        ["bash", "-c", text], cwd=folder, env={**os.environ, "PATH": path}, capture_output=True,
+        text=True, timeout=300,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def results(project):
+def results(launcher, project):
     """What came of each command. Those of a subproject run in the README's order."""
-    rooms: dict[str, list[Command]] = {}
-    for command in COMMANDS:
-        rooms.setdefault(command.folder.partition("/")[0], []).append(command)
-
-    def run_room(room: list[Command]) -> list[tuple[Command, subprocess.CompletedProcess[str]]]:
-        return [(command, run(project, command, way)) for command in room
-                for way in ways_of(command)]  # fmt: skip
-
-    with ThreadPoolExecutor(2) as pool:
-        return dict(pair for room in pool.map(run_room, rooms.values()) for pair in room)
+    return {
+        command: run(launcher, project, command, way)
+        for command in COMMANDS
+        for way in ways_of(command)
+    }
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.text[:50])
