@@ -11,7 +11,6 @@ import dataclasses
 
 from classifier.config import Config
 from gan_fingerprints import program, typed
-from gan_fingerprints.attribution.measuring import open_splits
 from gan_fingerprints.attribution.tables import (
     TESTING,
     TRAINING,
@@ -23,6 +22,7 @@ from gan_fingerprints.attribution.tables import (
 )
 from gan_fingerprints.program import REQUIRED, option
 from gan_fingerprints.training import begin
+from gan_fingerprints.training.classifying import open_splits
 from gan_fingerprints.training.run import RUN
 
 DESCRIPTION = """\

@@ -23,7 +23,7 @@ from gan_fingerprints.networks.layers import (
     minibatch_stddev,
     pixel_norm,
 )
-from gan_fingerprints.networks.trunk import Mode, Trunk
+from gan_fingerprints.networks.trunk import Headed, Mode, Trunk, convolutions, lowest_stage
 
 Correlation = Literal["inner", "normalized"]
 CORRELATIONS: tuple[Correlation, ...] = ("inner", "normalized")
@@ -128,9 +128,7 @@ class AutoEncoder(keras.Model):
         side = 4 if self.vector else latent_res
         self.trunk = Trunk(resolution, mode, switching_res, side, fused_scale)
 
-        def conv(stage: int, name: str, resample=None) -> EqualizedConv2D:
-            filters = feature_maps(stage, fmap_base, fmap_max)
-            return _conv(filters, name, resample, self.dtype_policy)
+        conv = convolutions(fmap_base, fmap_max, self.dtype_policy)
 
         # Encoder: [N, R, R, 3] → [N, k, k, nf], or [N, nf].
         stage = side.bit_length() - 2
@@ -167,7 +165,9 @@ class AutoEncoder(keras.Model):
             name = f"G_{side}x{side}"
             doubling = conv(stage, f"{name}_{up[0]}", up[1])
             self.up_pairs.append((doubling, conv(stage, f"{name}_Conv1")))
-        self.to_rgb = _conv(3, f"{name}_Conv_toRGB", None, self.dtype_policy)
+        self.to_rgb = EqualizedConv2D(
+            3, padding="reflect", name=f"{name}_Conv_toRGB", dtype=self.dtype_policy
+        )
 
     def build(self, input_shape=None) -> None:
         """Nothing to do: the constructor has called every layer."""
@@ -207,7 +207,7 @@ class AutoEncoder(keras.Model):
         return self.outputs(images).logits
 
 
-class Critic(keras.Model):
+class Critic(Headed):
     """Scores how real reconstructions look; trains the auto-encoder and is then not needed.
 
     Args: as `AutoEncoder`, and
@@ -230,8 +230,7 @@ class Critic(keras.Model):
         fused_scale: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(name="visnet_critic", **kwargs)
-        self.arguments = {
+        arguments = {
             "resolution": resolution,
             "fmap_base": fmap_base,
             "fmap_max": fmap_max,
@@ -241,42 +240,9 @@ class Critic(keras.Model):
             "mbstd_group_size": mbstd_group_size,
             "fused_scale": fused_scale,
         }
-        self.patches = latent_res > 0
-        side = latent_res if self.patches else 4
-        stage = side.bit_length() - 2
-        self.trunk = Trunk(resolution, mode, switching_res, side, fused_scale)
+        width = feature_maps(lowest_stage(latent_res) - 1, fmap_base, fmap_max)
+        super().__init__("visnet_critic", arguments, 1, width, **kwargs)
 
-        def conv(stage: int, name: str, resample=None) -> EqualizedConv2D:
-            filters = feature_maps(stage, fmap_base, fmap_max)
-            return _conv(filters, name, resample, self.dtype_policy)
-
-        name = f"{side}x{side}"
-        width = feature_maps(stage - 1, fmap_base, fmap_max)
-        self.convs = self.trunk.layers(conv)
-        self.last_conv = conv(stage, f"{name}_Conv0")
-        policy = self.dtype_policy
-        if self.patches:
-            self.head = EqualizedConv2D(width, 1, name=f"{name}_Conv1", dtype=policy)
-            self.to_scores = EqualizedConv2D(1, 1, gain=1.0, name=f"{name}_Conv2", dtype="float32")
-        else:
-            self.head = EqualizedDense(width, name=f"{name}_Dense1", dtype=policy)
-            self.to_scores = EqualizedDense(1, gain=1.0, name=f"{name}_Dense2", dtype="float32")
-        self(tf.zeros([1, resolution, resolution, 3]))
-
-    def build(self, input_shape=None) -> None:
-        """Nothing to do: the constructor has called every layer."""
-
-    def call(self, images):
-        x = self.trunk.features(tf.cast(images, self.compute_dtype), self.convs)
-        if group := self.arguments["mbstd_group_size"]:
-            x = minibatch_stddev(x, group)
-        x = leaky_relu(self.last_conv(x))
-        x = leaky_relu(self.head(x if self.patches else flatten_channels_first(x)))
-        scores = self.to_scores(tf.cast(x, tf.float32))
-        return tf.reduce_mean(scores, axis=[1, 2]) if self.patches else scores
-
-
-def _conv(filters: int, name: str, resample: Any, policy: Any) -> EqualizedConv2D:
-    """3×3, padded by reflection but for the fused ones."""
-    padding: Literal["zeros", "reflect"] = "zeros" if resample else "reflect"
-    return EqualizedConv2D(filters, padding=padding, resample=resample, name=name, dtype=policy)
+    def before_last_conv(self, x: tf.Tensor) -> tf.Tensor:
+        group = self.arguments["mbstd_group_size"]
+        return minibatch_stddev(x, group) if group else x

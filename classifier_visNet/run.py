@@ -11,7 +11,6 @@ import dataclasses
 
 from classifier_visNet.config import Config
 from gan_fingerprints import program, typed
-from gan_fingerprints.attribution.measuring import open_splits
 from gan_fingerprints.attribution.tables import (
     TESTING,
     TRAINING,
@@ -22,6 +21,7 @@ from gan_fingerprints.attribution.tables import (
 )
 from gan_fingerprints.program import REQUIRED, UserError, option
 from gan_fingerprints.training import begin
+from gan_fingerprints.training.classifying import open_splits
 from gan_fingerprints.training.run import RUN
 
 DESCRIPTION = """\

@@ -11,14 +11,13 @@ from classifier_visNet.config import Config
 from classifier_visNet.losses import Parts, autoencoder_losses, critic_loss
 from classifier_visNet.networks import AutoEncoder, Critic
 from gan_fingerprints import images
-from gan_fingerprints.attribution.measuring import accuracy, calibrate
-from gan_fingerprints.calibration import Calibration
 from gan_fingerprints.data import pipeline
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.networks import files
 from gan_fingerprints.networks.layers import to_network
 from gan_fingerprints.pictures import fingerprints as fingerprint_pictures
 from gan_fingerprints.training import begin
+from gan_fingerprints.training.classifying import Measured
 from gan_fingerprints.training.optimizer import adam, apply_if_finite, random_key, update_average
 from gan_fingerprints.training.run import Losses, Run, passed
 
@@ -151,26 +150,9 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
         run: where to write.
     """
     config, EGs, shown = trainer.config, trainer.EGs, trainer.shown
-    seed = config.training_seed
-    predict = tf.function(lambda pixels: tf.argmax(EGs(to_network(pixels)), axis=1))
+    seed, measured = config.training_seed, Measured(EGs, config, data, validation, run)
     examine = tf.function(lambda pixels: EGs.outputs(to_network(pixels)))
     grid_pixels = data.images(pipeline.epoch_order(data.count, seed, 0)[:GRID_IMAGES])
-
-    def export(name: str, calibration: Calibration | None = None) -> None:
-        path = run.path(f"{name}.safetensors")
-        files.save(path, EGs, run.provenance(), data.source_names, calibration)
-
-    def measure_accuracy() -> None:
-        splits = {"training": data, "validation": validation}
-        shares = {
-            name: accuracy(predict, split, config.accuracy_images, seed)
-            for name, split in splits.items()
-        }
-        run.scalars({f"accuracy/{name}": share for name, share in shares.items()})
-        run.log(
-            f"kimg {int(shown) / 1000:.2f} training accuracy {shares['training']:.2%} "
-            f"validation accuracy {shares['validation']:.2%}"
-        )
 
     def picture(moment: str) -> None:
         found = examine(grid_pixels)
@@ -201,7 +183,7 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
         # Snapshots, at an interval of their own.
         now = int(shown)
         if passed(before, now, snapshot) and now < total:
-            export(f"network-snapshot-{now // 1000:06d}")
+            measured.export(f"network-snapshot-{now // 1000:06d}")
 
         # Once per tick: report, measure and write pictures.
         if not passed(before, now, tick):
@@ -217,16 +199,13 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
                      "timing/sec_per_kimg": kimg_seconds, "skipped_steps": skipped})  # fmt: skip
         status = f"rec {rec:.3f} cls {cls:.3f}"
         if passed(before, now, tick * config.accuracy_ticks):
-            measure_accuracy()
+            measured.measure(now)
         if passed(before, now, tick * config.image_ticks):
             picture(f"{now // 1000:06d}")
         losses.restart(now)
 
-    measure_accuracy()
+    measured.measure(int(shown))
     picture("-final")
-    answers = tf.function(lambda pixels: EGs.answers(to_network(pixels)))
-    calibration = calibrate(answers, validation, config.false_alarms)
-    run.log(calibration.describe())
-    export("network-final", calibration)
+    measured.export_calibrated()
     files.save(run.path("critic-final.safetensors"), trainer.D, run.provenance())
     run.finish()
