@@ -40,9 +40,7 @@ OPTIONS = {
         "features of --model_path before its last layer, or of Keras's InceptionV3",
     ),
     "--model_path": option(typed.file, None, "a network of ours, or a published one"),
-    "--inception_weights": option(
-        typed.file, None, "weights of InceptionV3, .h5; without, Keras fetches them"
-    ),
+    **feature_spaces.INCEPTION,
     "--images": option(
         typed.positive_int,
         None,
@@ -123,11 +121,9 @@ def open_space(arguments: argparse.Namespace) -> Space:
     """The space of --space; TensorFlow is loaded here."""
     program.load_tensorflow()
     if arguments.space == "inception":
-        from gan_fingerprints.networks import inception
-
-        extractor = inception.extractor(arguments.inception_weights, "--inception_weights")
         model = arguments.inception_weights or "InceptionV3 as fetched by Keras"
-        return Space(extractor, inception.SIDE, 16, model)
+        extractor, side = feature_spaces.inception_space(arguments)
+        return Space(extractor, side, 16, model)
     import tensorflow as tf
 
     from classifier.networks import Classifier
@@ -146,14 +142,14 @@ def features_of(
     rows: dict[str, list[np.ndarray]] = {name: [] for name in sources}
     used = []
     with tqdm(total=len(truth), unit="image", dynamic_ncols=True) as bar:
-        for path, found in feature_spaces.extract(space.extractor, truth, space.side, space.batch):
-            if isinstance(found, str):
-                tqdm.write(f"skipped: {path}: {found}")
+        for path, answer in feature_spaces.extract(space.extractor, truth, space.side, space.batch):
+            if isinstance(answer, str):
+                tqdm.write(f"skipped: {path}: {answer}")
             else:
-                rows[truth[path]].append(found)
+                rows[truth[path]].append(answer)
                 used.append(path)
             bar.update()
-    return {name: np.array(found, np.float32) for name, found in rows.items()}, used
+    return {name: np.array(own, np.float32) for name, own in rows.items()}, used
 
 
 def text_of(ratio: feature_spaces.FdRatio, names: list[str]) -> str:
@@ -177,17 +173,13 @@ def text_of(ratio: feature_spaces.FdRatio, names: list[str]) -> str:
 def write_json(
     arguments: argparse.Namespace, space: Space, ratio: feature_spaces.FdRatio, dimensions: int
 ) -> None:
-    found = {
-        "space": arguments.space,
-        "model": space.model,
-        "dimensions": dimensions,
-        "seed": arguments.seed,
-        **ratio._asdict(),
-        "pairs": [{"sources": pair, "distance": x} for pair, x in ratio.distances.items()],
-    }
-    del found["distances"]
+    origin = {"space": arguments.space, "model": space.model, "dimensions": dimensions}
+    numbers = ratio._asdict()
+    # JSON has no pairs as keys.
+    pairs = [{"sources": pair, "distance": x} for pair, x in numbers.pop("distances").items()]
+    content = {**origin, "seed": arguments.seed, **numbers, "pairs": pairs}
     with program.whole_file(arguments.out_json) as partial:
-        partial.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def write_features(path: Path, features: Mapping[str, np.ndarray], paths: list[Path]) -> None:

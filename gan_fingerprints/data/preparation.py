@@ -114,6 +114,7 @@ def list_jobs(sources: Iterable[Sequence[Path]], percentage: float, shuffle: boo
     jobs = []
     for label, paths in enumerate(sources):
         count = max(1, int(len(paths) * percentage / 100))
+        # Facts of a thousand images say as much as those of all, which would take minutes.
         sampled = set(np.linspace(0, count - 1, min(count, audit.SAMPLE)).astype(int).tolist())
         jobs += [Job(label, str(path), i in sampled) for i, path in enumerate(paths[:count])]
     return [jobs[i] for i in shuffled_order(len(jobs))] if shuffle else jobs
@@ -153,12 +154,9 @@ def open_other_split(arguments: argparse.Namespace, resolution: int) -> DataSet 
 
 
 def write(
-    writer: Writer,
-    names: Sequence[str],
-    jobs: Sequence[Job],
-    reader: Reader,
+    writer: Writer, names: Sequence[str], jobs: Sequence[Job], reader: Reader,
     arguments: argparse.Namespace,
-) -> list[Audited | ImageError | None]:
+) -> list[Audited | ImageError | None]:  # fmt: skip
     """Writes records, labels and manifest; returns what became of each image."""
     from tqdm import tqdm  # here, as the workers import this module but not that
 
@@ -166,11 +164,8 @@ def write(
         outcomes = writer.add_all(
             reader, jobs, skip_bad=arguments.skip_bad_images, progress=bar.update
         )
-    usable = [
-        job.label
-        for job, outcome in zip(jobs, outcomes, strict=True)
-        if not isinstance(outcome, ImageError)
-    ]
+    pairs = zip(jobs, outcomes, strict=True)
+    usable = [job.label for job, outcome in pairs if not isinstance(outcome, ImageError)]
     for label in set(range(len(names))).difference(usable):
         raise UserError(
             f"--in_dir {arguments.in_dir}: found no usable image in {names[label]}, expected some"
@@ -186,11 +181,9 @@ def write(
 
 
 def examine(
-    names: Sequence[str],
-    jobs: Sequence[Job],
-    outcomes: Sequence[Audited | ImageError | None],
+    names: Sequence[str], jobs: Sequence[Job], outcomes: Sequence[Audited | ImageError | None],
     other: DataSet | None,
-) -> dict[str, Any]:
+) -> dict[str, Any]:  # fmt: skip
     """The data audit, see `audit.examine`."""
     digests: dict[str, bytes] = {}
     facts: dict[str, list[ImageFacts]] = defaultdict(list)

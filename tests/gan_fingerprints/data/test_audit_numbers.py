@@ -186,7 +186,7 @@ def test_digests_of_more_than_one_chunk():
         asked.append(len(numbers))
         return planes[numbers]
 
-    found = audit.digests_of(SimpleNamespace(count=300, read=read))
+    found = audit.digests_of(SimpleNamespace(count=300, images=read))
     assert found == {audit.digest_of(x): i for i, x in enumerate(planes)}
     assert asked == [256, 44]
 
