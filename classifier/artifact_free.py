@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-from tqdm import tqdm
 
 from classifier import feature_spaces
 from gan_fingerprints import images, program, typed
@@ -149,26 +148,13 @@ def open_space(arguments: argparse.Namespace) -> tuple[feature_spaces.Extractor,
     return feature_spaces.inception_space(arguments)
 
 
-def extracted(
-    extractor: feature_spaces.Extractor, side: int, paths: Sequence[Path], what: str
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields the number of each image that can be read, and its features; prints the others."""
-    pairs = feature_spaces.extract(extractor, paths, side, BATCH)
-    bar = tqdm(pairs, what, total=len(paths), unit="image", dynamic_ncols=True)
-    for i, (path, features) in enumerate(bar):
-        if isinstance(features, str):
-            tqdm.write(f"skipped: {path}: {features}")
-        else:
-            yield i, features
-
-
 def real_images(
     arguments: argparse.Namespace, extractor: feature_spaces.Extractor, side: int
 ) -> RealImages:
     """Those of --real_dir, each file once."""
     listed = images.list_images(arguments.real_dir, "--real_dir")
     paths = list({file_of(path): path for path in reversed(listed)}.values())[::-1]
-    usable = list(extracted(extractor, side, paths, "real images"))
+    usable = list(feature_spaces.readable(extractor, paths, side, BATCH, "real images"))
     if not usable:
         raise UserError(f"--real_dir {arguments.real_dir}: found no image that can be read")
     return RealImages([paths[i] for i, _ in usable], np.stack([x for _, x in usable]))
@@ -178,7 +164,7 @@ def measure(
     rows: Sequence[Row], real: RealImages, extractor: feature_spaces.Extractor, side: int
 ) -> list[Row]:
     """The rows of images that can be read, those of generated ones with their distances."""
-    readable = extracted(extractor, side, [row.path for row in rows], "images")
+    readable = feature_spaces.readable(extractor, [row.path for row in rows], side, BATCH, "images")
     usable = []
     while chunk := list(islice(readable, CHUNK)):
         usable += [rows[i] for i, _ in chunk]
@@ -198,7 +184,8 @@ def choose(arguments: argparse.Namespace, rows: Sequence[Row]) -> dict[str, tupl
     for source in dict.fromkeys(row.source for row in rows):
         own = [row for row in rows if row.source == source]
         number = number_of(arguments, source, len(own))
-        keys = [row.distance for row in own] if not own[0].real else rng.random(len(own))
+        # Real images are at no distance from themselves: as many of them, but any.
+        keys = rng.random(len(own)) if own[0].real else [row.distance for row in own]
         for i in np.argsort(keys, kind="stable")[:number]:
             own[i].kept = True
         numbers[source] = number, len(own)
@@ -207,20 +194,20 @@ def choose(arguments: argparse.Namespace, rows: Sequence[Row]) -> dict[str, tupl
 
 def write(out_dir: Path, in_dir: Path, rows: Sequence[Row]) -> None:
     """Copies what is kept, and writes the table of all images."""
-    with program.whole_folder(out_dir) as folder:
-        with open(folder / TABLE, "w", newline="", encoding="utf-8") as file:
-            table = csv.writer(file)
-            table.writerow(["path", "source", "nearest", "distance", "kept"])
-            for row in rows:
-                distance = "" if row.distance is None else f"{row.distance:.8g}"
-                nearest = row.nearest and row.nearest.name
-                name = row.path.relative_to(in_dir)
-                table.writerow([name, row.source, nearest, distance, int(row.kept)])
+    with (
+        program.whole_folder(out_dir) as folder,
+        open(folder / TABLE, "w", newline="", encoding="utf-8") as file,
+    ):
+        table = csv.writer(file)
+        table.writerow(["path", "source", "nearest", "distance", "kept"])
         for row in rows:
+            distance = "" if row.distance is None else f"{row.distance:.8g}"
+            nearest = row.nearest and row.nearest.name
+            name = row.path.relative_to(in_dir)
+            table.writerow([name, row.source, nearest, distance, int(row.kept)])
             if row.kept:
-                copy = folder / row.path.relative_to(in_dir)
-                copy.parent.mkdir(exist_ok=True)
-                shutil.copyfile(row.path, copy)
+                (folder / name).parent.mkdir(exist_ok=True)
+                shutil.copyfile(row.path, folder / name)
 
 
 def main() -> None:

@@ -122,9 +122,7 @@ def main() -> None:
     if arguments.model_path and not arguments.testing_data_path:
         raise UserError("--testing_data_path is missing: --model_path needs it; see --help")
     check_tables(arguments)
-    tested = None
-    if arguments.testing_data_path:
-        tested = find_testing_images(arguments.testing_data_path)
+    tested = arguments.testing_data_path and find_testing_images(arguments.testing_data_path)
     if arguments.method:
         method, header = fit(arguments)
     else:

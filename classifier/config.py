@@ -10,7 +10,6 @@ from gan_fingerprints.perturbations import Perturbation
 from gan_fingerprints.program import UserError, option
 from gan_fingerprints.training.classifying import Settings
 
-COMPONENTS = ("full", "low_frequency", "high_frequency", "patch")
 ATTACKS = typed.one_of("none", *perturbations.NAMES)
 
 
@@ -19,7 +18,7 @@ class Config(Settings):
     """What a run computes; each field is a flag of `run.py --app train`."""
 
     component: str = option(
-        typed.one_of(*COMPONENTS),
+        typed.one_of("full", "low_frequency", "high_frequency", "patch"),
         "full",
         "which part of the images the network sees (fig. 2): all; what blurring and shrinking to "
         "component_res leaves; only the highest band of that; or patches, not mixed below "

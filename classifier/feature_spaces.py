@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
 from gan_fingerprints import images, program, typed
 from gan_fingerprints.attribution import answering
@@ -51,6 +52,19 @@ def extract(
     read = partial(answering.read, side=side)
     for picture, features in answering.answered(read, paths, features_of, batch):
         yield picture.path, picture.error if features is None else features
+
+
+def readable(
+    extractor: Extractor, paths: Sequence[Path], side: int, batch: int, what: str | None = None
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields the number of each image that can be read, and its features; prints the others."""
+    answers = extract(extractor, paths, side, batch)
+    bar = tqdm(answers, what, total=len(paths), unit="image", dynamic_ncols=True)
+    for i, (path, features) in enumerate(bar):
+        if isinstance(features, str):
+            tqdm.write(f"skipped: {path}: {features}")
+        else:
+            yield i, features
 
 
 class Gaussian(NamedTuple):

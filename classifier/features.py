@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from classifier import feature_spaces
 from gan_fingerprints import images, metrics, program, typed
@@ -139,16 +138,11 @@ def features_of(
 ) -> tuple[dict[str, np.ndarray], list[Path]]:
     """Source → features float32 [N, D], and the files they are of; the others are printed."""
     truth = {path: name for name, paths in sources.items() for path in paths}
+    paths, used = list(truth), []
     rows: dict[str, list[np.ndarray]] = {name: [] for name in sources}
-    used = []
-    with tqdm(total=len(truth), unit="image", dynamic_ncols=True) as bar:
-        for path, answer in feature_spaces.extract(space.extractor, truth, space.side, space.batch):
-            if isinstance(answer, str):
-                tqdm.write(f"skipped: {path}: {answer}")
-            else:
-                rows[truth[path]].append(answer)
-                used.append(path)
-            bar.update()
+    for i, x in feature_spaces.readable(space.extractor, paths, space.side, space.batch):
+        rows[truth[paths[i]]].append(x)
+        used.append(paths[i])
     return {name: np.array(own, np.float32) for name, own in rows.items()}, used
 
 

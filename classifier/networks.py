@@ -43,15 +43,11 @@ class Classifier(Headed):
         **kwargs: Any,
     ) -> None:
         arguments = {
-            "resolution": resolution,
-            "num_sources": num_sources,
-            "fmap_base": fmap_base,
-            "fmap_max": fmap_max,
-            "mode": mode,
-            "switching_res": switching_res,
-            "latent_res": latent_res,
+            "resolution": resolution, "num_sources": num_sources,
+            "fmap_base": fmap_base, "fmap_max": fmap_max,
+            "mode": mode, "switching_res": switching_res, "latent_res": latent_res,
             "fused_scale": fused_scale,
-        }
+        }  # fmt: skip
         width = max(feature_maps(lowest_stage(latent_res), fmap_base, fmap_max), num_sources)
         super().__init__("classifier", arguments, num_sources, width, **kwargs)
 

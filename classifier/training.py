@@ -88,10 +88,7 @@ class Trainer:
 def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> None:
     """Trains until `total_kimg`, or continues the run's newest checkpoint.
 
-    Args:
-        trainer: network and settings; filled with old weights where the run starts from some.
-        data, validation: labelled images with the same sources in the same order.
-        run: where to write.
+    data, validation: labelled images with the same sources in the same order.
     """
     config, shown, attack = trainer.config, trainer.shown, trainer.config.perturbation()
     measured = Measured(trainer.C, config, data, validation, run, attack)

@@ -52,11 +52,10 @@ def label_row(axes: Any, name: str) -> None:
     axes.set_ylabel(wrapped(name), fontsize=8, rotation=0, ha="right", va="center")
 
 
-def write(path: Path, figure: Any) -> Path:
+def write(path: Path, figure: Any) -> None:
     """Writes a figure as PNG or PDF, by the path's ending."""
     with program.whole_file(path) as partial:
         figure.savefig(partial, format=path.suffix[1:])
-    return path
 
 
 def confusion(
@@ -64,7 +63,7 @@ def confusion(
     examples: Mapping[str, Sequence[Example]],
     names: Sequence[str],
     model_fingerprints: np.ndarray,
-) -> list[Path]:
+) -> None:
     """Writes the fingerprints' confusion matrix as PATH.png and PATH.pdf.
 
     Rows: example images, by true source, with their fingerprints. Columns: model fingerprints,
@@ -88,7 +87,8 @@ def confusion(
     grid[1, 0].set_title("image", fontsize=8)
     grid[1, 1].set_title("fingerprint", fontsize=8)
     figure.tight_layout(pad=0.5, w_pad=0.3, h_pad=0.5)
-    return [write(path.with_suffix(suffix), figure) for suffix in (".png", ".pdf")]
+    for suffix in (".png", ".pdf"):
+        write(path.with_suffix(suffix), figure)
 
 
 def _ordered(examples: Mapping[str, Sequence[Example]], names: Sequence[str]) -> list[str]:

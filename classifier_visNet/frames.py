@@ -64,14 +64,10 @@ class Display:
     """
 
     def __init__(
-        self,
-        names: Sequence[str],
-        model_fingerprints: np.ndarray,
-        limits: tuple[float, float],
+        self, names: Sequence[str], model_fingerprints: np.ndarray, limits: tuple[float, float],
         figure: Figure | None = None,
-    ) -> None:
-        self.names = list(names)
-        self.model_fingerprints = model_fingerprints
+    ) -> None:  # fmt: skip
+        self.names, self.model_fingerprints = list(names), model_fingerprints
         self.figure = figure or new_figure()
         self.figure.set_size_inches(*self.size(len(self.names)))
         # The same for all cases, with 0 in it: bars can be compared from case to case.
@@ -108,8 +104,8 @@ class Display:
         self._titles = [axes.title for axes in models]
         for axes in self._responses:
             _picture(axes)
-        for row, text in ((models, "model\nfingerprint"), (self._responses, "response"),
-                          (self._bars, "intensity")):  # fmt: skip
+        words = ("model\nfingerprint", "response", "intensity")
+        for row, text in zip(rows, words, strict=True):
             row[0].set_ylabel(text, fontsize=9)
         for axes in self._bars:
             _picture(axes).set(xlim=(-1, 1), ylim=self.limits)

@@ -6,7 +6,7 @@ Each source has one model fingerprint F_y, an image too, and their correlation i
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import keras
 import numpy as np
@@ -26,7 +26,6 @@ from gan_fingerprints.networks.layers import (
 from gan_fingerprints.networks.trunk import Headed, Mode, Trunk, convolutions, lowest_stage
 
 Correlation = Literal["inner", "normalized"]
-CORRELATIONS: tuple[Correlation, ...] = ("inner", "normalized")
 
 
 class Outputs(NamedTuple):
@@ -51,8 +50,8 @@ class ModelFingerprints(keras.layers.Layer):
 
     def __init__(self, num_sources: int, correlation: Correlation, **kwargs: Any) -> None:
         super().__init__(dtype="float32", **kwargs)
-        if correlation not in CORRELATIONS:
-            raise ValueError(f"correlation={correlation!r}; expected one of {CORRELATIONS}")
+        if correlation not in (known := get_args(Correlation)):
+            raise ValueError(f"correlation={correlation!r}; expected one of {known}")
         self.num_sources = num_sources
         self.correlation = correlation
 
@@ -112,18 +111,12 @@ class AutoEncoder(keras.Model):
     ) -> None:
         super().__init__(name="visnet_autoencoder", **kwargs)
         self.arguments = {
-            "resolution": resolution,
-            "num_sources": num_sources,
-            "fmap_base": fmap_base,
-            "fmap_max": fmap_max,
-            "mode": mode,
-            "switching_res": switching_res,
-            "latent_res": latent_res,
-            "use_pixelnorm": use_pixelnorm,
-            "normalize_latents": normalize_latents,
-            "correlation": correlation,
-            "fused_scale": fused_scale,
-        }
+            "resolution": resolution, "num_sources": num_sources,
+            "fmap_base": fmap_base, "fmap_max": fmap_max,
+            "mode": mode, "switching_res": switching_res, "latent_res": latent_res,
+            "use_pixelnorm": use_pixelnorm, "normalize_latents": normalize_latents,
+            "correlation": correlation, "fused_scale": fused_scale,
+        }  # fmt: skip
         self.vector = latent_res == -1
         side = 4 if self.vector else latent_res
         self.trunk = Trunk(resolution, mode, switching_res, side, fused_scale)
@@ -132,16 +125,14 @@ class AutoEncoder(keras.Model):
 
         # Encoder: [N, R, R, 3] → [N, k, k, nf], or [N, nf].
         stage = side.bit_length() - 2
-        self.convs = self.trunk.layers(conv, "E_")
-        self.last_conv = conv(stage, f"E_{side}x{side}_Conv0")
         name = f"E_{side}x{side}"
+        self.convs = self.trunk.layers(conv, "E_")
+        self.last_conv = conv(stage, f"{name}_Conv0")
         width = feature_maps(stage, fmap_base, fmap_max)
-        self.to_latents = (
-            EqualizedDense(width, name=f"{name}_Dense1", dtype=self.dtype_policy)
-            if self.vector
-            else conv(stage, f"{name}_Conv1")
-        )
-
+        if self.vector:
+            self.to_latents = EqualizedDense(width, name=f"{name}_Dense1", dtype=self.dtype_policy)
+        else:
+            self.to_latents = conv(stage, f"{name}_Conv1")
         self._add_decoder(conv, width, side, resolution, fused_scale)
         self.model_fingerprints = ModelFingerprints(
             num_sources, correlation, name="Conv_fingerprints"
@@ -195,6 +186,7 @@ class AutoEncoder(keras.Model):
     def outputs(self, images: tf.Tensor) -> Outputs:
         """Everything about images float [N, R, R, 3] in [-1, 1]."""
         reconstructions = self.decode(self.encode(images))
+        # float32 again: the fingerprint is a small difference of large numbers.
         fingerprints = tf.cast(images, tf.float32) - reconstructions
         return Outputs(reconstructions, fingerprints, self.model_fingerprints(fingerprints))
 
@@ -231,15 +223,10 @@ class Critic(Headed):
         **kwargs: Any,
     ) -> None:
         arguments = {
-            "resolution": resolution,
-            "fmap_base": fmap_base,
-            "fmap_max": fmap_max,
-            "mode": mode,
-            "switching_res": switching_res,
-            "latent_res": latent_res,
-            "mbstd_group_size": mbstd_group_size,
-            "fused_scale": fused_scale,
-        }
+            "resolution": resolution, "fmap_base": fmap_base, "fmap_max": fmap_max,
+            "mode": mode, "switching_res": switching_res, "latent_res": latent_res,
+            "mbstd_group_size": mbstd_group_size, "fused_scale": fused_scale,
+        }  # fmt: skip
         width = feature_maps(lowest_stage(latent_res) - 1, fmap_base, fmap_max)
         super().__init__("visnet_critic", arguments, 1, width, **kwargs)
 

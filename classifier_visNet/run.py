@@ -47,11 +47,6 @@ TEST = {
 }
 
 
-def parse_arguments() -> argparse.Namespace:
-    groups = (("train", TRAINING), ("test", TEST), ("what to train", Config), *RUN)
-    return program.Parser(DESCRIPTION, APP, *groups).parse_args()
-
-
 def check_groups(config: Config, gpus: int) -> None:
     """UserError unless the minibatch of a device divides into groups for the critic."""
     share, group = config.minibatch // gpus, config.mbstd_group_size
@@ -106,7 +101,8 @@ def test(arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    arguments = parse_arguments()
+    groups = (("train", TRAINING), ("test", TEST), ("what to train", Config), *RUN)
+    arguments = program.Parser(DESCRIPTION, APP, *groups).parse_args()
     (train if arguments.app == "train" else test)(arguments)
 
 

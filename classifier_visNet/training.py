@@ -28,7 +28,7 @@ def D_gradients(
     EG: AutoEncoder, D: Critic, config: Config, reals: tf.Tensor, mix: tf.Tensor, batch: int
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """The critic's losses [N], and the gradients of their sum divided by the global `batch`."""
-    reconstructions = EG.decode(EG.encode(reals))
+    reconstructions = EG.decode(EG.encode(reals))  # outside: the critic's step moves only it
     with tf.GradientTape() as tape:
         losses = critic_loss(
             D, reals, reconstructions, mix,
@@ -43,8 +43,8 @@ def EG_gradients(
 ) -> tuple[Parts, list[tf.Tensor]]:
     """The parts of the auto-encoder's loss [N] each, and the gradients as in `D_gradients`."""
     with tf.GradientTape() as tape:
-        found = EG.outputs(reals)
-        parts = autoencoder_losses(D, reals, found.reconstructions, found.logits, labels)
+        shown = EG.outputs(reals)
+        parts = autoencoder_losses(D, reals, shown.reconstructions, shown.logits, labels)
         loss = tf.reduce_sum(total_loss(parts, config)) / batch
     return parts, tape.gradient(loss, EG.trainable_variables)
 
@@ -144,10 +144,7 @@ class Trainer:
 def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> None:
     """Trains until `total_kimg`, or continues the run's newest checkpoint.
 
-    Args:
-        trainer: networks and settings; filled with old weights where the run starts from some.
-        data, validation: labelled images with the same sources in the same order.
-        run: where to write.
+    data, validation: labelled images with the same sources in the same order.
     """
     config, EGs, shown = trainer.config, trainer.EGs, trainer.shown
     seed, measured = config.training_seed, Measured(EGs, config, data, validation, run)
@@ -155,9 +152,9 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
     grid_pixels = data.images(pipeline.epoch_order(data.count, seed, 0)[:GRID_IMAGES])
 
     def picture(moment: str) -> None:
-        found = examine(grid_pixels)
-        run.picture(f"reconstructions{moment}", images.to_uint8(found.reconstructions.numpy()))
-        run.picture(f"fingerprints{moment}", fingerprint_pictures.of_image(found.fingerprints))
+        shown = examine(grid_pixels)
+        run.picture(f"reconstructions{moment}", images.to_uint8(shown.reconstructions.numpy()))
+        run.picture(f"fingerprints{moment}", fingerprint_pictures.of_image(shown.fingerprints))
         models = EGs.model_fingerprints.weight
         run.picture(f"model_fingerprints{moment}", fingerprint_pictures.of_models(models))
 

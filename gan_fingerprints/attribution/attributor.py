@@ -84,22 +84,13 @@ class Attributor:
     """
 
     def __init__(
-        self,
-        network: Any,
-        source_names: Sequence[str],
-        resolution: int,
-        batch: int = 64,
-        calibration: Calibration | None = None,
-        fingerprints: bool = False,
-        rules: Rules = RULES,
-    ) -> None:
-        self.network = network
-        self.source_names = list(source_names)
-        self.resolution = resolution
-        self.batch = batch
-        self.calibration = calibration
+        self, network: Any, source_names: Sequence[str], resolution: int, batch: int = 64,
+        calibration: Calibration | None = None, fingerprints: bool = False, rules: Rules = RULES,
+    ) -> None:  # fmt: skip
+        self.network, self.source_names = network, list(source_names)
+        self.resolution, self.batch = resolution, batch
+        self.calibration, self.rules = calibration, rules
         self.fingerprints = fingerprints
-        self.rules = rules
         self.model_fingerprints = (
             np.asarray(network.model_fingerprints.weight) if fingerprints else None
         )

@@ -81,11 +81,8 @@ def verdict_of(
 ) -> tuple[str | None, str]:
     """The verdict on an image, and its reason: too small, like no known source, unclear, a name.
 
-    Args:
-        row: what the network says of it.
-        size: width and height of the image.
-        side: of the network.
-        rules, calibration: the bounds; what lies on one passes.
+    row: what the network says; size: width and height of the image; side: of the network. What
+    lies on a bound passes.
     """
     if row.error is not None:
         return None, row.error

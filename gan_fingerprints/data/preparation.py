@@ -58,20 +58,13 @@ class Job(NamedTuple):
     sampled: bool
 
 
-class Audited(NamedTuple):
-    """What the audit needs to know of a prepared image; facts only of the sampled ones."""
-
-    digest: bytes
-    facts: ImageFacts | None
+Audited = tuple[bytes, ImageFacts | None]
+"""The digest of a prepared image, and facts of the sampled ones."""
 
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads one image in a worker process.
-
-    like: an image of this resolution, when all must have it already; None to resize them.
-    audited: whether to examine the images for the audit.
-    """
+    """Reads one image in a worker process; `like` is one that all must be as large as, if any."""
 
     resolution: int
     like: str | None
@@ -95,7 +88,7 @@ class Reader:
         if not self.audited:
             return prepared, None
         facts = audit.facts_of(content, np.asarray(native), prepared) if job.sampled else None
-        return prepared, Audited(audit.digest_of(prepared), facts)
+        return prepared, (audit.digest_of(prepared), facts)
 
 
 def find_sources(in_dir: str) -> dict[str, list[Path]]:
@@ -188,11 +181,11 @@ def examine(
     digests: dict[str, bytes] = {}
     facts: dict[str, list[ImageFacts]] = defaultdict(list)
     for job, outcome in zip(jobs, outcomes, strict=True):
-        if isinstance(outcome, Audited):
-            source = names[job.label]
-            digests[f"{source}/{Path(job.path).name}"] = outcome.digest
-            if outcome.facts:
-                facts[source].append(outcome.facts)
+        if isinstance(outcome, tuple):
+            source, (digest, of_image) = names[job.label], outcome
+            digests[f"{source}/{Path(job.path).name}"] = digest
+            if of_image:
+                facts[source].append(of_image)
     against = (str(other.folder), audit.digests_of(other)) if other else None
     return audit.examine(dict(sorted(facts.items())), dict(sorted(digests.items())), against)
 

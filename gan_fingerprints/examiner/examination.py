@@ -52,12 +52,9 @@ class Model:
         cls, path: str | Path, flag: str, names: str | None = None, batch: int = 64,
         rules: Rules = RULES,
     ) -> Model:  # fmt: skip
-        """Reads a network file; TensorFlow should be loaded.
+        """Reads a network file, as `Attributor.load` does; TensorFlow should be loaded.
 
-        Args:
-            path: the file.
-            flag: what named it, for messages.
-            names, batch, rules: see `Attributor.load`.
+        flag: what named it, for messages.
 
         Raises:
             UserError: no network that attributes images, or one of its sources has the name of a

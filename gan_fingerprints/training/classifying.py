@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,20 +111,30 @@ class Measured:
         self.run.log(f"kimg {shown / 1000:.2f} {' '.join(words)}")
 
     def export_calibrated(self) -> None:
-        """Learns temperature and threshold from the validation data; writes network-final."""
-        data, share = self.splits["validation"], self.config.false_alarms
-        scale = calibrate(self.answers, data, share, self.attack)
+        """Learns temperature and threshold from all validation images; writes network-final.
+
+        Raises UserError when a source has no validation image.
+        """
+        data, parts = self.splits["validation"], []
+        for pixels, true in _batches(data, np.arange(data.count), self.attack):
+            parts.append([*(x.numpy()[: len(true)] for x in self.answers(pixels)), true])
+        logits, features, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
+        share = self.config.false_alarms
+        try:
+            scale = calibration.calibrate(logits, features, labels, data.checksum, share)
+        except ValueError as error:
+            raise UserError(
+                f"{data.folder}: {error}, expected some of each to set the threshold of "
+                '"unknown" on'
+            ) from None
         self.run.log(scale.describe())
         self.export("network-final", scale)
 
 
 def accuracy(
-    predict: Callable[[np.ndarray], Any],
-    data: DataSet,
-    most: int,
-    seed: int,
+    predict: Callable[[np.ndarray], Any], data: DataSet, most: int, seed: int,
     attack: Perturbation | None = None,
-) -> float:
+) -> float:  # fmt: skip
     """Share of right answers on up to `most` images, the same ones every time.
 
     predict: uint8 [64, R, R, 3] → label numbers [64].
@@ -132,35 +142,13 @@ def accuracy(
     """
     from gan_fingerprints.data import pipeline  # imports TensorFlow, which takes seconds
 
+    # The seed alone chooses: an accuracy that goes up is never one of easier images.
     chosen = pipeline.epoch_order(data.count, seed, 0)[:most]
     right = 0
     for pixels, labels in _batches(data, chosen, attack):
         answers = predict(pixels).numpy()[: len(labels)]
         right += int(np.sum(answers == labels))
     return right / len(chosen)
-
-
-def calibrate(
-    answers: Callable[[np.ndarray], Sequence[Any]],
-    data: DataSet,
-    false_alarms: float,
-    attack: Perturbation | None = None,
-) -> Calibration:
-    """Temperature and threshold of a trained network, from all validation images.
-
-    answers: uint8 [64, R, R, 3] → logits [64, sources] and features [64, D].
-    Raises UserError when a source has no validation image.
-    """
-    parts = []
-    for pixels, true in _batches(data, np.arange(data.count), attack):
-        parts.append([*(x.numpy()[: len(true)] for x in answers(pixels)), true])
-    logits, features, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
-    try:
-        return calibration.calibrate(logits, features, labels, data.checksum, false_alarms)
-    except ValueError as error:
-        raise UserError(
-            f'{data.folder}: {error}, expected some of each to set the threshold of "unknown" on'
-        ) from None
 
 
 def _batches(
