@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
-from tqdm import tqdm
 
 from classifier import feature_spaces
 from gan_fingerprints import images, program, typed
@@ -50,9 +49,7 @@ OPTIONS = {
     "--side": option(
         typed.positive_int.of("PIXELS"), None, "side of the copies that are compared (default: 32)"
     ),
-    "--inception_weights": option(
-        typed.file, None, "weights of InceptionV3, .h5; without, Keras fetches them"
-    ),
+    **feature_spaces.INCEPTION,
     "--seed": option(typed.seed, 0, "of what is drawn at random"),
 }
 
@@ -87,8 +84,10 @@ class RealImages:
 
     def nearest(self, paths: Sequence[Path], features: np.ndarray) -> Iterator[tuple[Path, float]]:
         """Yields each image's nearest other one, and the Euclidean distance."""
-        found = self.search.kneighbors(features, return_distance=False)
-        for path, x, candidates in zip(paths, features, found, strict=True):
+        # Two candidates: the nearest may be the image itself, when it is one of the real ones. The
+        # distance is computed anew, as the search's loses digits where images are very close.
+        nearest = self.search.kneighbors(features, return_distance=False)
+        for path, x, candidates in zip(paths, features, nearest, strict=True):
             others = [i for i in candidates if self.files[i] != file_of(path)]
             if not others:
                 raise UserError(f"--real_dir: found no other image than {path}, expected more")
@@ -97,8 +96,8 @@ class RealImages:
 
 def file_of(path: Path) -> tuple[int, int]:
     """What two names of one file, links say, have in common."""
-    found = path.stat()
-    return found.st_dev, found.st_ino
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def check(arguments: argparse.Namespace) -> None:
@@ -146,22 +145,7 @@ def open_space(arguments: argparse.Namespace) -> tuple[feature_spaces.Extractor,
     if arguments.space == "pixels":
         return lab, arguments.side or 32
     program.load_tensorflow()
-    from gan_fingerprints.networks import inception
-
-    return inception.extractor(arguments.inception_weights, "--inception_weights"), inception.SIDE
-
-
-def extracted(
-    extractor: feature_spaces.Extractor, side: int, paths: Sequence[Path], what: str
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields the number of each image that can be read, and its features; prints the others."""
-    found = feature_spaces.extract(extractor, paths, side, BATCH)
-    bar = tqdm(found, what, total=len(paths), unit="image", dynamic_ncols=True)
-    for i, (path, features) in enumerate(bar):
-        if isinstance(features, str):
-            tqdm.write(f"skipped: {path}: {features}")
-        else:
-            yield i, features
+    return feature_spaces.inception_space(arguments)
 
 
 def real_images(
@@ -170,26 +154,26 @@ def real_images(
     """Those of --real_dir, each file once."""
     listed = images.list_images(arguments.real_dir, "--real_dir")
     paths = list({file_of(path): path for path in reversed(listed)}.values())[::-1]
-    found = list(extracted(extractor, side, paths, "real images"))
-    if not found:
+    usable = list(feature_spaces.readable(extractor, paths, side, BATCH, "real images"))
+    if not usable:
         raise UserError(f"--real_dir {arguments.real_dir}: found no image that can be read")
-    return RealImages([paths[i] for i, _ in found], np.stack([x for _, x in found]))
+    return RealImages([paths[i] for i, _ in usable], np.stack([x for _, x in usable]))
 
 
 def measure(
     rows: Sequence[Row], real: RealImages, extractor: feature_spaces.Extractor, side: int
 ) -> list[Row]:
     """The rows of images that can be read, those of generated ones with their distances."""
-    readable = extracted(extractor, side, [row.path for row in rows], "images")
+    readable = feature_spaces.readable(extractor, [row.path for row in rows], side, BATCH, "images")
     usable = []
     while chunk := list(islice(readable, CHUNK)):
         usable += [rows[i] for i, _ in chunk]
         generated = [(rows[i], x) for i, x in chunk if not rows[i].real]
         if generated:
             some, features = zip(*generated, strict=True)
-            found = real.nearest([row.path for row in some], np.stack(features))
-            for row, (nearest, distance) in zip(some, found, strict=True):
-                row.nearest, row.distance = nearest, distance
+            nearest = real.nearest([row.path for row in some], np.stack(features))
+            for row, pair in zip(some, nearest, strict=True):
+                row.nearest, row.distance = pair
     return usable
 
 
@@ -200,7 +184,8 @@ def choose(arguments: argparse.Namespace, rows: Sequence[Row]) -> dict[str, tupl
     for source in dict.fromkeys(row.source for row in rows):
         own = [row for row in rows if row.source == source]
         number = number_of(arguments, source, len(own))
-        keys = [row.distance for row in own] if not own[0].real else rng.random(len(own))
+        # Real images are at no distance from themselves: as many of them, but any.
+        keys = rng.random(len(own)) if own[0].real else [row.distance for row in own]
         for i in np.argsort(keys, kind="stable")[:number]:
             own[i].kept = True
         numbers[source] = number, len(own)
@@ -209,27 +194,27 @@ def choose(arguments: argparse.Namespace, rows: Sequence[Row]) -> dict[str, tupl
 
 def write(out_dir: Path, in_dir: Path, rows: Sequence[Row]) -> None:
     """Copies what is kept, and writes the table of all images."""
-    with program.whole_folder(out_dir) as folder:
-        with open(folder / TABLE, "w", newline="", encoding="utf-8") as file:
-            table = csv.writer(file)
-            table.writerow(["path", "source", "nearest", "distance", "kept"])
-            for row in rows:
-                distance = "" if row.distance is None else f"{row.distance:.8g}"
-                nearest = row.nearest and row.nearest.name
-                name = row.path.relative_to(in_dir)
-                table.writerow([name, row.source, nearest, distance, int(row.kept)])
+    with (
+        program.whole_folder(out_dir) as folder,
+        open(folder / TABLE, "w", newline="", encoding="utf-8") as file,
+    ):
+        table = csv.writer(file)
+        table.writerow(["path", "source", "nearest", "distance", "kept"])
         for row in rows:
+            distance = "" if row.distance is None else f"{row.distance:.8g}"
+            nearest = row.nearest and row.nearest.name
+            name = row.path.relative_to(in_dir)
+            table.writerow([name, row.source, nearest, distance, int(row.kept)])
             if row.kept:
-                copy = folder / row.path.relative_to(in_dir)
-                copy.parent.mkdir(exist_ok=True)
-                shutil.copyfile(row.path, copy)
+                (folder / name).parent.mkdir(exist_ok=True)
+                shutil.copyfile(row.path, folder / name)
 
 
 def main() -> None:
     arguments = program.Parser(DESCRIPTION, OPTIONS).parse_args()
     check(arguments)
     rows = find_sources(arguments)
-    images.list_images(arguments.real_dir, "--real_dir")
+    images.list_images(arguments.real_dir, "--real_dir")  # or a mistake would be told of too late
     out_dir = program.new_output(arguments.out_dir, "--out_dir")
     extractor, side = open_space(arguments)
     real = real_images(arguments, extractor, side)

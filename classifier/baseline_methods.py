@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import safetensors
@@ -24,36 +24,41 @@ HEADER_KEY = "gan_fingerprints_baseline"
 CHUNK = 256  # images at a time
 
 
-@dataclass(frozen=True)
-class Trial:
+class Trial(NamedTuple):
     """One choice of hyper-parameters and its accuracy on the validation images, 0 to 1."""
 
     parameters: dict[str, float]
     accuracy: float
 
 
-class Baseline(Protocol):
-    """A method of attribution; `fit` chooses its parameters and keeps what `scores` needs."""
-
-    name: ClassVar[str]
-    parameters: dict[str, float]
-
-    def fit(self, train: Images, validation: Images) -> list[Trial]: ...
-
-    def scores(self, images: np.ndarray) -> np.ndarray:
-        """float [N, sources]: the largest is the answer."""
-        ...
-
-    def arrays(self) -> dict[str, np.ndarray]: ...
-
-
-@dataclass(frozen=True)
-class Images:
+class Images(NamedTuple):
     """uint8 [N, H, W, 3], labels int [N] from 0 to sources - 1."""
 
     pixels: np.ndarray
     labels: np.ndarray
     sources: int
+
+
+class Baseline(ABC):
+    """A method of attribution.
+
+    Attributes:
+        name: on the command line and in files.
+        kept: names of the attributes, arrays all, that `scores` needs.
+        parameters: the hyper-parameters that `fit` chose.
+    """
+
+    name: ClassVar[str]
+    kept: ClassVar[tuple[str, ...]]
+    parameters: dict[str, float]
+
+    @abstractmethod
+    def fit(self, train: Images, validation: Images) -> list[Trial]:
+        """Chooses the parameters, and keeps what `scores` needs."""
+
+    @abstractmethod
+    def scores(self, images: np.ndarray) -> np.ndarray:
+        """float [N, sources]: the largest is the answer."""
 
 
 def array_module() -> Any:
@@ -75,31 +80,32 @@ def _chunks(images: np.ndarray) -> Iterator[np.ndarray]:
         yield images[start : start + CHUNK]
 
 
-def _best(trials: list[Trial]) -> dict[str, float]:
-    """The parameters with the highest accuracy, the earliest among equals."""
-    return max(trials, key=lambda trial: trial.accuracy).parameters
+def _trial(parameters: dict[str, float], answers: np.ndarray, images: Images) -> Trial:
+    return Trial(parameters, float(np.mean(answers == images.labels)))
 
 
-@dataclass
-class NearestNeighbours:
+def _best(trials: list[Trial]) -> int:
+    """Which trial has the highest accuracy: the earliest among equals."""
+    return int(np.argmax([trial.accuracy for trial in trials]))
+
+
+class NearestNeighbours(Baseline):
     """k nearest neighbours by the Euclidean distance of pixels; the scores are shares of votes."""
 
-    name: ClassVar[str] = "knn"
-    choices: ClassVar[tuple[int, ...]] = (1, 3, 5, 9, 17, 33, 65, 129)
-    parameters: dict[str, float] = field(default_factory=dict)
-    pixels: np.ndarray = field(default_factory=lambda: np.empty((0, 0, 0, 3), np.uint8))
-    labels: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
-    sources: int = 0
+    name = "knn"
+    kept = ("pixels", "labels", "sources")
+    choices = (1, 3, 5, 9, 17, 33, 65, 129)
 
     def fit(self, train: Images, validation: Images) -> list[Trial]:
-        self.pixels, self.labels, self.sources = train.pixels, train.labels, train.sources
+        self.pixels, self.labels = train.pixels, train.labels
+        self.sources = np.array([train.sources])  # an array, as all that a file keeps
         choices = [k for k in self.choices if k <= len(train.pixels)]
         neighbours = self._neighbours(validation.pixels, max(choices))
         trials = []
         for k in choices:
             answers = self._votes(neighbours[:, :k]).argmax(axis=1)
-            trials.append(Trial({"k": k}, float(np.mean(answers == validation.labels))))
-        self.parameters = _best(trials)
+            trials.append(_trial({"k": k}, answers, validation))
+        self.parameters = trials[_best(trials)].parameters
         return trials
 
     def scores(self, images: np.ndarray) -> np.ndarray:
@@ -108,7 +114,7 @@ class NearestNeighbours:
 
     def _votes(self, neighbours: np.ndarray) -> np.ndarray:
         """Labels of neighbours [N, k] → votes [N, sources]."""
-        return np.stack([(neighbours == i).sum(axis=1) for i in range(self.sources)], axis=1)
+        return np.stack([(neighbours == i).sum(axis=1) for i in range(self.sources[0])], axis=1)
 
     def _neighbours(self, images: np.ndarray, k: int) -> np.ndarray:
         """Labels of the k nearest training images, nearest first: int [N, k]."""
@@ -119,39 +125,25 @@ class NearestNeighbours:
         for part in _chunks(images):
             x = xp.asarray(part.reshape(len(part), -1), np.float64)
             distances = squares - 2 * x @ train.T  # the images' own squares change no order
+            # Only the k nearest are sorted, as there may be thousands of training images.
             nearest = xp.argpartition(distances, min(k, len(train) - 1), axis=1)[:, :k]
             order = xp.argsort(xp.take_along_axis(distances, nearest, axis=1), axis=1)
             found.append(_numpy(xp.take_along_axis(nearest, order, axis=1)))
         return self.labels[np.concatenate(found)]
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        sources = np.array([self.sources])
-        return {"pixels": self.pixels, "labels": self.labels, "sources": sources}
 
-    @classmethod
-    def of(
-        cls, parameters: dict[str, float], arrays: Mapping[str, np.ndarray]
-    ) -> NearestNeighbours:
-        return cls(parameters, arrays["pixels"], arrays["labels"], int(arrays["sources"][0]))
-
-
-@dataclass
-class Eigenface:
+class Eigenface(Baseline):
     """Principal components of the pixels and a linear support vector machine on them.
 
     Sirovich and Kirby (1987). At most `most` components are computed: where they hold less of
     the variance than asked for, all of them are used.
     """
 
-    name: ClassVar[str] = "eigenface"
-    shares: ClassVar[tuple[float, ...]] = (0.25, 0.50, 0.75, 0.95)
-    penalties: ClassVar[tuple[float, ...]] = (1e-4, 1e-3, 1e-2, 1e-1)
-    most: ClassVar[int] = 1024
-    parameters: dict[str, float] = field(default_factory=dict)
-    mean: np.ndarray = field(default_factory=lambda: np.empty(0))
-    components: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
-    weights: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
-    bias: np.ndarray = field(default_factory=lambda: np.empty(0))
+    name = "eigenface"
+    kept = ("mean", "components", "weights", "bias")
+    shares = (0.25, 0.50, 0.75, 0.95)
+    penalties = (1e-4, 1e-3, 1e-2, 1e-1)
+    most = 1024
 
     def fit(self, train: Images, validation: Images) -> list[Trial]:
         from sklearn.decomposition import PCA
@@ -164,11 +156,11 @@ class Eigenface:
         for share, penalty in itertools.product(self.shares, self.penalties):
             number = min(int(np.searchsorted(held, share)) + 1, len(held))
             machine = self._machine(penalty).fit(features[:, :number], train.labels)
-            accuracy = float(np.mean(machine.predict(tested[:, :number]) == validation.labels))
-            trials.append(Trial({"variance": share, "C": penalty}, accuracy))
+            answers = machine.predict(tested[:, :number])
+            trials.append(_trial({"variance": share, "C": penalty}, answers, validation))
             machines.append((number, machine))
-        self.parameters = _best(trials)
-        number, machine = machines[[t.parameters for t in trials].index(self.parameters)]
+        best = _best(trials)
+        self.parameters, (number, machine) = trials[best].parameters, machines[best]
         self.mean, self.components = pca.mean_, pca.components_[:number]
         self.weights, self.bias = _one_per_source(machine.coef_, machine.intercept_)
         return trials
@@ -190,14 +182,6 @@ class Eigenface:
         ]
         return np.concatenate(parts)
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        names = ("mean", "components", "weights", "bias")
-        return {name: np.ascontiguousarray(getattr(self, name)) for name in names}
-
-    @classmethod
-    def of(cls, parameters: dict[str, float], arrays: Mapping[str, np.ndarray]) -> Eigenface:
-        return cls(parameters, **arrays)
-
 
 def _one_per_source(weights: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of two sources scikit-learn keeps one score only, positive for the second."""
@@ -206,8 +190,7 @@ def _one_per_source(weights: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, 
     return np.concatenate([-weights, weights]), np.concatenate([-bias, bias])
 
 
-@dataclass
-class Prnu:
+class Prnu(Baseline):
     """Camera identification applied to GANs: each source's print is its mean noise residual.
 
     The residual of an image is what an adaptive Wiener filter of its wavelet coefficients takes
@@ -215,27 +198,25 @@ class Prnu:
     normalised correlations of an image's residual and the prints.
     """
 
-    name: ClassVar[str] = "prnu"
-    levels: ClassVar[tuple[int, ...]] = (1, 2, 3, 4)
-    sigmas: ClassVar[tuple[float, ...]] = (1.0, 3.0, 5.0, 9.0)
-    parameters: dict[str, float] = field(default_factory=dict)
-    prints: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    name = "prnu"
+    kept = ("prints",)
+    levels = (1, 2, 3, 4)
+    sigmas = (1.0, 3.0, 5.0, 9.0)
 
     def fit(self, train: Images, validation: Images) -> list[Trial]:
         import pywt
 
         deepest = max(1, pywt.dwt_max_level(min(train.pixels.shape[1:3]), "db4"))
+        levels = [level for level in self.levels if level <= deepest]
         trials, prints = [], []
-        for level, sigma in itertools.product(self.levels, self.sigmas):
-            if level > deepest:
-                continue
+        for level, sigma in itertools.product(levels, self.sigmas):
             self.parameters = {"levels": level, "sigma": sigma}
             self.prints = self._prints(train)
             answers = self.scores(validation.pixels).argmax(axis=1)
-            trials.append(Trial(self.parameters, float(np.mean(answers == validation.labels))))
+            trials.append(_trial(self.parameters, answers, validation))
             prints.append(self.prints)
-        self.parameters = _best(trials)
-        self.prints = prints[[t.parameters for t in trials].index(self.parameters)]
+        best = _best(trials)
+        self.parameters, self.prints = trials[best].parameters, prints[best]
         return trials
 
     def _prints(self, train: Images) -> np.ndarray:
@@ -259,13 +240,6 @@ class Prnu:
         ]
         return np.concatenate(parts)
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        return {"prints": self.prints}
-
-    @classmethod
-    def of(cls, parameters: dict[str, float], arrays: Mapping[str, np.ndarray]) -> Prnu:
-        return cls(parameters, arrays["prints"])
-
 
 def _standardized(rows: np.ndarray) -> np.ndarray:
     rows = rows - rows.mean(axis=1, keepdims=True)
@@ -286,7 +260,7 @@ def noise_residual(images: np.ndarray, levels: int, sigma: float) -> np.ndarray:
     import pywt
 
     transformed = pywt.wavedec2(images.astype(np.float64), "db4", level=levels, axes=(1, 2))
-    noise = [np.zeros_like(transformed[0])]
+    noise = [np.zeros_like(transformed[0])]  # the lowest band is the picture itself
     for bands in transformed[1:]:
         noise.append(tuple(band * _noise_share(band, sigma**2) for band in bands))
     height, width = images.shape[1:3]
@@ -301,17 +275,15 @@ def _noise_share(band: np.ndarray, noise_variance: float) -> np.ndarray:
     return noise_variance / (signal + noise_variance)
 
 
-METHODS: dict[str, type[NearestNeighbours | Eigenface | Prnu]] = {
-    method.name: method for method in (NearestNeighbours, Eigenface, Prnu)
-}
+METHODS = {method.name: method for method in (NearestNeighbours, Eigenface, Prnu)}
 
 
 def save(path: str | Path, baseline: Baseline, header: dict[str, Any]) -> None:
     """Writes a fitted baseline; `header` adds source names, resolution and provenance."""
     header = header | {"method": baseline.name, "parameters": baseline.parameters}
+    arrays = {name: np.ascontiguousarray(getattr(baseline, name)) for name in baseline.kept}
     with whole_file(path) as partial:
-        text = {HEADER_KEY: json.dumps(header)}
-        partial.write_bytes(safetensors.numpy.save(baseline.arrays(), text))
+        partial.write_bytes(safetensors.numpy.save(arrays, {HEADER_KEY: json.dumps(header)}))
 
 
 def load(path: str | Path, flag: str) -> tuple[Baseline, dict[str, Any]]:
@@ -320,8 +292,11 @@ def load(path: str | Path, flag: str) -> tuple[Baseline, dict[str, Any]]:
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
             header = json.loads((file.metadata() or {})[HEADER_KEY])
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return METHODS[header["method"]].of(header["parameters"], arrays), header
+            method = METHODS[header["method"]]()
+            method.parameters = header["parameters"]
+            for name in method.kept:
+                setattr(method, name, file.get_tensor(name))
+        return method, header
     except (safetensors.SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         raise UserError(
             f"{flag} {path}: not a baseline of ours, or damaged ({error}); expected a "

@@ -17,7 +17,6 @@ from classifier.baseline_methods import Baseline, Images
 from gan_fingerprints import calibration, program, typed
 from gan_fingerprints.attribution import answering
 from gan_fingerprints.attribution.finding import find_testing_images
-from gan_fingerprints.attribution.measuring import open_splits
 from gan_fingerprints.attribution.tables import (
     TABLES,
     TRAINING,
@@ -29,6 +28,7 @@ from gan_fingerprints.attribution.tables import (
 from gan_fingerprints.attribution.verdict import row_of
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.program import UserError, option
+from gan_fingerprints.training.classifying import open_splits
 
 DESCRIPTION = """\
 Attributes images with the methods that the classifier is compared with.
@@ -122,9 +122,7 @@ def main() -> None:
     if arguments.model_path and not arguments.testing_data_path:
         raise UserError("--testing_data_path is missing: --model_path needs it; see --help")
     check_tables(arguments)
-    tested = None
-    if arguments.testing_data_path:
-        tested = find_testing_images(arguments.testing_data_path)
+    tested = arguments.testing_data_path and find_testing_images(arguments.testing_data_path)
     if arguments.method:
         method, header = fit(arguments)
     else:

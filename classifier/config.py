@@ -8,20 +8,17 @@ from typing import Any
 from gan_fingerprints import perturbations, typed
 from gan_fingerprints.perturbations import Perturbation
 from gan_fingerprints.program import UserError, option
+from gan_fingerprints.training.classifying import Settings
 
-COMPONENTS = ("full", "low_frequency", "high_frequency", "patch")
 ATTACKS = typed.one_of("none", *perturbations.NAMES)
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
+class Config(Settings):
     """What a run computes; each field is a flag of `run.py --app train`."""
 
-    training_seed: int = option(typed.seed, 1000, "seed of weights and data order")
-    fmap_base: int = option(typed.positive_int, 1024, "channels: min(fmap_base/2^stage, fmap_max)")
-    fmap_max: int = option(typed.positive_int, 512, "most channels of a layer")
     component: str = option(
-        typed.one_of(*COMPONENTS),
+        typed.one_of("full", "low_frequency", "high_frequency", "patch"),
         "full",
         "which part of the images the network sees (fig. 2): all; what blurring and shrinking to "
         "component_res leaves; only the highest band of that; or patches, not mixed below "
@@ -31,21 +28,8 @@ class Config:
     attack: str = option(ATTACKS, "none", "train on, or test, images after this attack")
     attack_seed: int = option(typed.seed, 0, "of the parameters, with each image's place or name")
     total_kimg: float = option(typed.kimg, 100_000.0, "length, in thousand images shown")
-    minibatch: int = option(typed.positive_int, 32, "images per step")
-    learning_rate: float = option(typed.non_negative, 0.001, "Adam's rate")
     rampdown_kimg: float = option(
         typed.kimg, 0.0, "linear fall of the rate to 0 over the last so many; 0, as published: none"
-    )
-    beta_1: float = option(typed.non_negative, 0.0, "Adam's decay of the mean")
-    beta_2: float = option(typed.non_negative, 0.99, "Adam's decay of the variance")
-    epsilon: float = option(typed.non_negative, 1e-8, "Adam's epsilon")
-    mirror: bool = option(typed.switch, True, "1: flip each image left to right half of the time")
-    tick_kimg: float = option(typed.kimg, 1.0, "a line in the log this often")
-    accuracy_ticks: int = option(typed.positive_int, 10, "measure accuracy every N ticks")
-    accuracy_images: int = option(typed.positive_int, 5000, "most images per split to measure on")
-    snapshots: int = option(typed.count, 100, "network snapshots over the run")
-    false_alarms: float = option(
-        typed.share, 0.05, 'of images of known sources to answer "unknown"; sets the threshold'
     )
 
     def perturbation(self) -> Perturbation | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -9,13 +10,28 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
-from gan_fingerprints import images, program
+from gan_fingerprints import images, program, typed
 from gan_fingerprints.attribution import answering
 from gan_fingerprints.attribution.attributor import padded, require_finite
+from gan_fingerprints.program import option
+
+INCEPTION = {
+    "--inception_weights": option(
+        typed.file, None, "weights of InceptionV3, .h5; without, Keras fetches them"
+    )
+}
 
 Extractor = Callable[[np.ndarray], Any]
 """Images float32 [N, R, R, 3] in [-1, 1] → features [N, D], a NumPy array or a tensor."""
+
+
+def inception_space(arguments: argparse.Namespace) -> tuple[Extractor, int]:
+    """InceptionV3 with the weights that were asked for, and the side of its images."""
+    from gan_fingerprints.networks import inception
+
+    return inception.extractor(arguments.inception_weights, "--inception_weights"), inception.SIDE
 
 
 def extract(
@@ -38,35 +54,37 @@ def extract(
         yield picture.path, picture.error if features is None else features
 
 
-class _Gaussian(NamedTuple):
+def readable(
+    extractor: Extractor, paths: Sequence[Path], side: int, batch: int, what: str | None = None
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields the number of each image that can be read, and its features; prints the others."""
+    answers = extract(extractor, paths, side, batch)
+    bar = tqdm(answers, what, total=len(paths), unit="image", dynamic_ncols=True)
+    for i, (path, features) in enumerate(bar):
+        if isinstance(features, str):
+            tqdm.write(f"skipped: {path}: {features}")
+        else:
+            yield i, features
+
+
+class Gaussian(NamedTuple):
     """Its mean [D], and R [min(N, D), D] with RᵀR its covariance."""
 
     mean: np.ndarray
     root: np.ndarray
 
-
-def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Fréchet distance of the Gaussians that two sets of features would come from.
-
-    a, b: float [N, D] and [M, D], N and M at least 2. Raises ValueError otherwise.
-    |μ₁ - μ₂|² + tr(Σ₁) + tr(Σ₂) - 2·tr((Σ₁Σ₂)^½), Dowson and Landau (1982). With Σ = RᵀR the last
-    trace is the sum of the singular values of R₁R₂ᵀ: no root of a matrix is needed, and equal sets
-    give 0 to rounding even when there are fewer features than dimensions.
-    """
-    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
-        raise ValueError(f"got features {a.shape} and {b.shape}, expected [N, D], [M, D], N, M > 1")
-    return _distance(_gaussian(a), _gaussian(b))
+    @classmethod
+    def of(cls, features: np.ndarray) -> Gaussian:
+        """The one that features float [N, D] would come from; N at least 2."""
+        x = np.asarray(features, np.float64)
+        mean = x.mean(axis=0)
+        return cls(mean, np.linalg.qr((x - mean) / np.sqrt(len(x) - 1), mode="r"))
 
 
-def _gaussian(x: np.ndarray) -> _Gaussian:
-    """That of features [N, D]."""
-    x = np.asarray(x, np.float64)
-    mean = x.mean(axis=0)
-    root = np.linalg.qr((x - mean) / np.sqrt(len(x) - 1), mode="r")
-    return _Gaussian(mean, np.asarray(root))
-
-
-def _distance(a: _Gaussian, b: _Gaussian) -> float:
+def frechet_distance(a: Gaussian, b: Gaussian) -> float:
+    """|μ₁ - μ₂|² + tr(Σ₁) + tr(Σ₂) - 2·tr((Σ₁Σ₂)^½), Dowson and Landau (1982)."""
+    # With Σ = RᵀR the last trace is the sum of the singular values of R₁R₂ᵀ: no root of a matrix
+    # is needed, and equal sets give 0 to rounding even with fewer features than dimensions.
     shared = np.linalg.svd(a.root @ b.root.T, compute_uv=False).sum()
     spread = (a.root**2).sum() + (b.root**2).sum()
     return float(((a.mean - b.mean) ** 2).sum() + spread - 2 * shared)
@@ -104,11 +122,11 @@ def fd_ratio(features: Mapping[str, np.ndarray], seed: int = 0) -> FdRatio:
     halves = {}
     for name, x in features.items():
         order = rng.permutation(len(x))
-        halves[name] = [_gaussian(x[order[i * number : (i + 1) * number]]) for i in range(2)]
-    distances = {(name, name): _distance(*pair) for name, pair in halves.items()}
+        halves[name] = [Gaussian.of(x[order[i * number : (i + 1) * number]]) for i in range(2)]
+    distances = {(name, name): frechet_distance(*pair) for name, pair in halves.items()}
     within = np.mean(list(distances.values()))
     apart = {
-        (one, other): _distance(halves[one][0], halves[other][0])
+        (one, other): frechet_distance(halves[one][0], halves[other][0])
         for one, other in itertools.combinations(halves, 2)
     }
     between = np.mean(list(apart.values()))
@@ -120,6 +138,7 @@ def map_of(features: np.ndarray, seed: int = 0) -> np.ndarray:
     """A map of features float [N, D] in two dimensions, [N, 2], by t-SNE (van der Maaten 2008)."""
     from sklearn.manifold import TSNE
 
+    # t-SNE asks for a perplexity below the number of points; 30 is its usual one.
     perplexity = min(30.0, (len(features) - 1) / 3)
     return TSNE(2, perplexity=perplexity, init="pca", random_state=seed).fit_transform(features)
 
@@ -127,12 +146,10 @@ def map_of(features: np.ndarray, seed: int = 0) -> np.ndarray:
 def write_map(path: str | Path, features: Mapping[str, np.ndarray], seed: int = 0) -> None:
     """Writes `map_of` all sources together as a PNG or, by the path's ending, a PDF."""
     from matplotlib import colormaps
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     places = map_of(np.concatenate(list(features.values())), seed)
     figure = Figure(figsize=(7, 5.5), layout="constrained", dpi=120)
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     ends = np.cumsum([len(x) for x in features.values()])[:-1]
     colours = colormaps["tab20" if len(features) > 10 else "tab10"]

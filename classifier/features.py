@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from classifier import feature_spaces
 from gan_fingerprints import images, metrics, program, typed
@@ -40,9 +39,7 @@ OPTIONS = {
         "features of --model_path before its last layer, or of Keras's InceptionV3",
     ),
     "--model_path": option(typed.file, None, "a network of ours, or a published one"),
-    "--inception_weights": option(
-        typed.file, None, "weights of InceptionV3, .h5; without, Keras fetches them"
-    ),
+    **feature_spaces.INCEPTION,
     "--images": option(
         typed.positive_int,
         None,
@@ -123,11 +120,9 @@ def open_space(arguments: argparse.Namespace) -> Space:
     """The space of --space; TensorFlow is loaded here."""
     program.load_tensorflow()
     if arguments.space == "inception":
-        from gan_fingerprints.networks import inception
-
-        extractor = inception.extractor(arguments.inception_weights, "--inception_weights")
         model = arguments.inception_weights or "InceptionV3 as fetched by Keras"
-        return Space(extractor, inception.SIDE, 16, model)
+        extractor, side = feature_spaces.inception_space(arguments)
+        return Space(extractor, side, 16, model)
     import tensorflow as tf
 
     from classifier.networks import Classifier
@@ -143,17 +138,12 @@ def features_of(
 ) -> tuple[dict[str, np.ndarray], list[Path]]:
     """Source → features float32 [N, D], and the files they are of; the others are printed."""
     truth = {path: name for name, paths in sources.items() for path in paths}
+    paths, used = list(truth), []
     rows: dict[str, list[np.ndarray]] = {name: [] for name in sources}
-    used = []
-    with tqdm(total=len(truth), unit="image", dynamic_ncols=True) as bar:
-        for path, found in feature_spaces.extract(space.extractor, truth, space.side, space.batch):
-            if isinstance(found, str):
-                tqdm.write(f"skipped: {path}: {found}")
-            else:
-                rows[truth[path]].append(found)
-                used.append(path)
-            bar.update()
-    return {name: np.array(found, np.float32) for name, found in rows.items()}, used
+    for i, x in feature_spaces.readable(space.extractor, paths, space.side, space.batch):
+        rows[truth[paths[i]]].append(x)
+        used.append(paths[i])
+    return {name: np.array(own, np.float32) for name, own in rows.items()}, used
 
 
 def text_of(ratio: feature_spaces.FdRatio, names: list[str]) -> str:
@@ -177,17 +167,13 @@ def text_of(ratio: feature_spaces.FdRatio, names: list[str]) -> str:
 def write_json(
     arguments: argparse.Namespace, space: Space, ratio: feature_spaces.FdRatio, dimensions: int
 ) -> None:
-    found = {
-        "space": arguments.space,
-        "model": space.model,
-        "dimensions": dimensions,
-        "seed": arguments.seed,
-        **ratio._asdict(),
-        "pairs": [{"sources": pair, "distance": x} for pair, x in ratio.distances.items()],
-    }
-    del found["distances"]
+    origin = {"space": arguments.space, "model": space.model, "dimensions": dimensions}
+    numbers = ratio._asdict()
+    # JSON has no pairs as keys.
+    pairs = [{"sources": pair, "distance": x} for pair, x in numbers.pop("distances").items()]
+    content = {**origin, "seed": arguments.seed, **numbers, "pairs": pairs}
     with program.whole_file(arguments.out_json) as partial:
-        partial.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def write_features(path: Path, features: Mapping[str, np.ndarray], paths: list[Path]) -> None:

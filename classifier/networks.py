@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import keras
 import tensorflow as tf
 
-from gan_fingerprints.networks.layers import (
-    EqualizedConv2D,
-    EqualizedDense,
-    feature_maps,
-    flatten_channels_first,
-    leaky_relu,
-)
-from gan_fingerprints.networks.trunk import Mode, Trunk
+from gan_fingerprints.networks.layers import feature_maps
+from gan_fingerprints.networks.trunk import Headed, Mode, lowest_stage
 
 
-class Classifier(keras.Model):
+class Classifier(Headed):
     """Convolutions and average pooling down to 4×4, then two dense layers.
 
     The features before the last layer are the *image fingerprint*; the columns of the last
@@ -49,69 +42,15 @@ class Classifier(keras.Model):
         fused_scale: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(name="classifier", **kwargs)
-        self.arguments = {
-            "resolution": resolution,
-            "num_sources": num_sources,
-            "fmap_base": fmap_base,
-            "fmap_max": fmap_max,
-            "mode": mode,
-            "switching_res": switching_res,
-            "latent_res": latent_res,
+        arguments = {
+            "resolution": resolution, "num_sources": num_sources,
+            "fmap_base": fmap_base, "fmap_max": fmap_max,
+            "mode": mode, "switching_res": switching_res, "latent_res": latent_res,
             "fused_scale": fused_scale,
-        }
-        self.patches = latent_res > 0
-        side = latent_res if self.patches else 4
-        stage = side.bit_length() - 2
-        width = max(feature_maps(stage, fmap_base, fmap_max), num_sources)
-
-        def conv(stage: int, name: str, resample=None) -> EqualizedConv2D:
-            filters = feature_maps(stage, fmap_base, fmap_max)
-            padding = "zeros" if resample else "reflect"
-            return EqualizedConv2D(
-                filters, padding=padding, resample=resample, name=name, dtype=self.dtype_policy
-            )
-
-        self.trunk = Trunk(resolution, mode, switching_res, side, fused_scale)
-        self.convs = self.trunk.layers(conv)
-        self.last_conv = conv(stage, f"{side}x{side}_Conv0")
-        if self.patches:
-            self.head = EqualizedConv2D(
-                width, 1, name=f"{side}x{side}_Conv1", dtype=self.dtype_policy
-            )
-            self.to_logits = EqualizedConv2D(
-                num_sources, 1, gain=1.0, name=f"{side}x{side}_Conv2", dtype="float32"
-            )
-        else:
-            self.head = EqualizedDense(width, name="4x4_Dense1", dtype=self.dtype_policy)
-            self.to_logits = EqualizedDense(
-                num_sources, gain=1.0, name="4x4_Dense2", dtype="float32"
-            )
-        self(tf.zeros([1, resolution, resolution, 3]))
-
-    def build(self, input_shape=None) -> None:
-        """Nothing to do: the constructor has called every layer."""
-
-    def features(self, images: tf.Tensor) -> tf.Tensor:
-        """Input of the last layer: float32 [N, width], or [N, k, k, width] with patches."""
-        x = self.trunk.features(tf.cast(images, self.compute_dtype), self.convs)
-        x = leaky_relu(self.last_conv(x))
-        x = leaky_relu(self.head(x if self.patches else flatten_channels_first(x)))
-        return tf.cast(x, tf.float32)
+        }  # fmt: skip
+        width = max(feature_maps(lowest_stage(latent_res), fmap_base, fmap_max), num_sources)
+        super().__init__("classifier", arguments, num_sources, width, **kwargs)
 
     def fingerprints(self, images: tf.Tensor) -> tf.Tensor:
         """Image fingerprints: float32 [N, max(nf(1), sources)], 512 wide in the paper's network."""
         return self.answers(images)[1]
-
-    def answers(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Logits float32 [N, num_sources], and the image fingerprints that they come from."""
-        features = self.features(images)
-        answers = self.to_logits(features), features
-        return tuple(tf.reduce_mean(x, axis=[1, 2]) if self.patches else x for x in answers)
-
-    def logit_map(self, images: tf.Tensor) -> tf.Tensor:
-        """The logits of every patch, float32 [N, k, k, num_sources], where there are patches."""
-        return self.to_logits(self.features(images))
-
-    def call(self, images):
-        return self.answers(images)[0]

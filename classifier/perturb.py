@@ -58,12 +58,12 @@ def find_jobs(in_dir: str) -> list[Job]:
     """The images of a folder, or of its subfolders. Raises UserError if there are none."""
     folder = Path(in_dir)
     if folder.is_dir() and images.find_images(folder):
-        found = [(path, path.name) for path in images.find_images(folder)]
+        named = [(path, path.name) for path in images.find_images(folder)]
     else:
         sources = images.list_sources(in_dir, "--in_dir")
-        found = [(path, f"{name}/{path.name}") for name, paths in sources.items() for path in paths]
+        named = [(path, f"{name}/{path.name}") for name, paths in sources.items() for path in paths]
     jobs: dict[str, Job] = {}
-    for path, name in found:
+    for path, name in named:
         output = str(Path(name).with_suffix(".png"))
         if output in jobs:
             raise program.UserError(
@@ -97,14 +97,12 @@ def main() -> None:
         arguments.attack, arguments.seed, arguments.strength, arguments.noise_reading
     )
     with program.whole_folder(out_dir) as folder:
+        # Before the workers start, of which several would make the same one.
         for subfolder in {Path(job.name).parent for job in jobs}:
             (folder / subfolder).mkdir(exist_ok=True)
         one = partial(attack_one, attack, folder, arguments.skip_bad_images)
-        with tqdm(total=len(jobs), unit="image", dynamic_ncols=True) as bar:
-            outcomes = []
-            for outcome in workers.parallel(one, jobs):
-                outcomes.append(outcome)
-                bar.update()
+        done = workers.parallel(one, jobs)
+        outcomes = list(tqdm(done, total=len(jobs), unit="image", dynamic_ncols=True))
         with open(folder / TABLE, "w", newline="", encoding="utf-8") as file:
             table = csv.writer(file)
             table.writerow(["file", "attack", "parameters"])

@@ -11,7 +11,6 @@ import dataclasses
 
 from classifier.config import Config
 from gan_fingerprints import program, typed
-from gan_fingerprints.attribution.measuring import open_splits
 from gan_fingerprints.attribution.tables import (
     TESTING,
     TRAINING,
@@ -23,6 +22,7 @@ from gan_fingerprints.attribution.tables import (
 )
 from gan_fingerprints.program import REQUIRED, option
 from gan_fingerprints.training import begin
+from gan_fingerprints.training.classifying import open_splits
 from gan_fingerprints.training.run import RUN
 
 DESCRIPTION = """\
@@ -41,16 +41,11 @@ the threshold below which images are answered "unknown"."""
 APP = {"--app": option(typed.one_of("train", "test"), REQUIRED, "train, or test images")}
 
 
-def parse_arguments() -> argparse.Namespace:
-    groups = (("train", TRAINING), ("test", TESTING), ("what to train", Config), *RUN)
-    return program.Parser(DESCRIPTION, APP, *groups).parse_args()
-
-
 def train(arguments: argparse.Namespace) -> None:
     program.require(arguments, "train", "training_data_dir", "validation_data_dir", "out_model_dir")
     config = program.options_from(arguments, Config)
     data, validation = open_splits(arguments, config.minibatch, begin.devices(arguments))
-    config.network_arguments(data.resolution)  # fit each other and the data, or say so now
+    config.network_arguments(data.resolution)  # fit the data, or say so now
     start = begin.Start(
         arguments, arguments.out_model_dir, command="classifier/run.py --app train",
         config=dataclasses.asdict(config), seed=config.training_seed, data=data,
@@ -81,7 +76,8 @@ def test(arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    arguments = parse_arguments()
+    groups = (("train", TRAINING), ("test", TESTING), ("what to train", Config), *RUN)
+    arguments = program.Parser(DESCRIPTION, APP, *groups).parse_args()
     (train if arguments.app == "train" else test)(arguments)
 
 

@@ -9,13 +9,11 @@ import tensorflow as tf
 
 from classifier.config import Config
 from classifier.networks import Classifier
-from gan_fingerprints.attribution.measuring import accuracy, calibrate
-from gan_fingerprints.calibration import Calibration
 from gan_fingerprints.data import pipeline
 from gan_fingerprints.data.reading import DataSet
-from gan_fingerprints.networks import files
 from gan_fingerprints.networks.layers import in_halves, to_network
 from gan_fingerprints.training import begin
+from gan_fingerprints.training.classifying import Measured
 from gan_fingerprints.training.optimizer import adam, apply_if_finite
 from gan_fingerprints.training.run import Losses, Run, passed
 
@@ -90,30 +88,10 @@ class Trainer:
 def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> None:
     """Trains until `total_kimg`, or continues the run's newest checkpoint.
 
-    Args:
-        trainer: network and settings; filled with old weights where the run starts from some.
-        data, validation: labelled images with the same sources in the same order.
-        run: where to write.
+    data, validation: labelled images with the same sources in the same order.
     """
-    config, C, shown = trainer.config, trainer.C, trainer.shown
-    seed, attack = config.training_seed, config.perturbation()
-    predict = tf.function(lambda pixels: tf.argmax(C(to_network(pixels)), axis=1))
-
-    def export(name: str, calibration: Calibration | None = None) -> None:
-        path = run.path(f"{name}.safetensors")
-        files.save(path, C, run.provenance(), data.source_names, calibration)
-
-    def measure_accuracy() -> None:
-        splits = {"training": data, "validation": validation}
-        shares = {
-            name: accuracy(predict, split, config.accuracy_images, seed, attack)
-            for name, split in splits.items()
-        }
-        run.scalars({f"accuracy/{name}": share for name, share in shares.items()})
-        run.log(
-            f"kimg {int(shown) / 1000:.2f} training accuracy {shares['training']:.2%} "
-            f"validation accuracy {shares['validation']:.2%}"
-        )
+    config, shown, attack = trainer.config, trainer.shown, trainer.config.perturbation()
+    measured = Measured(trainer.C, config, data, validation, run, attack)
 
     # Lengths, in images; then the state, and the data from where the state is.
     total, rampdown = config.total_kimg * 1000, config.rampdown_kimg * 1000
@@ -121,7 +99,12 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
     snapshot = total / config.snapshots if config.snapshots else float("inf")
     run.start(trainer.state, config.total_kimg, shown)
     source = pipeline.minibatches(
-        data, config.minibatch, seed=seed, start=int(shown), mirror=config.mirror, attack=attack
+        data,
+        config.minibatch,
+        seed=config.training_seed,
+        start=int(shown),
+        mirror=config.mirror,
+        attack=attack,
     )
     stream = iter(trainer.strategy.experimental_distribute_dataset(source))
 
@@ -137,7 +120,7 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
         # Snapshots, at an interval of their own.
         now = int(shown)
         if passed(before, now, snapshot) and now < total:
-            export(f"network-snapshot-{now // 1000:06d}")
+            measured.export(f"network-snapshot-{now // 1000:06d}")
 
         # Once per tick: report and measure.
         if not passed(before, now, tick):
@@ -151,12 +134,9 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
         run.scalars({"loss": loss, "timing/sec_per_kimg": kimg_seconds, "skipped_steps": skipped})
         status = f"loss {loss:.3f}"
         if passed(before, now, tick * config.accuracy_ticks):
-            measure_accuracy()
+            measured.measure(now)
         losses.restart(now)
 
-    measure_accuracy()
-    answers = tf.function(lambda pixels: C.answers(to_network(pixels)))
-    calibration = calibrate(answers, validation, config.false_alarms, attack)
-    run.log(calibration.describe())
-    export("network-final", calibration)
+    measured.measure(int(shown))
+    measured.export_calibrated()
     run.finish()

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from classifier_visNet import figures
 from classifier_visNet.figures import GREEN, RED, wrapped
 from gan_fingerprints import images, program, typed
 from gan_fingerprints.attribution.attributor import Attributor
@@ -100,6 +101,7 @@ def measure(
     right = predict(pixels) == labels
     pixels, labels = pixels[right], labels[right]
     patterns = unit_patterns(models)
+    # The control: if any disturbance of this size moved the answers, fingerprints would not count.
     noise = unit_patterns(np.random.default_rng(seed).standard_normal(models.shape))
     return [_effect(predict, pixels, labels, patterns, noise, alpha) for alpha in alphas]
 
@@ -108,25 +110,22 @@ def _effect(
     predict: Predict, pixels: np.ndarray, labels: np.ndarray, patterns: np.ndarray,
     noise: np.ndarray, alpha: float,
 ) -> Effect:  # fmt: skip
-    shares: dict[str, list[np.ndarray]] = {"": [], "_random": []}
-    lost: dict[str, list[np.ndarray]] = {"": [], "_random": []}
+    names = ("added", "added_random", "removed", "removed_random")
+    shares: dict[str, list[np.ndarray]] = {name: [] for name in names}
     ratios = []
     for k in range(len(patterns)):
         own, others = pixels[labels == k], pixels[labels != k]
         for kind, pattern in (("", patterns[k]), ("_random", noise[k])):
             more = changed(others, pattern, alpha)
-            shares[kind].append(predict(more) == k)
-            lost[kind].append(predict(changed(own, pattern, -alpha)) != k)
+            shares[f"added{kind}"].append(predict(more) == k)
+            shares[f"removed{kind}"].append(predict(changed(own, pattern, -alpha)) != k)
             if not kind:
                 ratios.append(psnr(others, more))
 
     def mean(parts: list[np.ndarray]) -> float:
         return round(float(np.concatenate(parts).mean()), 4)
 
-    return Effect(
-        alpha, mean(ratios), mean(shares[""]), mean(shares["_random"]), mean(lost[""]),
-        mean(lost["_random"]),
-    )  # fmt: skip
+    return Effect(alpha, mean(ratios), **{name: mean(parts) for name, parts in shares.items()})
 
 
 def read_sources(path: str, names: Sequence[str], resolution: int, most: int):
@@ -162,11 +161,9 @@ def table(effects: Sequence[Effect]) -> str:
 
 def curves(path: Path, effects: Sequence[Effect]) -> None:
     """Writes a PNG: shares of images that follow, by strength and PSNR."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.6), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
     ratios = [effect.psnr for effect in effects]
     panels = (
         ("added", "attributed to B", "model fingerprint of B added to images of others"),
@@ -181,8 +178,7 @@ def curves(path: Path, effects: Sequence[Effect]) -> None:
         axes.invert_xaxis()  # further right: stronger
         axes.grid(alpha=0.3)
         axes.legend(loc="upper left", fontsize=9)
-    with program.whole_file(path) as partial:
-        figure.savefig(partial, format="png")
+    figures.write(path, figure)
 
 
 def examples(
@@ -192,32 +188,26 @@ def examples(
     """Writes a PNG: an image of each source, and the same with each change, and its attribution.
 
     pixels: uint8 [N, R, R, 3], attributed rightly to labels [N]; changes: float [sources, R, R, 3]
-    on the scale [-1, 1], what makes it a source's.
+    on the scale [-1, 1].
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     shown = [k for k in range(len(names)) if (labels == k).any()]
     columns = 1 + len(names)
-    figure = Figure(figsize=(1.45 * columns + 0.9, 1.6 * len(shown) + 0.5), dpi=120)
-    FigureCanvasAgg(figure)
-    grid = figure.subplots(len(shown), columns, squeeze=False)
+    size = 1.45 * columns + 0.9, 1.6 * len(shown) + 0.5
+    figure, grid = figures.grid_of(len(shown), columns, size)
     for line, k in zip(grid, shown, strict=True):
         original = pixels[labels == k][:1]
         others = images.to_uint8(images.from_uint8(original) + changes)
         batch = np.concatenate([original, others])
         for j, (axes, answer) in enumerate(zip(line, predict(batch), strict=True)):
             axes.imshow(batch[j], interpolation="nearest")
-            axes.set(xticks=[], yticks=[])
             wanted = k if j == 0 else j - 1
             axes.set_xlabel(wrapped(names[answer]), fontsize=7, labelpad=2,
                             color=GREEN if answer == wanted else RED)  # fmt: skip
-        line[0].set_ylabel(wrapped(names[k]), fontsize=8, rotation=0, ha="right", va="center")
+        figures.label_row(line[0], names[k])
     for axes, text in zip(grid[0], ("unchanged", *(f"+ {name}" for name in names)), strict=True):
         axes.set_title(wrapped(text, 18), fontsize=8)
     figure.tight_layout(pad=0.5, w_pad=0.3, h_pad=1.2)
-    with program.whole_file(path) as partial:
-        figure.savefig(partial, format="png")
+    figures.write(path, figure)
 
 
 def main() -> None:

@@ -67,10 +67,11 @@ def check(arguments: argparse.Namespace) -> None:
     program.existing_file(arguments.model_path, "--model_path")
     if arguments.html:
         program.check_writable(Path(arguments.html), "--html")
-    if arguments.out and Path(arguments.out).suffix.lower() in FILMS:
-        program.check_writable(Path(arguments.out), "--out")
-    elif arguments.out and Path(arguments.out).suffix.lower() in OTHER_FILMS:
+    ending = Path(arguments.out or "").suffix.lower()
+    if ending in OTHER_FILMS:  # or it would become the name of a folder
         raise UserError(f"--out {arguments.out}: expected a film .gif or .mp4, or a folder's name")
+    if ending in FILMS:
+        program.check_writable(Path(arguments.out), "--out")
     elif arguments.out:
         program.new_output(arguments.out, "--out")
 
@@ -116,10 +117,8 @@ def write_files(display, cases: list, out: str | None, page: str | None, seconds
             yield display.frame()
 
     if page:
-        captions = [
-            f"{i + 1}: {case.image.row.path.name}: {case.image.row.most_probable}"
-            for i, case in enumerate(cases)
-        ]
+        rows = [case.image.row for case in cases]
+        captions = [f"{i}: {row.path.name}: {row.most_probable}" for i, row in enumerate(rows, 1)]
         with program.whole_file(page) as partial:
             frames.write_html(partial, rendered(), captions, seconds)
         print(f"page: {page}")

@@ -36,12 +36,34 @@ def wrapped(name: str, width: int = 14, lines: int = 3) -> str:
     return "\n".join(rows)
 
 
+def grid_of(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, np.ndarray]:
+    """A figure of so many inches, and its axes [rows, columns] without ticks, for pictures."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, dpi=120)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[])
+    return figure, grid
+
+
+def label_row(axes: Any, name: str) -> None:
+    """Writes a source's name left of a row's first picture."""
+    axes.set_ylabel(wrapped(name), fontsize=8, rotation=0, ha="right", va="center")
+
+
+def write(path: Path, figure: Any) -> None:
+    """Writes a figure as PNG or PDF, by the path's ending."""
+    with program.whole_file(path) as partial:
+        figure.savefig(partial, format=path.suffix[1:])
+
+
 def confusion(
     path: Path,
     examples: Mapping[str, Sequence[Example]],
     names: Sequence[str],
     model_fingerprints: np.ndarray,
-) -> list[Path]:
+) -> None:
     """Writes the fingerprints' confusion matrix as PATH.png and PATH.pdf.
 
     Rows: example images, by true source, with their fingerprints. Columns: model fingerprints,
@@ -49,16 +71,10 @@ def confusion(
     Cells: what each pixel says for or against the source, and the logit; the highest is framed,
     green when it is the true source's and red when not.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     rows = [(name, one) for name in _ordered(examples, names) for one in examples[name]]
     columns = 2 + len(names)
-    figure = Figure(figsize=(1.25 * columns + 1.2, 1.45 * (len(rows) + 1) + 0.3), dpi=120)
-    FigureCanvasAgg(figure)
-    grid = figure.subplots(len(rows) + 1, columns, squeeze=False)
-    for axes in grid.flat:
-        axes.set(xticks=[], yticks=[])
+    size = 1.25 * columns + 1.2, 1.45 * (len(rows) + 1) + 0.3
+    figure, grid = grid_of(len(rows) + 1, columns, size)
     for axes in grid[0, :2]:
         axes.axis("off")
     grid[0, 0].text(0, 0.5, LEGEND, fontsize=8, va="center").set_in_layout(False)
@@ -71,11 +87,8 @@ def confusion(
     grid[1, 0].set_title("image", fontsize=8)
     grid[1, 1].set_title("fingerprint", fontsize=8)
     figure.tight_layout(pad=0.5, w_pad=0.3, h_pad=0.5)
-    written = [path.with_suffix(suffix) for suffix in (".png", ".pdf")]
-    for file in written:
-        with program.whole_file(file) as partial:
-            figure.savefig(partial, format=file.suffix[1:])
-    return written
+    for suffix in (".png", ".pdf"):
+        write(path.with_suffix(suffix), figure)
 
 
 def _ordered(examples: Mapping[str, Sequence[Example]], names: Sequence[str]) -> list[str]:
@@ -87,7 +100,7 @@ def _row(
     line: Any, name: str, example: Example, names: Sequence[str], model_fingerprints: np.ndarray
 ) -> None:
     line[0].imshow(example.pixels)
-    line[0].set_ylabel(wrapped(name), fontsize=8, rotation=0, ha="right", va="center")
+    label_row(line[0], name)
     line[1].imshow(fingerprint_pictures.of_image(example.fingerprint))
     best = int(example.logits.argmax())
     responses = fingerprint_pictures.contributions(example.fingerprint, model_fingerprints)

@@ -45,6 +45,14 @@ def bar_colours(names: Sequence[str], predicted: str, truth: str | None) -> dict
     return {**colours, predicted: GREEN if predicted == truth else RED}
 
 
+def new_figure() -> Figure:
+    """A figure without a window, whose pixels can be read."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    return FigureCanvasAgg(Figure(dpi=DPI)).figure
+
+
 class Display:
     """The demo's window or frame. Model fingerprints are drawn once, the rest for each case.
 
@@ -56,16 +64,13 @@ class Display:
     """
 
     def __init__(
-        self,
-        names: Sequence[str],
-        model_fingerprints: np.ndarray,
-        limits: tuple[float, float],
+        self, names: Sequence[str], model_fingerprints: np.ndarray, limits: tuple[float, float],
         figure: Figure | None = None,
-    ) -> None:
-        self.names = list(names)
-        self.model_fingerprints = model_fingerprints
-        self.figure = figure or self._new_figure()
+    ) -> None:  # fmt: skip
+        self.names, self.model_fingerprints = list(names), model_fingerprints
+        self.figure = figure or new_figure()
         self.figure.set_size_inches(*self.size(len(self.names)))
+        # The same for all cases, with 0 in it: bars can be compared from case to case.
         low, high = min(limits[0], 0), max(limits[1], 0)
         margin = 0.25 * max(high - low, 1e-6)
         self.limits = (low - margin, high + margin)
@@ -75,14 +80,6 @@ class Display:
     def size(sources: int) -> tuple[float, float]:
         """Inches. Even numbers of pixels, which videos need."""
         return round(4.2 + (SIDE + 0.2) * sources, 1), 5.4
-
-    def _new_figure(self) -> Figure:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
-        figure = Figure(dpi=DPI)
-        FigureCanvasAgg(figure)
-        return figure
 
     def _lay_out(self) -> None:
         width, _ = self.size(len(self.names))
@@ -107,21 +104,15 @@ class Display:
         self._titles = [axes.title for axes in models]
         for axes in self._responses:
             _picture(axes)
-        for row, text in ((models, "model\nfingerprint"), (self._responses, "response"),
-                          (self._bars, "intensity")):  # fmt: skip
+        words = ("model\nfingerprint", "response", "intensity")
+        for row, text in zip(rows, words, strict=True):
             row[0].set_ylabel(text, fontsize=9)
         for axes in self._bars:
-            axes.set(xticks=[], yticks=[], xlim=(-1, 1), ylim=self.limits)
-            for side in ("top", "right", "bottom", "left"):
-                axes.spines[side].set_visible(False)
+            _picture(axes).set(xlim=(-1, 1), ylim=self.limits)
 
     def show(self, case: Case, position: str = "") -> None:
         """Draws a case in place of the one before."""
         image = case.image
-        assert image.picture.pixels is not None
-        assert image.fingerprint is not None
-        assert image.logits is not None
-        assert image.row.most_probable is not None
         _replace(self._image, image.picture.pixels)
         _replace(self._fingerprint, fingerprint_pictures.of_image(image.fingerprint))
         colours = bar_colours(self.names, image.row.most_probable, case.truth)
@@ -189,7 +180,7 @@ def write_mp4(path: Path, frames: Iterable[np.ndarray], seconds: float) -> None:
     """Writes a video that every browser plays, each frame for so long."""
     import imageio_ffmpeg
 
-    rate = 10
+    rate = 10  # frames per second: each picture is repeated
     writer = None
     for frame in frames:
         height, width, _ = frame.shape
@@ -214,9 +205,9 @@ def write_html(
 
     pngs = []
     for frame in frames:
-        buffer = io.BytesIO()
-        Image.fromarray(frame).save(buffer, format="PNG", optimize=True)
-        pngs.append(base64.b64encode(buffer.getvalue()).decode())
+        file = io.BytesIO()
+        Image.fromarray(frame).save(file, format="PNG", optimize=True)
+        pngs.append(base64.b64encode(file.getvalue()).decode())
     options = "".join(
         f'<option value="{i}">{html.escape(text)}</option>' for i, text in enumerate(captions)
     )

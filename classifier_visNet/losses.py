@@ -23,12 +23,9 @@ class Parts(NamedTuple):
 
 
 def autoencoder_losses(
-    D: CriticFunction,
-    reals: tf.Tensor,
-    reconstructions: tf.Tensor,
-    logits: tf.Tensor,
+    D: CriticFunction, reals: tf.Tensor, reconstructions: tf.Tensor, logits: tf.Tensor,
     labels: tf.Tensor,
-) -> Parts:
+) -> Parts:  # fmt: skip
     """mean |R(I) − I|, −D(R(I)) and the softmax cross-entropy of the logits.
 
     reals, reconstructions: float32 [N, R, R, 3]; logits, one-hot labels: float32 [N, sources].
@@ -41,14 +38,9 @@ def autoencoder_losses(
 
 
 def critic_loss(
-    D: CriticFunction,
-    reals: tf.Tensor,
-    reconstructions: tf.Tensor,
-    mix: tf.Tensor,
-    *,
-    gp_weight: float = 10.0,
-    drift_weight: float = 0.001,
-) -> tf.Tensor:
+    D: CriticFunction, reals: tf.Tensor, reconstructions: tf.Tensor, mix: tf.Tensor, *,
+    gp_weight: float = 10.0, drift_weight: float = 0.001,
+) -> tf.Tensor:  # fmt: skip
     """D(R(I)) − D(I) + λ·(‖∇D(x̂)‖ − 1)² + ε·D(I)²: [N].
 
     Args:
@@ -58,10 +50,12 @@ def critic_loss(
     """
     real_scores, fake_scores = D(reals)[:, 0], D(reconstructions)[:, 0]
     mixed = reals + (reconstructions - reals) * mix
+    # One call for all gradients: D takes each image by itself, but for the minibatch deviation.
     with tf.GradientTape() as tape:
         tape.watch(mixed)
         mixed_scores = tf.reduce_sum(D(mixed))
     gradients = tape.gradient(mixed_scores, mixed)
     norms = tf.sqrt(tf.reduce_sum(tf.square(gradients), axis=[1, 2, 3]))
     loss = fake_scores - real_scores + gp_weight * tf.square(norms - 1)
+    # The critic's scores may all drift off together, which the rest of the loss does not see.
     return loss + drift_weight * tf.square(real_scores)

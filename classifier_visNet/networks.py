@@ -6,7 +6,7 @@ Each source has one model fingerprint F_y, an image too, and their correlation i
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import keras
 import numpy as np
@@ -23,10 +23,9 @@ from gan_fingerprints.networks.layers import (
     minibatch_stddev,
     pixel_norm,
 )
-from gan_fingerprints.networks.trunk import Mode, Trunk
+from gan_fingerprints.networks.trunk import Headed, Mode, Trunk, convolutions, lowest_stage
 
 Correlation = Literal["inner", "normalized"]
-CORRELATIONS: tuple[Correlation, ...] = ("inner", "normalized")
 
 
 class Outputs(NamedTuple):
@@ -51,8 +50,8 @@ class ModelFingerprints(keras.layers.Layer):
 
     def __init__(self, num_sources: int, correlation: Correlation, **kwargs: Any) -> None:
         super().__init__(dtype="float32", **kwargs)
-        if correlation not in CORRELATIONS:
-            raise ValueError(f"correlation={correlation!r}; expected one of {CORRELATIONS}")
+        if correlation not in (known := get_args(Correlation)):
+            raise ValueError(f"correlation={correlation!r}; expected one of {known}")
         self.num_sources = num_sources
         self.correlation = correlation
 
@@ -112,38 +111,28 @@ class AutoEncoder(keras.Model):
     ) -> None:
         super().__init__(name="visnet_autoencoder", **kwargs)
         self.arguments = {
-            "resolution": resolution,
-            "num_sources": num_sources,
-            "fmap_base": fmap_base,
-            "fmap_max": fmap_max,
-            "mode": mode,
-            "switching_res": switching_res,
-            "latent_res": latent_res,
-            "use_pixelnorm": use_pixelnorm,
-            "normalize_latents": normalize_latents,
-            "correlation": correlation,
-            "fused_scale": fused_scale,
-        }
+            "resolution": resolution, "num_sources": num_sources,
+            "fmap_base": fmap_base, "fmap_max": fmap_max,
+            "mode": mode, "switching_res": switching_res, "latent_res": latent_res,
+            "use_pixelnorm": use_pixelnorm, "normalize_latents": normalize_latents,
+            "correlation": correlation, "fused_scale": fused_scale,
+        }  # fmt: skip
         self.vector = latent_res == -1
         side = 4 if self.vector else latent_res
         self.trunk = Trunk(resolution, mode, switching_res, side, fused_scale)
 
-        def conv(stage: int, name: str, resample=None) -> EqualizedConv2D:
-            filters = feature_maps(stage, fmap_base, fmap_max)
-            return _conv(filters, name, resample, self.dtype_policy)
+        conv = convolutions(fmap_base, fmap_max, self.dtype_policy)
 
         # Encoder: [N, R, R, 3] → [N, k, k, nf], or [N, nf].
         stage = side.bit_length() - 2
-        self.convs = self.trunk.layers(conv, "E_")
-        self.last_conv = conv(stage, f"E_{side}x{side}_Conv0")
         name = f"E_{side}x{side}"
+        self.convs = self.trunk.layers(conv, "E_")
+        self.last_conv = conv(stage, f"{name}_Conv0")
         width = feature_maps(stage, fmap_base, fmap_max)
-        self.to_latents = (
-            EqualizedDense(width, name=f"{name}_Dense1", dtype=self.dtype_policy)
-            if self.vector
-            else conv(stage, f"{name}_Conv1")
-        )
-
+        if self.vector:
+            self.to_latents = EqualizedDense(width, name=f"{name}_Dense1", dtype=self.dtype_policy)
+        else:
+            self.to_latents = conv(stage, f"{name}_Conv1")
         self._add_decoder(conv, width, side, resolution, fused_scale)
         self.model_fingerprints = ModelFingerprints(
             num_sources, correlation, name="Conv_fingerprints"
@@ -167,7 +156,9 @@ class AutoEncoder(keras.Model):
             name = f"G_{side}x{side}"
             doubling = conv(stage, f"{name}_{up[0]}", up[1])
             self.up_pairs.append((doubling, conv(stage, f"{name}_Conv1")))
-        self.to_rgb = _conv(3, f"{name}_Conv_toRGB", None, self.dtype_policy)
+        self.to_rgb = EqualizedConv2D(
+            3, padding="reflect", name=f"{name}_Conv_toRGB", dtype=self.dtype_policy
+        )
 
     def build(self, input_shape=None) -> None:
         """Nothing to do: the constructor has called every layer."""
@@ -195,6 +186,7 @@ class AutoEncoder(keras.Model):
     def outputs(self, images: tf.Tensor) -> Outputs:
         """Everything about images float [N, R, R, 3] in [-1, 1]."""
         reconstructions = self.decode(self.encode(images))
+        # float32 again: the fingerprint is a small difference of large numbers.
         fingerprints = tf.cast(images, tf.float32) - reconstructions
         return Outputs(reconstructions, fingerprints, self.model_fingerprints(fingerprints))
 
@@ -207,7 +199,7 @@ class AutoEncoder(keras.Model):
         return self.outputs(images).logits
 
 
-class Critic(keras.Model):
+class Critic(Headed):
     """Scores how real reconstructions look; trains the auto-encoder and is then not needed.
 
     Args: as `AutoEncoder`, and
@@ -230,53 +222,14 @@ class Critic(keras.Model):
         fused_scale: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(name="visnet_critic", **kwargs)
-        self.arguments = {
-            "resolution": resolution,
-            "fmap_base": fmap_base,
-            "fmap_max": fmap_max,
-            "mode": mode,
-            "switching_res": switching_res,
-            "latent_res": latent_res,
-            "mbstd_group_size": mbstd_group_size,
-            "fused_scale": fused_scale,
-        }
-        self.patches = latent_res > 0
-        side = latent_res if self.patches else 4
-        stage = side.bit_length() - 2
-        self.trunk = Trunk(resolution, mode, switching_res, side, fused_scale)
+        arguments = {
+            "resolution": resolution, "fmap_base": fmap_base, "fmap_max": fmap_max,
+            "mode": mode, "switching_res": switching_res, "latent_res": latent_res,
+            "mbstd_group_size": mbstd_group_size, "fused_scale": fused_scale,
+        }  # fmt: skip
+        width = feature_maps(lowest_stage(latent_res) - 1, fmap_base, fmap_max)
+        super().__init__("visnet_critic", arguments, 1, width, **kwargs)
 
-        def conv(stage: int, name: str, resample=None) -> EqualizedConv2D:
-            filters = feature_maps(stage, fmap_base, fmap_max)
-            return _conv(filters, name, resample, self.dtype_policy)
-
-        name = f"{side}x{side}"
-        width = feature_maps(stage - 1, fmap_base, fmap_max)
-        self.convs = self.trunk.layers(conv)
-        self.last_conv = conv(stage, f"{name}_Conv0")
-        policy = self.dtype_policy
-        if self.patches:
-            self.head = EqualizedConv2D(width, 1, name=f"{name}_Conv1", dtype=policy)
-            self.to_scores = EqualizedConv2D(1, 1, gain=1.0, name=f"{name}_Conv2", dtype="float32")
-        else:
-            self.head = EqualizedDense(width, name=f"{name}_Dense1", dtype=policy)
-            self.to_scores = EqualizedDense(1, gain=1.0, name=f"{name}_Dense2", dtype="float32")
-        self(tf.zeros([1, resolution, resolution, 3]))
-
-    def build(self, input_shape=None) -> None:
-        """Nothing to do: the constructor has called every layer."""
-
-    def call(self, images):
-        x = self.trunk.features(tf.cast(images, self.compute_dtype), self.convs)
-        if group := self.arguments["mbstd_group_size"]:
-            x = minibatch_stddev(x, group)
-        x = leaky_relu(self.last_conv(x))
-        x = leaky_relu(self.head(x if self.patches else flatten_channels_first(x)))
-        scores = self.to_scores(tf.cast(x, tf.float32))
-        return tf.reduce_mean(scores, axis=[1, 2]) if self.patches else scores
-
-
-def _conv(filters: int, name: str, resample: Any, policy: Any) -> EqualizedConv2D:
-    """3×3, padded by reflection but for the fused ones."""
-    padding: Literal["zeros", "reflect"] = "zeros" if resample else "reflect"
-    return EqualizedConv2D(filters, padding=padding, resample=resample, name=name, dtype=policy)
+    def before_last_conv(self, x: tf.Tensor) -> tf.Tensor:
+        group = self.arguments["mbstd_group_size"]
+        return minibatch_stddev(x, group) if group else x

@@ -11,7 +11,6 @@ import dataclasses
 
 from classifier_visNet.config import Config
 from gan_fingerprints import program, typed
-from gan_fingerprints.attribution.measuring import open_splits
 from gan_fingerprints.attribution.tables import (
     TESTING,
     TRAINING,
@@ -22,6 +21,7 @@ from gan_fingerprints.attribution.tables import (
 )
 from gan_fingerprints.program import REQUIRED, UserError, option
 from gan_fingerprints.training import begin
+from gan_fingerprints.training.classifying import open_splits
 from gan_fingerprints.training.run import RUN
 
 DESCRIPTION = """\
@@ -45,11 +45,6 @@ TEST = {
         typed.folder, None, "new folder for pictures and arrays of fingerprints and responses"
     ),
 }
-
-
-def parse_arguments() -> argparse.Namespace:
-    groups = (("train", TRAINING), ("test", TEST), ("what to train", Config), *RUN)
-    return program.Parser(DESCRIPTION, APP, *groups).parse_args()
 
 
 def check_groups(config: Config, gpus: int) -> None:
@@ -106,7 +101,8 @@ def test(arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    arguments = parse_arguments()
+    groups = (("train", TRAINING), ("test", TEST), ("what to train", Config), *RUN)
+    arguments = program.Parser(DESCRIPTION, APP, *groups).parse_args()
     (train if arguments.app == "train" else test)(arguments)
 
 

@@ -11,14 +11,13 @@ from classifier_visNet.config import Config
 from classifier_visNet.losses import Parts, autoencoder_losses, critic_loss
 from classifier_visNet.networks import AutoEncoder, Critic
 from gan_fingerprints import images
-from gan_fingerprints.attribution.measuring import accuracy, calibrate
-from gan_fingerprints.calibration import Calibration
 from gan_fingerprints.data import pipeline
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.networks import files
 from gan_fingerprints.networks.layers import to_network
 from gan_fingerprints.pictures import fingerprints as fingerprint_pictures
 from gan_fingerprints.training import begin
+from gan_fingerprints.training.classifying import Measured
 from gan_fingerprints.training.optimizer import adam, apply_if_finite, random_key, update_average
 from gan_fingerprints.training.run import Losses, Run, passed
 
@@ -29,7 +28,7 @@ def D_gradients(
     EG: AutoEncoder, D: Critic, config: Config, reals: tf.Tensor, mix: tf.Tensor, batch: int
 ) -> tuple[tf.Tensor, list[tf.Tensor]]:
     """The critic's losses [N], and the gradients of their sum divided by the global `batch`."""
-    reconstructions = EG.decode(EG.encode(reals))
+    reconstructions = EG.decode(EG.encode(reals))  # outside: the critic's step moves only it
     with tf.GradientTape() as tape:
         losses = critic_loss(
             D, reals, reconstructions, mix,
@@ -44,8 +43,8 @@ def EG_gradients(
 ) -> tuple[Parts, list[tf.Tensor]]:
     """The parts of the auto-encoder's loss [N] each, and the gradients as in `D_gradients`."""
     with tf.GradientTape() as tape:
-        found = EG.outputs(reals)
-        parts = autoencoder_losses(D, reals, found.reconstructions, found.logits, labels)
+        shown = EG.outputs(reals)
+        parts = autoencoder_losses(D, reals, shown.reconstructions, shown.logits, labels)
         loss = tf.reduce_sum(total_loss(parts, config)) / batch
     return parts, tape.gradient(loss, EG.trainable_variables)
 
@@ -145,37 +144,17 @@ class Trainer:
 def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> None:
     """Trains until `total_kimg`, or continues the run's newest checkpoint.
 
-    Args:
-        trainer: networks and settings; filled with old weights where the run starts from some.
-        data, validation: labelled images with the same sources in the same order.
-        run: where to write.
+    data, validation: labelled images with the same sources in the same order.
     """
     config, EGs, shown = trainer.config, trainer.EGs, trainer.shown
-    seed = config.training_seed
-    predict = tf.function(lambda pixels: tf.argmax(EGs(to_network(pixels)), axis=1))
+    seed, measured = config.training_seed, Measured(EGs, config, data, validation, run)
     examine = tf.function(lambda pixels: EGs.outputs(to_network(pixels)))
     grid_pixels = data.images(pipeline.epoch_order(data.count, seed, 0)[:GRID_IMAGES])
 
-    def export(name: str, calibration: Calibration | None = None) -> None:
-        path = run.path(f"{name}.safetensors")
-        files.save(path, EGs, run.provenance(), data.source_names, calibration)
-
-    def measure_accuracy() -> None:
-        splits = {"training": data, "validation": validation}
-        shares = {
-            name: accuracy(predict, split, config.accuracy_images, seed)
-            for name, split in splits.items()
-        }
-        run.scalars({f"accuracy/{name}": share for name, share in shares.items()})
-        run.log(
-            f"kimg {int(shown) / 1000:.2f} training accuracy {shares['training']:.2%} "
-            f"validation accuracy {shares['validation']:.2%}"
-        )
-
     def picture(moment: str) -> None:
-        found = examine(grid_pixels)
-        run.picture(f"reconstructions{moment}", images.to_uint8(found.reconstructions.numpy()))
-        run.picture(f"fingerprints{moment}", fingerprint_pictures.of_image(found.fingerprints))
+        shown = examine(grid_pixels)
+        run.picture(f"reconstructions{moment}", images.to_uint8(shown.reconstructions.numpy()))
+        run.picture(f"fingerprints{moment}", fingerprint_pictures.of_image(shown.fingerprints))
         models = EGs.model_fingerprints.weight
         run.picture(f"model_fingerprints{moment}", fingerprint_pictures.of_models(models))
 
@@ -201,7 +180,7 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
         # Snapshots, at an interval of their own.
         now = int(shown)
         if passed(before, now, snapshot) and now < total:
-            export(f"network-snapshot-{now // 1000:06d}")
+            measured.export(f"network-snapshot-{now // 1000:06d}")
 
         # Once per tick: report, measure and write pictures.
         if not passed(before, now, tick):
@@ -217,16 +196,13 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
                      "timing/sec_per_kimg": kimg_seconds, "skipped_steps": skipped})  # fmt: skip
         status = f"rec {rec:.3f} cls {cls:.3f}"
         if passed(before, now, tick * config.accuracy_ticks):
-            measure_accuracy()
+            measured.measure(now)
         if passed(before, now, tick * config.image_ticks):
             picture(f"{now // 1000:06d}")
         losses.restart(now)
 
-    measure_accuracy()
+    measured.measure(int(shown))
     picture("-final")
-    answers = tf.function(lambda pixels: EGs.answers(to_network(pixels)))
-    calibration = calibrate(answers, validation, config.false_alarms)
-    run.log(calibration.describe())
-    export("network-final", calibration)
+    measured.export_calibrated()
     files.save(run.path("critic-final.safetensors"), trainer.D, run.provenance())
     run.finish()

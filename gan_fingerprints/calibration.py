@@ -40,14 +40,15 @@ def _log_sum_exp(values: np.ndarray) -> np.ndarray:
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """The temperature of the highest likelihood, between 0.01 and 100.
 
-    Dividing logits by it changes no answer. Guo et al. (2017), section 4.2. Where every answer is
-    right by a wide margin the likelihood only grows with confidence; the bounds then decide.
+    Dividing logits by it changes no answer. Guo et al. (2017), section 4.2.
     """
     from scipy.optimize import minimize_scalar
 
     def loss(log_temperature: float) -> float:
         return negative_log_likelihood(logits, labels, math.exp(log_temperature))
 
+    # Searched on the logarithm, as 0.5 is to 1 what 1 is to 2; without bounds, a network that is
+    # right on every validation image would be told that it is always certain.
     bounds = tuple(math.log(t) for t in TEMPERATURES)
     return float(math.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
 
@@ -100,6 +101,7 @@ def true_negatives_at(known: np.ndarray, unknown: np.ndarray, kept: float = 0.95
 def threshold_for(known: np.ndarray, false_alarms: float) -> float:
     """The highest threshold below which lie at most that share of the known images' scores."""
     ordered = np.sort(known)
+    # 1e-9, as 0.07 · 100 is a little more than 7 in binary, and 0.29 · 100 a little less than 29.
     return float(ordered[min(int(false_alarms * len(ordered) + 1e-9), len(ordered) - 1)])
 
 
@@ -118,8 +120,7 @@ def leave_one_out(
         known = labels != left_out
         renumbered = np.searchsorted(others, labels[known])
         centres = centres_of(features[known], renumbered, len(others))
-        found = scores(logits[:, others], features, temperature, centres)
-        for name, values in found.items():
+        for name, values in scores(logits[:, others], features, temperature, centres).items():
             areas[name].append(area_under_roc(values[known], values[~known]))
     return {name: float(np.mean(values)) for name, values in areas.items()}
 
@@ -132,7 +133,7 @@ class Calibration:
         temperature: divides the logits.
         score: the one of `SCORES` that the verdict looks at.
         threshold: images that score less are of an unknown source.
-        false_alarms: share of known images that the threshold was set to give up.
+        false_alarms: share of known images that the threshold was set to reject.
         centres: of the validation images' features.
         checksum: of the data that all this was learned from.
     """
@@ -152,15 +153,11 @@ class Calibration:
         """float64 [N]: the chosen score, at least `threshold` for images of known sources."""
         return scores(logits, features, self.temperature, self.centres)[self.score]
 
-    def known(self, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
-        """bool [N]: whether each image looks like one of a known source."""
-        return self.scores(logits, features) >= self.threshold
-
     def describe(self) -> str:
         """One line for a log."""
         return (
             f"calibrated: temperature {self.temperature:.3f}, unknown below {self.score} "
-            f"{self.threshold:.4g}, which gives up {self.false_alarms:.1%} of known images"
+            f"{self.threshold:.4g}, which rejects {self.false_alarms:.1%} of known images"
         )
 
     def header(self) -> dict[str, Any]:
@@ -187,12 +184,9 @@ class Calibration:
 
 
 def calibrate(
-    logits: np.ndarray,
-    features: np.ndarray,
-    labels: np.ndarray,
-    checksum: str,
+    logits: np.ndarray, features: np.ndarray, labels: np.ndarray, checksum: str,
     false_alarms: float = 0.05,
-) -> Calibration:
+) -> Calibration:  # fmt: skip
     """Learns temperature, score and threshold from validation images.
 
     The score is the best by `leave_one_out` where there are three sources or more, else the
@@ -204,11 +198,12 @@ def calibrate(
     if missing:
         raise ValueError(f"no validation image of the sources numbered {missing}")
     temperature = fit_temperature(logits, labels)
+    # Of two sources, leaving one out leaves nothing to confuse the other with.
     areas = leave_one_out(logits, features, labels, temperature) if sources > 2 else {"energy": 1.0}
     score = max(areas, key=lambda name: areas[name])
     centres = Centres(*(x.astype(np.float32) for x in centres_of(features, labels, sources)))
-    found = held_out_scores(logits, features, labels, temperature)[score]
-    threshold = threshold_for(found, false_alarms)
+    held_out = held_out_scores(logits, features, labels, temperature)[score]
+    threshold = threshold_for(held_out, false_alarms)
     return Calibration(temperature, score, threshold, false_alarms, centres, checksum)
 
 
@@ -225,14 +220,14 @@ def held_out_scores(
     for i in range(sources):
         places[labels == i] = np.arange((labels == i).sum())
     folds = min(FOLDS, int(np.bincount(labels, minlength=sources).min()))
-    found = {name: np.empty(len(labels)) for name in SCORES}
+    held_out = {name: np.empty(len(labels)) for name in SCORES}
     for fold in range(folds):
         part = places % folds == fold
         rest = ~part if folds > 1 else part
         centres = centres_of(features[rest], labels[rest], sources)
         for name, values in scores(logits[part], features[part], temperature, centres).items():
-            found[name][part] = values
-    return found
+            held_out[name][part] = values
+    return held_out
 
 
 def risk_and_coverage(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -64,6 +64,7 @@ def precision_recall(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    # Not 0: a source that was never predicted is not a source predicted wrongly.
     undefined = np.full(np.shape(whole), np.nan)
     return np.divide(part, whole, out=undefined, where=np.asarray(whole) > 0)
 
@@ -78,6 +79,7 @@ def reliability(
     probabilities = np.asarray(probabilities, np.float64)
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == np.asarray(truth)
+    # Bins are open below and closed above, as in the publication: 1/15 is in the first.
     which = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     number, sum_of_confidence, hits = (
         np.bincount(which, weights=x, minlength=bins) for x in (None, confidence, correct)
@@ -123,10 +125,8 @@ def real_or_generated(
     generated = ~np.asarray(is_real, bool)
     if generated.all() or not generated.any():
         return float("nan"), float("nan")
-    return (
-        float(average_precision_score(generated, score)),
-        float(roc_auc_score(generated, score)),
-    )
+    precision = average_precision_score(generated, score)
+    return float(precision), float(roc_auc_score(generated, score))
 
 
 def shorten(name: str, width: int) -> str:
@@ -170,13 +170,11 @@ def confusion_png(path: str | Path, matrix: np.ndarray, names: Sequence[str]) ->
 
 def confusion_figure(matrix: np.ndarray, names: Sequence[str]) -> Figure:
     """The figure that `confusion_png` writes."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     n, side = len(names), 1.5 + 0.85 * len(names)
     figure = Figure(figsize=(side + 2.6, side + 1.6), layout="constrained", dpi=120)
-    FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     short = [shorten(name, 30) for name in names]

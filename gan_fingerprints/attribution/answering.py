@@ -31,7 +31,7 @@ class Picture:
 
     Attributes:
         path: its file; None where it came from memory.
-        pixels: uint8 [R, R, 3], the whole image resized; None beside an error.
+        pixels: uint8 [R, R, 3], the whole image resized; None where there is an error.
         size: width and height before that, upright.
         error: the reason why it cannot be used, or None.
     """
@@ -53,16 +53,15 @@ def answered(
     answer: Callable[[Sequence[np.ndarray]], Iterable[Answer]],
     batch: int,
 ) -> Generator[tuple[Read, Answer | None], None, None]:
-    """Yields what is read of each item, in order, with its answer: None beside an error.
-
-    Threads are three batches ahead, no more: there may be any number of items.
+    """Yields what is read of each item, in order, with its answer: None for an error.
 
     Args:
-        read: in a thread.
-        items: of any kind.
+        read: called in threads.
         answer: images uint8 [R, R, 3], one to `batch` of them → an answer to each, in order.
         batch: items at once.
     """
+    # Threads decode the next batches while the network computes, so that neither waits; a few
+    # batches and no more, as there may be any number of items.
     with closing(_ahead(read, items, READ_AHEAD * batch)) as pictures:
         while part := list(islice(pictures, batch)):
             usable = [one.pixels for one in part if one.pixels is not None]

@@ -84,22 +84,13 @@ class Attributor:
     """
 
     def __init__(
-        self,
-        network: Any,
-        source_names: Sequence[str],
-        resolution: int,
-        batch: int = 64,
-        calibration: Calibration | None = None,
-        fingerprints: bool = False,
-        rules: Rules = RULES,
-    ) -> None:
-        self.network = network
-        self.source_names = list(source_names)
-        self.resolution = resolution
-        self.batch = batch
-        self.calibration = calibration
+        self, network: Any, source_names: Sequence[str], resolution: int, batch: int = 64,
+        calibration: Calibration | None = None, fingerprints: bool = False, rules: Rules = RULES,
+    ) -> None:  # fmt: skip
+        self.network, self.source_names = network, list(source_names)
+        self.resolution, self.batch = resolution, batch
+        self.calibration, self.rules = calibration, rules
         self.fingerprints = fingerprints
-        self.rules = rules
         self.model_fingerprints = (
             np.asarray(network.model_fingerprints.weight) if fingerprints else None
         )
@@ -110,7 +101,7 @@ class Attributor:
 
     def _traced(self) -> Any:
         """uint8 [batch, R, R, 3] → float32 logits and, as far as needed, features, fingerprints."""
-        import tensorflow as tf  # takes seconds; the other modules do without
+        import tensorflow as tf  # takes seconds; whoever only asks for --help does without
 
         from gan_fingerprints.networks.layers import in_halves
 
@@ -123,6 +114,8 @@ class Attributor:
 
         plain = self.network.answers if self.calibration else logits
         answers_to = in_halves(with_fingerprints if self.fingerprints else plain)
+        # The batch is part of the shape, as sums over other shapes may be rounded otherwise: then
+        # the last images of a folder would get other digits than alone.
         shape = [self.batch, self.resolution, self.resolution, 3]
 
         @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8)])
@@ -134,11 +127,7 @@ class Attributor:
 
     @classmethod
     def load(
-        cls,
-        path: str | Path,
-        batch: int = 64,
-        names: str | None = None,
-        rules: Rules = RULES,
+        cls, path: str | Path, batch: int = 64, names: str | None = None, rules: Rules = RULES
     ) -> Attributor:
         """An Attributor with the network of a file: a classifier or visNet, ours or published.
 
@@ -149,31 +138,19 @@ class Attributor:
         """
         program.load_tensorflow()
         from gan_fingerprints.networks import files
-        from gan_fingerprints.networks.files import constructors
 
-        loaded = files.load(path, constructors(), "network", names)
+        loaded = files.load(path, files.constructors(), "network", names)
         if loaded.names_assumed:
             warnings.warn(loaded.names_assumed, stacklevel=2)
         return cls.of(loaded, batch, rules=rules)
 
     @classmethod
     def of(
-        cls,
-        loaded: Loaded,
-        batch: int = 64,
-        fingerprints: bool = False,
-        rules: Rules = RULES,
+        cls, loaded: Loaded, batch: int = 64, fingerprints: bool = False, rules: Rules = RULES
     ) -> Attributor:
         """An Attributor with a network that was loaded, and with its calibration."""
-        return cls(
-            loaded.network,
-            loaded.source_names or [],
-            loaded.arguments["resolution"],
-            batch,
-            loaded.calibration,
-            fingerprints,
-            rules,
-        )
+        names, side = loaded.source_names or [], loaded.arguments["resolution"]
+        return cls(loaded.network, names, side, batch, loaded.calibration, fingerprints, rules)
 
     def attribute(self, images: Given, change: Change | None = None) -> Iterator[Attribution]:
         """Yields one Attribution per image, in order, as results arrive.
@@ -205,17 +182,14 @@ class Attributor:
         """As `examine`, of items of any kind that `read` makes pictures of, in threads."""
         for picture, answer in answering.answered(read, items, self.answers, self.batch):
             if answer is None:
-                yield Examined(picture, self._row(picture, None, None))
+                yield Examined(picture, row_of(picture, None, self.source_names))
                 continue
-            row = self._row(picture, answer.probabilities, answer.score)
+            row = row_of(picture, answer.probabilities, self.source_names, answer.score)
+            name, reason = verdict_of(
+                row, picture.size, self.resolution, self.rules, self.calibration
+            )
+            row = replace(row, predicted=name, reason=reason)
             yield Examined(picture, row, answer.logits, answer.fingerprint)
-
-    def _row(
-        self, picture: Picture, probabilities: np.ndarray | None, score: float | None
-    ) -> Attribution:
-        row = replace(row_of(picture, probabilities, self.source_names), score=score)
-        verdict = verdict_of(row, picture.size, self.resolution, self.rules, self.calibration)
-        return replace(row, predicted=verdict.name, reason=verdict.reason)
 
     def attribute_arrays(self, pixels: np.ndarray) -> np.ndarray:
         """Probabilities float32 [N, sources] of images uint8 [N, H, W, 3] of any size.

@@ -78,11 +78,8 @@ def find(paths: Iterable[str | Path], flag: str) -> Listing:
         try:
             mode = path.stat().st_mode
         except OSError as error:
-            why = (
-                ""
-                if isinstance(error, FileNotFoundError)
-                else f" that can be read ({error.strerror})"
-            )
+            missing = isinstance(error, FileNotFoundError)
+            why = "" if missing else f" that can be read ({error.strerror})"
             raise UserError(f"{flag} {path}: found nothing{why}, expected an {EXPECTED}") from None
         if stat.S_ISDIR(mode):
             inside = _in_folder(path, flag)
@@ -113,6 +110,7 @@ def _below(folder: Path, above: tuple[str, ...], left_out: Counter[str]) -> Iter
 
     A link back to one of the folders above is not followed.
     """
+    # `above` has real paths: a folder that links to its own parent would never come to an end.
     here = os.path.realpath(folder)
     try:
         with os.scandir(folder) as entries:
@@ -160,7 +158,7 @@ def find_testing_images(
     if not pairs:
         return images.list_images(path, flag), None
     if loose:
-        raise program.UserError(
+        raise UserError(
             f"{flag} {path}: found {len(loose)} images beside subfolders with images, expected "
             "either; move the images into a subfolder named as their source"
         )

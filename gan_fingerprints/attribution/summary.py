@@ -30,18 +30,15 @@ def _shares(rows: Sequence[Attribution], source_names: Sequence[str]) -> list[st
     counts = Counter(row.predicted for row in rows)
     skipped = counts.pop(None, 0)
     total = len(rows) - skipped
-    lines = [
-        f"The percentage of images sampled from {name} is "
-        f"{counts[name]}/{total} = {100 * counts[name] / max(total, 1):.2f}%"
-        for name in source_names
-    ]
+
+    def share(what: str, number: int) -> str:
+        return f"The percentage of {what} is {number}/{total} = {100 * number / max(total, 1):.2f}%"
+
+    lines = [share(f"images sampled from {name}", counts[name]) for name in source_names]
     if any(row.score is not None for row in rows):
-        share = 100 * counts[UNKNOWN] / max(total, 1)
-        lines.append(f"The percentage of images of unknown sources is "
-                     f"{counts[UNKNOWN]}/{total} = {share:.2f}%")  # fmt: skip
-    if unclear := counts[INCONCLUSIVE]:
-        share = 100 * unclear / total
-        lines.append(f"The percentage of inconclusive images is {unclear}/{total} = {share:.2f}%")
+        lines.append(share("images of unknown sources", counts[UNKNOWN]))
+    if counts[INCONCLUSIVE]:
+        lines.append(share("inconclusive images", counts[INCONCLUSIVE]))
     if skipped:
         lines.append(f"Skipped: {skipped} of {len(rows)} images could not be used")
     return lines
@@ -67,10 +64,8 @@ def _against_truth(
     lines = []
     tested = (name for row, name in zip(rows, truth, strict=True) if row.error is None)
     if strangers := Counter(name for name in tested if name not in names):
-        listed = ", ".join(
-            f"{name} ({count} of {len(rows)} images)" for name, count in strangers.items()
-        )
-        lines.append(f"Left out of the accuracy, as no source of this network: {listed}")
+        listed = (f"{name} ({count} of {len(rows)} images)" for name, count in strangers.items())
+        lines.append(f"Left out of the accuracy, as no source of this network: {', '.join(listed)}")
     lines += _open_set(rows, truth, names)
     probabilities, labels = with_known_truth(rows, truth, names)
     if not len(labels):
@@ -87,11 +82,8 @@ def _open_set(rows: Sequence[Attribution], truth: Sequence[str], names: Sequence
     for group, what in ((known, "known"), (strange, "other")):
         if group:
             rejected = sum(row.predicted == UNKNOWN for row in group)
-            low, high = metrics.wilson_interval(rejected, len(group))
             lines.append(
-                f"Answered unknown, of images of {what} sources: {rejected}/{len(group)} = "
-                f"{100 * rejected / len(group):.2f}% "
-                f"(95% interval {100 * low:.2f}% to {100 * high:.2f}%)"
+                f"Answered unknown, of images of {what} sources: {_share(rejected, len(group))}"
             )
     if known:
         lines.append(f"  of each: {_unknown_of_each(scored, names)}")
@@ -113,12 +105,9 @@ def _unknown_of_each(scored: Sequence[tuple[Attribution, str]], names: Sequence[
 
 def _scores(probabilities: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> list[str]:
     predicted = probabilities.argmax(axis=1)
-    correct, total = int((predicted == labels).sum()), len(labels)
-    low, high = metrics.wilson_interval(correct, total)
     lines = [
-        # Of the most probable names, whatever the verdict.
-        f"Accuracy: {correct}/{total} = {100 * correct / total:.2f}% "
-        f"(95% interval {100 * low:.2f}% to {100 * high:.2f}%)",
+        # Of the most probable names, whatever the verdict: the rules are judged above.
+        f"Accuracy: {_share(int((predicted == labels).sum()), len(labels))}",
         "Expected calibration error: "
         f"{metrics.expected_calibration_error(probabilities, labels):.4f}",
     ]
@@ -131,3 +120,11 @@ def _scores(probabilities: np.ndarray, labels: np.ndarray, names: Sequence[str])
         lines.append(f"Real ({real}) or generated: AP {precision:.4f}, AUC {area:.4f}")
     matrix = metrics.confusion_matrix(labels, predicted, len(names))
     return [*lines, "", metrics.confusion_text(matrix, names)]
+
+
+def _share(number: int, total: int) -> str:
+    low, high = metrics.wilson_interval(number, total)
+    return (
+        f"{number}/{total} = {100 * number / total:.2f}% "
+        f"(95% interval {100 * low:.2f}% to {100 * high:.2f}%)"
+    )

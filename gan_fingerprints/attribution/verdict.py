@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -73,48 +72,45 @@ class Attribution:
         return self.predicted in self.probabilities
 
 
-class Verdict(NamedTuple):
-    """A source's name, "unknown", "inconclusive", or None where there is none; and why."""
-
-    name: str | None
-    reason: str
-
-
 def verdict_of(
     row: Attribution,
     size: tuple[int, int],
     side: int,
     rules: Rules,
     calibration: Calibration | None = None,
-) -> Verdict:
-    """The verdict on an image: too small, like no known source, not clear enough, or a name.
+) -> tuple[str | None, str]:
+    """The verdict on an image, and its reason: too small, like no known source, unclear, a name.
 
-    Args:
-        row: what the network says of it.
-        size: width and height of the image.
-        side: of the network.
-        rules, calibration: the bounds; what lies on one passes.
+    row: what the network says; size: width and height of the image; side: of the network. What
+    lies on a bound passes.
     """
     if row.error is not None:
-        return Verdict(None, row.error)
-    likely = str(row.most_probable)
+        return None, row.error
+    # In this order, as each rule is about images that passed the one before: of a tiny image the
+    # score means nothing, and of one that is like no source the probabilities mean nothing.
+    likely, probability = str(row.most_probable), row.probability or 0.0
     if min(size) < rules.least_size * side:
-        return Verdict(INCONCLUSIVE, f"its shorter side has {min(size)} pixels, less than "
-                       f"{rules.least_size:g} of the network's {side}")  # fmt: skip
+        return INCONCLUSIVE, (
+            f"its shorter side has {min(size)} pixels, less than {rules.least_size:g} of the "
+            f"network's {side}"
+        )
     passed = ""
     if calibration is not None and row.score is not None:
         score, threshold = apart(row.score, calibration.threshold)
         reached = f"its score ({calibration.score} {score})"
         if row.score < calibration.threshold:
-            return Verdict(UNKNOWN, f"{reached} is below the threshold {threshold}: it is like "
-                           "none of the sources the model knows")  # fmt: skip
+            return UNKNOWN, (
+                f"{reached} is below the threshold {threshold}: it is like none of the sources the "
+                "model knows"
+            )
         passed = f"; {reached} is not below the threshold {threshold}"
-    if (row.probability or 0.0) < rules.least_probability:
-        probability, least = apart(row.probability or 0.0, rules.least_probability)
-        return Verdict(INCONCLUSIVE, f"its most probable source, {likely}, has probability "
-                       f"{probability}, less than {least}")  # fmt: skip
+    if probability < rules.least_probability:
+        shown, least = apart(probability, rules.least_probability)
+        return INCONCLUSIVE, (
+            f"its most probable source, {likely}, has probability {shown}, less than {least}"
+        )
     number = len(row.probabilities)
-    return Verdict(likely, f"the most probable of the {number} sources the model knows{passed}")
+    return likely, f"the most probable of the {number} sources the model knows{passed}"
 
 
 def apart(value: float, bound: float) -> tuple[str, str]:
@@ -127,14 +123,15 @@ def apart(value: float, bound: float) -> tuple[str, str]:
 
 
 def row_of(
-    picture: Picture, probabilities: np.ndarray | None, source_names: Sequence[str]
-) -> Attribution:
+    picture: Picture, probabilities: np.ndarray | None, names: Sequence[str],
+    score: float | None = None,
+) -> Attribution:  # fmt: skip
     """An image's row with the most probable name, no rule being asked.
 
-    probabilities: [sources]; None where the picture has an error.
+    probabilities: [sources], of the `names`; None where the picture has an error.
     """
     if probabilities is None:
         error = picture.error or ""
-        return Attribution(picture.path, None, dict.fromkeys(source_names), error, reason=error)
-    named = dict(zip(source_names, probabilities.tolist(), strict=True))
-    return Attribution(picture.path, source_names[int(probabilities.argmax())], named)
+        return Attribution(picture.path, None, dict.fromkeys(names), error, reason=error)
+    named = dict(zip(names, probabilities.tolist(), strict=True))
+    return Attribution(picture.path, names[int(probabilities.argmax())], named, score=score)

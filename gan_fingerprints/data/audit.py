@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -87,18 +86,13 @@ def facts_of(content: bytes, native: np.ndarray, prepared: np.ndarray) -> ImageF
     """
     with Image.open(io.BytesIO(content), formats=images.FORMATS) as header:
         width, height = header.size
+        size = width, height, len(content) / (width * height)
+        quality = jpeg_quality(getattr(header, "quantization", None))
+        extremes = int(prepared.min()), int(prepared.max())
         return ImageFacts(
-            str(header.format),
-            header.mode,
-            width,
-            height,
-            len(content) / (width * height),
-            jpeg_quality(getattr(header, "quantization", None)),
-            int(prepared.min()),
-            int(prepared.max()),
-            *pixel_statistics(prepared),
-            block_pattern(native),
-        )
+            str(header.format), header.mode, *size, quality, *extremes,
+            *pixel_statistics(prepared), block_pattern(native),
+        )  # fmt: skip
 
 
 def digest_of(image: np.ndarray) -> bytes:
@@ -147,8 +141,7 @@ def block_pattern(image: np.ndarray) -> float:
     return float(8 * phases.max() / max(phases.sum(), 1))
 
 
-@dataclass(frozen=True)
-class Separability:
+class Separability(NamedTuple):
     """How well one property tells the sources apart.
 
     Attributes:
@@ -216,6 +209,8 @@ def _held_out(features: np.ndarray, truth: np.ndarray, seed: int) -> int:
 
     if (features == features[0]).all():
         return len(truth) // (int(truth.max()) + 1)  # nothing to go by: exactly chance
+    # A tree takes any scale and finds thresholds: 256 pixels or not, brighter than 130 or not. A
+    # deeper one, or one with smaller leaves, would learn single images by heart.
     tree = DecisionTreeClassifier(max_depth=6, min_samples_leaf=5, random_state=seed)
     folds = StratifiedKFold(5, shuffle=True, random_state=seed)
     return int((cross_val_predict(tree, features, truth, cv=folds) == truth).sum())
@@ -231,12 +226,12 @@ def duplicates(digests: Mapping[str, bytes]) -> list[list[str]]:
 
 def digests_of(data: DataSet, chunk: int = 256) -> dict[bytes, int]:
     """The digest of each record of a prepared data set → the number of the record."""
-    found = {}
+    records: dict[bytes, int] = {}
     for start in range(0, data.count, chunk):
-        numbers = np.arange(start, min(start + chunk, data.count))
-        for number, image in zip(numbers, data.images(numbers), strict=True):
-            found[digest_of(image)] = int(number)
-    return found
+        numbers = range(start, min(start + chunk, data.count))
+        digests = map(digest_of, data.images(np.array(numbers)))
+        records.update(zip(digests, numbers, strict=True))
+    return records
 
 
 def examine(
@@ -256,11 +251,10 @@ def examine(
         warnings.append(ADVICE)
     warnings += _copy_warnings(groups)
     counts = Counter(file.split("/")[0] for file in digests)
+    sources = {name: {"images": str(counts[name])} | summary(x) for name, x in facts.items()}
     result = {
-        "sources": {
-            name: {"images": str(counts[name])} | summary(source) for name, source in facts.items()
-        },
-        "separability": [asdict(one) for one in tested],
+        "sources": sources,
+        "separability": [one._asdict() for one in tested],
         "copies": groups,
         "warnings": warnings,
     }
@@ -268,7 +262,8 @@ def examine(
         other, numbers = against
         shared = {file: numbers[x] for file, x in digests.items() if x in numbers}
         result |= {"against": other, "also_there": shared}
-        for file, record in list(shared.items())[:1]:
+        if shared:
+            file, record = next(iter(shared.items()))
             warnings.append(
                 f"images that are also in {other}: {len(shared)}, e.g. {file} = record {record}; "
                 "what is trained on the one must not be tested on the other"
@@ -281,12 +276,12 @@ def _copy_warnings(groups: Sequence[Sequence[str]]) -> list[str]:
         False: "that occur more than once within a source",
         True: "that occur in several sources, under contradicting labels",
     }
-    found: dict[bool, list[Sequence[str]]] = defaultdict(list)
+    by_case: dict[bool, list[Sequence[str]]] = defaultdict(list)
     for files in groups:
-        found[len({file.split("/")[0] for file in files}) > 1].append(files)
+        by_case[len({file.split("/")[0] for file in files}) > 1].append(files)
     return [
         f"images {cases[case]}: {len(some)}, e.g. {' = '.join(some[0][:EXAMPLES])}"
-        for case, some in sorted(found.items(), reverse=True)
+        for case, some in sorted(by_case.items(), reverse=True)
     ]
 
 
@@ -322,10 +317,8 @@ def text(result: Mapping[str, Any]) -> str:
     header = ["source", *next(iter(sources.values()))]
     rows = [[metrics.shorten(name, 28), *cells.values()] for name, cells in sources.items()]
     lines = ["Data audit", _table([header, *rows]), ""]
-    if tested:
-        lines += [_separability_text(tested), ""]
-    else:
-        lines += [f"A source has fewer than {FEWEST} images: too few to test what gives it away."]
+    too_few = [f"A source has fewer than {FEWEST} images: too few to test what gives it away."]
+    lines += [_separability_text(tested), ""] if tested else too_few
     return "\n".join(lines + [f"warning: {warning}" for warning in result["warnings"]])
 
 
@@ -342,8 +335,5 @@ def _separability_text(tested: Sequence[Mapping[str, Any]]) -> str:
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
-    )
-    return "\n".join(line.rstrip() for line in lines)
+    lines = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
+    return "\n".join("  ".join(line).rstrip() for line in lines)

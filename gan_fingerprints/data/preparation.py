@@ -58,20 +58,13 @@ class Job(NamedTuple):
     sampled: bool
 
 
-class Audited(NamedTuple):
-    """What the audit needs to know of a prepared image; facts only of the sampled ones."""
-
-    digest: bytes
-    facts: ImageFacts | None
+Audited = tuple[bytes, ImageFacts | None]
+"""The digest of a prepared image, and facts of the sampled ones."""
 
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads one image in a worker process.
-
-    like: an image of this resolution, when all must have it already; None to resize them.
-    audited: whether to examine the images for the audit.
-    """
+    """Reads one image in a worker process; `like` is one that all must be as large as, if any."""
 
     resolution: int
     like: str | None
@@ -95,7 +88,7 @@ class Reader:
         if not self.audited:
             return prepared, None
         facts = audit.facts_of(content, np.asarray(native), prepared) if job.sampled else None
-        return prepared, Audited(audit.digest_of(prepared), facts)
+        return prepared, (audit.digest_of(prepared), facts)
 
 
 def find_sources(in_dir: str) -> dict[str, list[Path]]:
@@ -114,6 +107,7 @@ def list_jobs(sources: Iterable[Sequence[Path]], percentage: float, shuffle: boo
     jobs = []
     for label, paths in enumerate(sources):
         count = max(1, int(len(paths) * percentage / 100))
+        # Facts of a thousand images say as much as those of all, which would take minutes.
         sampled = set(np.linspace(0, count - 1, min(count, audit.SAMPLE)).astype(int).tolist())
         jobs += [Job(label, str(path), i in sampled) for i, path in enumerate(paths[:count])]
     return [jobs[i] for i in shuffled_order(len(jobs))] if shuffle else jobs
@@ -153,12 +147,9 @@ def open_other_split(arguments: argparse.Namespace, resolution: int) -> DataSet 
 
 
 def write(
-    writer: Writer,
-    names: Sequence[str],
-    jobs: Sequence[Job],
-    reader: Reader,
+    writer: Writer, names: Sequence[str], jobs: Sequence[Job], reader: Reader,
     arguments: argparse.Namespace,
-) -> list[Audited | ImageError | None]:
+) -> list[Audited | ImageError | None]:  # fmt: skip
     """Writes records, labels and manifest; returns what became of each image."""
     from tqdm import tqdm  # here, as the workers import this module but not that
 
@@ -166,11 +157,8 @@ def write(
         outcomes = writer.add_all(
             reader, jobs, skip_bad=arguments.skip_bad_images, progress=bar.update
         )
-    usable = [
-        job.label
-        for job, outcome in zip(jobs, outcomes, strict=True)
-        if not isinstance(outcome, ImageError)
-    ]
+    pairs = zip(jobs, outcomes, strict=True)
+    usable = [job.label for job, outcome in pairs if not isinstance(outcome, ImageError)]
     for label in set(range(len(names))).difference(usable):
         raise UserError(
             f"--in_dir {arguments.in_dir}: found no usable image in {names[label]}, expected some"
@@ -186,20 +174,18 @@ def write(
 
 
 def examine(
-    names: Sequence[str],
-    jobs: Sequence[Job],
-    outcomes: Sequence[Audited | ImageError | None],
+    names: Sequence[str], jobs: Sequence[Job], outcomes: Sequence[Audited | ImageError | None],
     other: DataSet | None,
-) -> dict[str, Any]:
+) -> dict[str, Any]:  # fmt: skip
     """The data audit, see `audit.examine`."""
     digests: dict[str, bytes] = {}
     facts: dict[str, list[ImageFacts]] = defaultdict(list)
     for job, outcome in zip(jobs, outcomes, strict=True):
-        if isinstance(outcome, Audited):
-            source = names[job.label]
-            digests[f"{source}/{Path(job.path).name}"] = outcome.digest
-            if outcome.facts:
-                facts[source].append(outcome.facts)
+        if isinstance(outcome, tuple):
+            source, (digest, of_image) = names[job.label], outcome
+            digests[f"{source}/{Path(job.path).name}"] = digest
+            if of_image:
+                facts[source].append(of_image)
     against = (str(other.folder), audit.digests_of(other)) if other else None
     return audit.examine(dict(sorted(facts.items())), dict(sorted(digests.items())), against)
 

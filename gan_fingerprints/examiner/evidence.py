@@ -21,6 +21,7 @@ TURNS = {
     7: "transposed the other way", 8: "turned counterclockwise",
 }  # fmt: skip
 SIDEWAYS = (5, 6, 7, 8)  # orientations that exchange width and height
+TRANSPARENT = ("RGBA", "LA", "PA", "La", "RGBa")
 
 
 class Header(NamedTuple):
@@ -133,6 +134,7 @@ def describe(header: Header) -> str:
 
 
 def _steps(header: Header, side: int) -> Sequence[str]:
+    """What happened, in the order in which it happened."""
     width, height = header.upright
     steps = [f"{describe(header)} decoded"]
     if header.frames != 1:
@@ -140,9 +142,7 @@ def _steps(header: Header, side: int) -> Sequence[str]:
     if header.orientation != 1:
         steps.append(f"{TURNS[header.orientation]} as its EXIF orientation says")
     if header.mode != "RGB":
-        alpha = (
-            ", transparency dropped" if header.mode in ("RGBA", "LA", "PA", "La", "RGBa") else ""
-        )
+        alpha = ", transparency dropped" if header.mode in TRANSPARENT else ""
         steps.append(f"colours converted from {header.mode} to RGB{alpha}")
     if (width, height) != (side, side):
         shape = "" if width == height else ", which changes its proportions"

@@ -20,7 +20,6 @@ from gan_fingerprints.attribution.verdict import INCONCLUSIVE, RULES, Rules
 from gan_fingerprints.calibration import UNKNOWN, Calibration
 from gan_fingerprints.examiner import evidence
 from gan_fingerprints.examiner.evidence import Specimen
-from gan_fingerprints.networks.files import constructors
 from gan_fingerprints.program import UserError
 from gan_fingerprints.version import __version__
 
@@ -50,19 +49,12 @@ class Model:
 
     @classmethod
     def load(
-        cls,
-        path: str | Path,
-        flag: str,
-        names: str | None = None,
-        batch: int = 64,
+        cls, path: str | Path, flag: str, names: str | None = None, batch: int = 64,
         rules: Rules = RULES,
-    ) -> Model:
-        """Reads a network file; TensorFlow should be loaded.
+    ) -> Model:  # fmt: skip
+        """Reads a network file, as `Attributor.load` does; TensorFlow should be loaded.
 
-        Args:
-            path: the file.
-            flag: what named it, for messages.
-            names, batch, rules: see `Attributor.load`.
+        flag: what named it, for messages.
 
         Raises:
             UserError: no network that attributes images, or one of its sources has the name of a
@@ -70,19 +62,19 @@ class Model:
         """
         from gan_fingerprints.networks import files
 
-        loaded = files.load(path, constructors(), flag, names)
+        loaded = files.load(path, files.constructors(), flag, names)
         mistaken = {UNKNOWN, INCONCLUSIVE}.intersection(loaded.source_names or [])
         if mistaken:
             raise UserError(
                 f"{flag} {path}: has a source named {mistaken.pop()!r}, which would be mistaken "
                 "for a verdict; give other names with --source_names"
             )
-        shows = hasattr(loaded.network, "outputs")
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        attributor = Attributor.of(loaded, batch, shows, rules)
-        return cls(str(path), digest, loaded.network.name, attributor, loaded.provenance,
-                   loaded.names_assumed)  # fmt: skip
+        # A network with `outputs` makes fingerprints visible.
+        attributor = Attributor.of(loaded, batch, hasattr(loaded.network, "outputs"), rules)
+        origin = loaded.provenance, loaded.names_assumed
+        return cls(str(path), digest, loaded.network.name, attributor, *origin)
 
     @property
     def side(self) -> int:
@@ -97,10 +89,6 @@ class Model:
         return self.attributor.calibration
 
     @property
-    def rules(self) -> Rules:
-        return self.attributor.rules
-
-    @property
     def fingerprints(self) -> np.ndarray | None:
         """Model fingerprints float32 [R, R, 3, sources], where the network makes them visible."""
         return self.attributor.model_fingerprints
@@ -109,10 +97,7 @@ class Model:
 def examine(
     model: Model, paths: Sequence[Path], thumbnails: int = 0
 ) -> Generator[Examined[Specimen], None, None]:
-    """Yields all about each file, in order, as results arrive; threads read ahead.
-
-    thumbnails: for so many of the files, from the first on, a small picture is kept.
-    """
+    """Yields all about each file, in order; of so many, from the first on, a small picture too."""
 
     def read(item: tuple[int, Path]) -> Specimen:
         return evidence.read(item[1], model.side, thumbnail=item[0] < thumbnails)
@@ -122,7 +107,7 @@ def examine(
 
 def record(one: Examined[Specimen], model: Model) -> dict[str, Any]:
     """What is kept of one image: JSON that depends on the file, the model and the rules alone."""
-    specimen, row, calibration, rules = one.picture, one.row, model.calibration, model.rules
+    specimen, row, scale, rules = one.picture, one.row, model.calibration, model.attributor.rules
     header, used = specimen.header, row.error is None
     correlations = None
     if model.fingerprints is not None and one.logits is not None:
@@ -140,9 +125,9 @@ def record(one: Examined[Specimen], model: Model) -> dict[str, Any]:
         "probability": row.probability,
         "least_probability": rules.least_probability,
         "least_size": rules.least_size,
-        "score_name": calibration.score if calibration else None,
+        "score_name": scale.score if scale else None,
         "score": row.score,
-        "threshold": calibration.threshold if calibration else None,
+        "threshold": scale.threshold if scale else None,
         "correlations": correlations,
         "verdict": row.predicted,
         "reason": row.reason,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -64,15 +64,15 @@ class ExaminationPage:
         i = len(self._records)
         self._records.append(record)
         self.counts[one.row.predicted or UNREADABLE] += 1
+        # Kept as small files, not as arrays: a report may be of thousands of images.
         if i < self.sheets and one.picture.thumbnail and one.picture.pixels is not None:
             self._thumbnails[i] = one.picture.thumbnail
-            self._pictures[i] = list(self._pictures_of(one))
+            seen = png(one.picture.pixels), f"as the model saw it, {self.model.side} pixels"
+            self._pictures[i] = [
+                (one.picture.thumbnail, "the image"), seen, *self._fingerprints(one)
+            ]  # fmt: skip
 
-    def _pictures_of(self, one: Examined[Specimen]) -> Iterator[tuple[bytes, str]]:
-        assert one.picture.thumbnail is not None
-        assert one.picture.pixels is not None
-        yield one.picture.thumbnail, "the image"
-        yield png(one.picture.pixels), f"as the model saw it, {self.model.side} pixels"
+    def _fingerprints(self, one: Examined[Specimen]) -> Iterator[tuple[bytes, str]]:
         if one.fingerprint is None or one.logits is None or self.model.fingerprints is None:
             return
         yield png(fingerprint_pictures.of_image(one.fingerprint)), "its fingerprint"
@@ -83,9 +83,8 @@ class ExaminationPage:
     def page(self, origin: Mapping[str, object]) -> Page:
         """The page. origin: what else is to be said about how it was made."""
         number = len(self._records)
-        images = f"{number} image{'s' if number != 1 else ''}"
         page = Page(
-            f"The sources of {images}",
+            f"The sources of {number} image{'s' if number != 1 else ''}",
             f"What the model {self.model.file} says of where they come from, and what that means.",
         )
         self._result(page)
@@ -111,26 +110,22 @@ class ExaminationPage:
         if self.model.names_assumed:
             page.warning(self.model.names_assumed)
         if self.counts[UNREADABLE]:
-            page.warning(
-                f"{self.counts[UNREADABLE]} of the files {UNREADABLE}; the table says why."
-            )
-        rows = [
-            [
-                one["path"],
-                one["verdict"] or UNREADABLE,
-                rounded(one["probability"]) if one["verdict"] in self.model.source_names else None,
-                self._thumbnails.get(i),
-                one["reason"],
-            ]
-            for i, one in enumerate(self._records)
-        ]
+            number = self.counts[UNREADABLE]
+            page.warning(f"{number} of the files {UNREADABLE}; the table says why.")
+        rows = []
+        for i, one in enumerate(self._records):
+            # A probability beside "unknown" would be read as that of the verdict.
+            named = one["verdict"] in self.model.source_names
+            probability = rounded(one["probability"]) if named else None
+            verdict = one["verdict"] or UNREADABLE
+            rows.append([one["path"], verdict, probability, self._thumbnails.get(i), one["reason"]])
         page.table(["file", "verdict", "probability", "image", "reason"], rows, numbers=[2])
         if len(self._records) > self.sheets:
             page.text(f"Pictures are shown of the first {self.sheets}.")
 
     def _meaning(self, page: Page) -> None:
         page.section("What a verdict means")
-        scale, rules = self.model.calibration, self.model.rules
+        scale, rules = self.model.calibration, self.model.attributor.rules
         named = (
             f"Of the {len(self.model.source_names)} sources that the model knows, the image is "
             f"most like those of this one, with a probability of {rules.least_probability:g} or "
@@ -160,12 +155,10 @@ class ExaminationPage:
                 "Not an image, damaged, or not accessible. Nothing is said of it."
             ),
         }
-        for name, meaning in meanings.items():
+        for name, *texts in (*meanings.items(), ("Limits", *LIMITS)):
             page.heading(name)
-            page.text(meaning)
-        page.heading("Limits")
-        for limit in LIMITS:
-            page.text(limit)
+            for text in texts:
+                page.text(text)
 
     def _each(self, page: Page) -> None:
         page.section("Each image")
@@ -174,7 +167,9 @@ class ExaminationPage:
         for i, pictures in self._pictures.items():
             one = self._records[i]
             title = f"{one['path']}: {one['verdict']}"
-            with unfolded(page, title) if len(self._pictures) <= UNFOLDED else page.details(title):
+            if few := len(self._pictures) <= UNFOLDED:
+                page.heading(title)
+            with nullcontext() if few else page.details(title):
                 page.pictures(pictures, pixelated=True)
                 page.text(f"{one['verdict']}: {one['reason']}.")
                 self._sources(page, one)
@@ -218,13 +213,6 @@ def _treated(one: dict[str, Any]) -> str | None:
     return one["size"] and f"{one['format']} of {one['size'][0]}×{one['size'][1]} pixels"
 
 
-@contextmanager
-def unfolded(page: Page, title: str) -> Iterator[None]:
-    """As `Page.details`, open for good."""
-    page.heading(title)
-    yield
-
-
 def facts_of(model: Model) -> dict[str, object]:
     """What identifies a model, and what its file says of how it was made."""
     facts: dict[str, object] = {
@@ -236,7 +224,7 @@ def facts_of(model: Model) -> dict[str, object]:
     if scale := model.calibration:
         facts |= {
             "threshold for unknown sources": f"{scale.score} {scale.threshold:.6g}",
-            "share of known images that it gives up": f"{scale.false_alarms:.1%}",
+            "share of known images that it rejects": f"{scale.false_alarms:.1%}",
             "temperature of the probabilities": f"{scale.temperature:.6g}",
             "checksum of the validation images that set both": scale.checksum,
         }

@@ -1,16 +1,24 @@
-"""The convolutions that classifiers, auto-encoders and critics share: an image in, features out."""
+"""The convolutions that classifiers, auto-encoders and critics share: an image in, features out.
+
+`Trunk` is their plan; `Headed` is a whole network, a classifier's or a critic's.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
+import keras
 import tensorflow as tf
 
 from gan_fingerprints.networks.layers import (
     EqualizedConv2D,
+    EqualizedDense,
     box_downscale,
+    feature_maps,
+    flatten_channels_first,
     gaussian_downscale,
     gaussian_upscale,
     leaky_relu,
@@ -100,3 +108,77 @@ class Trunk:
         if self.mode == "predownscale_residual":
             x -= gaussian_upscale(gaussian_downscale(x))
         return x
+
+
+def convolutions(fmap_base: int, fmap_max: int, policy: Any) -> Callable[..., EqualizedConv2D]:
+    """Makes a network's 3×3 layers: (stage, name, resample=None) → the layer."""
+
+    def conv(
+        stage: int, name: str, resample: Literal["up", "down"] | None = None
+    ) -> EqualizedConv2D:
+        # A border of zeros is a pattern that every image gets, fingerprint or none: mirrored
+        # pixels are not. (Strided convolutions can only be padded by zeros.)
+        padding: Literal["zeros", "reflect"] = "zeros" if resample else "reflect"
+        filters = feature_maps(stage, fmap_base, fmap_max)
+        return EqualizedConv2D(filters, padding=padding, resample=resample, name=name, dtype=policy)
+
+    return conv
+
+
+def lowest_stage(latent_res: int) -> int:
+    """The stage at which the convolutions of a `Headed` network end."""
+    return (latent_res if latent_res > 0 else 4).bit_length() - 2
+
+
+class Headed(keras.Model):
+    """Convolutions down to k×k, then two layers: a classifier, or a critic.
+
+    Args:
+        name: of the kind of network.
+        arguments: of its constructor, as files keep them: those of `Trunk`; fmap_base, fmap_max;
+            and latent_res: -1 for dense layers at 4×4; k stops at k×k and goes on with 1×1
+            convolutions, whose outputs are averaged: each sees a patch.
+        outputs: numbers for each image.
+        width: channels before the last layer.
+    """
+
+    def __init__(
+        self, name: str, arguments: dict[str, Any], outputs: int, width: int, **kwargs: Any
+    ) -> None:
+        super().__init__(name=name, **kwargs)
+        self.arguments, self.patches = arguments, arguments["latent_res"] > 0
+        stage = lowest_stage(arguments["latent_res"])
+        side = 2 << stage
+        conv = convolutions(arguments["fmap_base"], arguments["fmap_max"], self.dtype_policy)
+        view = {name: arguments[name] for name in ("mode", "switching_res", "fused_scale")}
+        self.trunk = Trunk(arguments["resolution"], lowest=side, **view)
+        self.convs = self.trunk.layers(conv)
+        self.last_conv = conv(stage, f"{side}x{side}_Conv0")
+        layer = partial(EqualizedConv2D, kernel_size=1) if self.patches else EqualizedDense
+        name = f"{side}x{side}_{'Conv' if self.patches else 'Dense'}"
+        self.head = layer(width, name=f"{name}1", dtype=self.dtype_policy)
+        self.to_logits = layer(outputs, gain=1.0, name=f"{name}2", dtype="float32")
+        self(tf.zeros([1, self.trunk.resolution, self.trunk.resolution, 3]))
+
+    def build(self, input_shape: Any = None) -> None:
+        """Nothing to do: the constructor has called every layer."""
+
+    def features(self, images: tf.Tensor) -> tf.Tensor:
+        """Input of the last layer: float32 [N, width], or [N, k, k, width] with patches."""
+        x = self.trunk.features(tf.cast(images, self.compute_dtype), self.convs)
+        x = leaky_relu(self.last_conv(self.before_last_conv(x)))
+        x = leaky_relu(self.head(x if self.patches else flatten_channels_first(x)))
+        return tf.cast(x, tf.float32)
+
+    def before_last_conv(self, x: tf.Tensor) -> tf.Tensor:
+        """What else happens at k×k; here nothing."""
+        return x
+
+    def answers(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The outputs float32 [N, outputs], and the features that they come from, [N, width]."""
+        features = self.features(images)
+        answers = self.to_logits(features), features
+        return tuple(tf.reduce_mean(x, axis=[1, 2]) if self.patches else x for x in answers)
+
+    def call(self, images: tf.Tensor) -> tf.Tensor:
+        return self.answers(images)[0]

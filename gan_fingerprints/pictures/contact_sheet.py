@@ -26,13 +26,7 @@ OPTIONS = {
 
 
 def contact_sheet(path: str | Path, samples: Mapping[str, np.ndarray]) -> None:
-    """Writes a PNG: one row per source, its name above it.
-
-    Args:
-        path: the file to write.
-        samples: source name → uint8 [N, H, W, 3].
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    """Writes a PNG: a row of samples uint8 [N, H, W, 3] per source, its name above it."""
     from matplotlib.figure import Figure
 
     widest = max(len(batch) for batch in samples.values())
@@ -45,7 +39,7 @@ def contact_sheet(path: str | Path, samples: Mapping[str, np.ndarray]) -> None:
         axes.axis("off")
     figure.tight_layout(pad=0.4)
     with program.whole_file(path) as partial:
-        FigureCanvasAgg(figure).print_png(str(partial))
+        figure.savefig(partial, format="png")
 
 
 def samples_of(

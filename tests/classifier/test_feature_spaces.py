@@ -22,6 +22,11 @@ def exact(rng, mean, covariance, number):
     return x @ np.linalg.cholesky(covariance).T + mean
 
 
+def distance_of(a, b):
+    """Of two sets of features."""
+    return feature_spaces.frechet_distance(*map(feature_spaces.Gaussian.of, (a, b)))
+
+
 def test_against_the_closed_form():
     rng = np.random.default_rng(0)
     means = rng.normal(size=(2, 5))
@@ -30,20 +35,20 @@ def test_against_the_closed_form():
     a, b = (exact(rng, means[i], covariances[i], 50 + 20 * i) for i in range(2))
     root = linalg.sqrtm(covariances[0] @ covariances[1]).real
     expected = ((means[0] - means[1]) ** 2).sum() + np.trace(sum(covariances) - 2 * root)
-    assert feature_spaces.frechet_distance(a, b) == pytest.approx(expected, rel=1e-9)
+    assert distance_of(a, b) == pytest.approx(expected, rel=1e-9)
 
 
 def test_of_one_dimension():
     """(μ₁ - μ₂)² + (σ₁ - σ₂)²."""
     a, b = np.array([[1.0], [3.0]]), np.array([[10.0], [14.0], [12.0]])
     expected = 10.0**2 + (np.sqrt(2) - 2) ** 2
-    assert feature_spaces.frechet_distance(a, b) == pytest.approx(expected)
+    assert distance_of(a, b) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("number", [20, 200])
 def test_equal_sets_are_at_no_distance(number):
     x = np.random.default_rng(1).normal(size=(number, 64)) * 10
-    assert abs(feature_spaces.frechet_distance(x, x[::-1].copy())) < 1e-6
+    assert abs(distance_of(x, x[::-1].copy())) < 1e-6
 
 
 def test_ratio_is_one_for_one_source_and_large_for_different_ones():
@@ -70,15 +75,13 @@ def test_ratio_lists_the_distances_that_it_is_made_of():
         halves[name] = x[chosen[:30]], x[chosen[30:]]
     for (one, other), distance in found.distances.items():
         pair = halves[one][0], halves[other][int(one == other)]
-        assert distance == pytest.approx(feature_spaces.frechet_distance(*pair), rel=1e-9)
+        assert distance == pytest.approx(distance_of(*pair), rel=1e-9)
     within = [found.distances[x, x] for x in "abc"]
     assert found.within == pytest.approx(np.mean(within))
     assert found.between == pytest.approx((sum(found.distances.values()) - sum(within)) / 3)
 
 
 def test_bad_features():
-    with pytest.raises(ValueError, match=r"\(1, 3\)"):
-        feature_spaces.frechet_distance(np.zeros((1, 3)), np.zeros((5, 3)))
     with pytest.raises(ValueError, match="1 sources"):
         feature_spaces.fd_ratio({"a": np.zeros((9, 2))})
 

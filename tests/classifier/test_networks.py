@@ -90,7 +90,7 @@ def test_published_options_match(name, reference):
     expected = np.load(reference(f"classifier/classifier_r32_{name}.ref.npz"))
     images, logits = nhwc(expected["images"]), expected["logits"]
     if network.patches:
-        assert relative_error(network.logit_map(images), nhwc(logits)) < TOLERANCE
+        assert relative_error(network.to_logits(network.features(images)), nhwc(logits)) < TOLERANCE
         logits = logits.mean(axis=(2, 3))
     assert relative_error(network(images), logits) < TOLERANCE
 

@@ -51,7 +51,7 @@ def test_fresh_known_images_are_rejected_at_the_stated_rate(rate):
     rng = np.random.default_rng(1)
     made = calibration.calibrate(*classifier(rng, 8000), checksum="c", false_alarms=rate)
     logits, features, _ = classifier(rng, 4000)
-    rejected = int((~made.known(logits, features)).sum())
+    rejected = int((made.scores(logits, features) < made.threshold).sum())
     # The threshold itself is a quantile of 8,000 scores, which adds half as much variance again.
     spread = np.sqrt(4000 * rate * (1 - rate) * 1.5)
     assert abs(rejected - 4000 * rate) < stats.norm.ppf(0.9995) * spread
@@ -62,7 +62,7 @@ def test_unknown_images_are_found_and_accuracy_stays():
     made = calibration.calibrate(*classifier(rng, 2000), checksum="c")
     logits, _, labels = classifier(rng, 1000)
     strange = classifier(rng, 1000, unknown=True)
-    assert np.mean(~made.known(*strange[:2])) > 0.8
+    assert np.mean(made.scores(*strange[:2]) < made.threshold) > 0.8
     answers = made.probabilities(logits).argmax(axis=1)
     np.testing.assert_array_equal(answers, logits.argmax(axis=1))
     assert np.mean(answers == labels) > 0.95
@@ -105,7 +105,8 @@ def test_stored_and_read_again():
     made = calibration.calibrate(*classifier(rng, 400), checksum="sum")
     again = calibration.Calibration.of(made.header(), made.arrays())
     logits, features, _ = classifier(rng, 300)
-    np.testing.assert_array_equal(again.known(logits, features), made.known(logits, features))
+    known = [x.scores(logits, features) >= x.threshold for x in (made, again)]
+    np.testing.assert_array_equal(*known)
     assert again.checksum == "sum"
 
 
@@ -248,7 +249,8 @@ def by_softmax(**changes):
 def test_an_image_at_the_threshold_is_known():
     logits = np.log([[3.0, 1.0], [2.9, 1.0]])
     made = by_softmax(threshold=float(calibration.softmax(logits)[0, 0]))
-    assert made.known(logits, np.zeros((2, 3))).tolist() == [True, False]
+    known = made.scores(logits, np.zeros((2, 3))) >= made.threshold
+    assert known.tolist() == [True, False]
     halved = by_softmax(temperature=2.0).probabilities(2 * logits)
     np.testing.assert_allclose(halved, calibration.softmax(logits))
 

@@ -1,5 +1,6 @@
 """What is said of attributed images: lines, tables, accuracy, unknown sources."""
 
+import argparse
 import csv
 import json
 from dataclasses import replace
@@ -8,9 +9,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from classifier_visNet.networks import AutoEncoder
 from gan_fingerprints.attribution import tables
 from gan_fingerprints.attribution.summary import summarize
+from gan_fingerprints.attribution.tables import load_network
 from gan_fingerprints.attribution.verdict import Attribution
+from gan_fingerprints.program import UserError
 
 NAMES = ["CelebA_real_data", "ProGAN_generated_data", "SNGAN_generated_data"]
 
@@ -183,3 +187,31 @@ def test_inconclusive_images_have_their_reason_and_count_as_their_most_probable_
         row = list(csv.DictReader(file))[1]
     assert (row["predicted"], row["reason"]) == ("inconclusive", "its shorter side has 3 pixels")
     assert float(row["probability"]) == 0.8
+
+
+@pytest.fixture
+def load(reference, capsys):
+    def load(names):
+        path = reference("visnet/visnet_r32.nosrc.pkl")
+        arguments = argparse.Namespace(model_path=str(path), source_names=names)
+        kinds = {"visnet_autoencoder": AutoEncoder}
+        return load_network(arguments, kinds), capsys.readouterr().out
+
+    return load
+
+
+def test_assumed_source_names_are_said(load):
+    loaded, printed = load(None)
+    assert loaded.source_names[:2] == ["CelebA_real_data", "ProGAN_generated_data"]
+    assert "source names are assumed" in printed
+
+
+def test_given_source_names_are_taken_silently(load):
+    loaded, printed = load("a,b,c,d,e")
+    assert loaded.source_names == ["a", "b", "c", "d", "e"]
+    assert printed == ""
+
+
+def test_another_number_of_source_names_is_refused(load):
+    with pytest.raises(UserError, match="found 2 names"):
+        load("a,b")

@@ -85,7 +85,7 @@ def test_it_states_what_an_expert_is_asked_for(classifier_page, networks):
     assert facts["SHA-256"] == records[0]["model"]["sha256"]
     assert facts["sources"] == facts["origin: data, source_names"] == ", ".join(NAMES)
     assert facts["threshold for unknown sources"] == "energy 0.5"
-    assert facts["share of known images that it gives up"] == "5.0%"
+    assert facts["share of known images that it rejects"] == "5.0%"
     assert facts["checksum of the validation images that set both"] == "5" * 64
     assert facts["temperature of the probabilities"] == "0.25"
     assert facts["time"] == ORIGIN["time"]

@@ -17,7 +17,7 @@ def test_patches_have_the_published_receptive_field(side, field):
     images = tf.random.stateless_normal([1, 128, 128, 3], [0, 0])
     with tf.GradientTape() as tape:
         tape.watch(images)
-        logit = network.logit_map(images)[0, side // 2, side // 2, 0]
+        logit = network.to_logits(network.features(images))[0, side // 2, side // 2, 0]
     seen = np.abs(tape.gradient(logit, images)[0]).sum(axis=-1) > 0
     rows, columns = (np.flatnonzero(seen.any(axis=axis)) for axis in (0, 1))
     assert rows[-1] - rows[0] + 1 == field

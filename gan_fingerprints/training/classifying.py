@@ -1,0 +1,167 @@
+"""What the training of both classifiers shares: settings, the data, accuracy, calibration."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gan_fingerprints import calibration, typed
+from gan_fingerprints.calibration import Calibration
+from gan_fingerprints.data.reading import DataSet
+from gan_fingerprints.perturbations import Perturbation
+from gan_fingerprints.program import UserError, option
+from gan_fingerprints.training.run import Run
+
+if TYPE_CHECKING:
+    import keras
+
+BATCH = 64  # images measured at once
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What a run computes, as far as it is the same for both; each field is a flag."""
+
+    training_seed: int = option(typed.seed, 1000, "seed of weights and data order")
+    fmap_base: int = option(typed.positive_int, 1024, "channels: min(fmap_base/2^stage, fmap_max)")
+    fmap_max: int = option(typed.positive_int, 512, "most channels of a layer")
+    minibatch: int = option(typed.positive_int, 32, "images per step")
+    learning_rate: float = option(typed.non_negative, 0.001, "Adam's rate")
+    beta_1: float = option(typed.non_negative, 0.0, "Adam's decay of the mean")
+    beta_2: float = option(typed.non_negative, 0.99, "Adam's decay of the variance")
+    epsilon: float = option(typed.non_negative, 1e-8, "Adam's epsilon")
+    mirror: bool = option(typed.switch, True, "1: flip each image left to right half of the time")
+    tick_kimg: float = option(typed.kimg, 1.0, "a line in the log this often")
+    accuracy_ticks: int = option(typed.positive_int, 10, "measure accuracy every N ticks")
+    accuracy_images: int = option(typed.positive_int, 5000, "most images per split to measure on")
+    snapshots: int = option(typed.count, 100, "network snapshots over the run")
+    false_alarms: float = option(
+        typed.share, 0.05, 'of images of known sources to answer "unknown"; sets the threshold'
+    )
+
+
+def open_splits(arguments: argparse.Namespace, minibatch: int, gpus: int) -> list[DataSet]:
+    """Training and validation data; UserError unless they and the settings fit each other."""
+    flags = ("training_data_dir", "validation_data_dir")
+    data, validation = (
+        DataSet.open(getattr(arguments, flag), f"--{flag}", needs_labels=True) for flag in flags
+    )
+    if validation.source_names != data.source_names:
+        raise UserError(
+            f"--validation_data_dir {validation.folder}: its sources are "
+            f"{', '.join(validation.source_names or [])}; expected those of the training data: "
+            f"{', '.join(data.source_names or [])}"
+        )
+    if validation.resolution != data.resolution:
+        raise UserError(
+            f"--validation_data_dir {validation.folder}: {validation.resolution} pixels, expected "
+            f"{data.resolution} as the training data; prepare it with --resolution"
+        )
+    if data.resolution < 16:
+        raise UserError(
+            f"--training_data_dir {data.folder}: {data.resolution} pixels, expected 16 or more; "
+            "prepare it with --resolution"
+        )
+    if minibatch % gpus:
+        raise UserError(f"--minibatch {minibatch}: not a multiple of {gpus} GPUs")
+    return [data, validation]
+
+
+class Measured:
+    """A network in training, as it is exported, measured and, at the end, calibrated.
+
+    Args:
+        network: images float32 [N, R, R, 3] in [-1, 1] → logits; its `answers` gives features too.
+        attack: what happens to the images that it is measured on.
+    """
+
+    def __init__(
+        self, network: keras.Model, config: Settings, data: DataSet, validation: DataSet, run: Run,
+        attack: Perturbation | None = None,
+    ) -> None:  # fmt: skip
+        import tensorflow as tf
+
+        from gan_fingerprints.networks.layers import to_network
+
+        self.network, self.config, self.run, self.attack = network, config, run, attack
+        self.splits = {"training": data, "validation": validation}
+        self.predict = tf.function(lambda pixels: tf.argmax(network(to_network(pixels)), axis=1))
+        self.answers = tf.function(lambda pixels: network.answers(to_network(pixels)))
+
+    def export(self, name: str, calibration: Calibration | None = None) -> None:
+        """Writes the network as NAME.safetensors."""
+        from gan_fingerprints.networks import files
+
+        path, names = self.run.path(f"{name}.safetensors"), self.splits["training"].source_names
+        files.save(path, self.network, self.run.provenance(), names, calibration)
+
+    def measure(self, shown: int) -> None:
+        """Writes the accuracy on either split to log and TensorBoard, after so many images."""
+        most, seed = self.config.accuracy_images, self.config.training_seed
+        shares = {
+            name: accuracy(self.predict, split, most, seed, self.attack)
+            for name, split in self.splits.items()
+        }
+        self.run.scalars({f"accuracy/{name}": share for name, share in shares.items()})
+        words = (f"{name} accuracy {share:.2%}" for name, share in shares.items())
+        self.run.log(f"kimg {shown / 1000:.2f} {' '.join(words)}")
+
+    def export_calibrated(self) -> None:
+        """Learns temperature and threshold from all validation images; writes network-final.
+
+        Raises UserError when a source has no validation image.
+        """
+        data, parts = self.splits["validation"], []
+        for pixels, true in _batches(data, np.arange(data.count), self.attack):
+            parts.append([*(x.numpy()[: len(true)] for x in self.answers(pixels)), true])
+        logits, features, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
+        share = self.config.false_alarms
+        try:
+            scale = calibration.calibrate(logits, features, labels, data.checksum, share)
+        except ValueError as error:
+            raise UserError(
+                f"{data.folder}: {error}, expected some of each to set the threshold of "
+                '"unknown" on'
+            ) from None
+        self.run.log(scale.describe())
+        self.export("network-final", scale)
+
+
+def accuracy(
+    predict: Callable[[np.ndarray], Any], data: DataSet, most: int, seed: int,
+    attack: Perturbation | None = None,
+) -> float:  # fmt: skip
+    """Share of right answers on up to `most` images, the same ones every time.
+
+    predict: uint8 [64, R, R, 3] → label numbers [64].
+    attack: what happens to the images first, if anything; always the same to each.
+    """
+    from gan_fingerprints.data import pipeline  # imports TensorFlow, which takes seconds
+
+    # The seed alone chooses: an accuracy that goes up is never one of easier images.
+    chosen = pipeline.epoch_order(data.count, seed, 0)[:most]
+    right = 0
+    for pixels, labels in _batches(data, chosen, attack):
+        answers = predict(pixels).numpy()[: len(labels)]
+        right += int(np.sum(answers == labels))
+    return right / len(chosen)
+
+
+def _batches(
+    data: DataSet, chosen: np.ndarray, attack: Perturbation | None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Images uint8 [64, R, R, 3], the last ones repeating the first, and as many label numbers."""
+    assert data.labels is not None
+    for start in range(0, len(chosen), BATCH):
+        indices = chosen[start : start + BATCH]
+        # TensorFlow traces a function anew for every shape: the last images get some company.
+        padded = np.pad(indices, (0, BATCH - len(indices)))
+        pixels = data.images(padded)
+        if attack:
+            pairs = zip(pixels, padded, strict=True)
+            pixels = np.stack([attack(image, int(index))[0] for image, index in pairs])
+        yield pixels, np.argmax(data.labels[indices], axis=1)
