@@ -84,6 +84,10 @@ class Folder:
             self._keys[name] = hashlib.sha256(text.encode()).hexdigest()
         return self._keys[name]
 
+    def place(self, word: str) -> Path:
+        """Where a place is that a plan names: below `$OUT`."""
+        return self.path / word.removeprefix(f"{OUT}/")
+
     def record_file(self, name: str) -> Path:
         return self.path / "steps" / f"{name}.json"
 
