@@ -11,82 +11,54 @@ from pathlib import Path
 
 sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-import numpy as np
-
 from benchmarks import machine
 from gan_fingerprints import program
 
 RESOLUTION, MINIBATCH, SOURCES = 128, 32, 5
 
 
-def multiply_adds(network, training: bool) -> float:
-    """Of the layers' convolutions and products, for one image.
-
-    Training adds, per layer, one of the same size for the weights' gradient and, but for the
-    first layer, one for the inputs' gradient.
-    """
-    forward = []
-    side = RESOLUTION
-    for first, second in network.convs:
-        forward += [conv.weight.shape.num_elements() * side**2 for conv in (first, second)]
-        side //= 2
-    forward.append(network.last_conv.weight.shape.num_elements() * side**2)
-    forward += [d.weight.shape.num_elements() for d in (network.head, network.to_logits)]
-    return 3 * sum(forward) - forward[0] if training else sum(forward)
-
-
 def steps(precision: str):
-    """One training step and one inference step of the paper's network, as functions."""
-    import keras
+    """A training and an inference step of the paper's network, each with its multiply-adds."""
     import tensorflow as tf
 
     from classifier.config import Config
     from classifier.training import Trainer
     from gan_fingerprints.networks.layers import to_network
 
-    keras.config.set_dtype_policy("mixed_bfloat16" if precision == "bfloat16" else "float32")
+    machine.set_precision(precision)
     strategy = tf.distribute.get_strategy()
     trainer = Trainer(Config(minibatch=MINIBATCH), RESOLUTION, SOURCES, strategy)
-    shape = (MINIBATCH, RESOLUTION, RESOLUTION, 3)
-    pixels = tf.constant(np.random.RandomState(0).randint(256, size=shape).astype(np.uint8))
+    pixels = machine.random_pixels(MINIBATCH, RESOLUTION)
     labels = tf.one_hot(tf.range(MINIBATCH) % SOURCES, SOURCES)
     infer = tf.function(lambda pixels: trainer.logits_of(to_network(pixels)))
-    calls = (lambda: trainer.update(pixels, labels), lambda: infer(pixels))
-    for call in calls:
-        call()
-    return trainer.C, *calls
+
+    def step_of(function, *inputs):
+        function(*inputs)  # the first call is slower
+        graph = function.get_concrete_function(*inputs).graph
+        return lambda: function(*inputs), machine.multiply_adds(machine.needed(graph))
+
+    return step_of(trainer.update, pixels, labels), step_of(infer, pixels)
+
+
+def images_per_second(step):
+    return lambda: MINIBATCH / machine.seconds_per_call(step, 3)
 
 
 def main() -> None:
     arguments = program.Parser(__doc__.partition("\n")[0], machine.rounds(7)).parse_args()
     program.load_tensorflow()
-
-    network, train, infer = steps("float32")
-
-    def rate(call, training: bool, calls: int):
-        work = multiply_adds(network, training) * MINIBATCH
-        return lambda: work / machine.seconds_per_call(call, calls)
-
-    def compare(call, training: bool, calls: int):
-        return machine.paired_ratio(
-            rate(call, training, calls), machine.matmul_rate, arguments.rounds
-        )
-
+    rounds = arguments.rounds
+    train, infer = steps("float32")
     results = {
         "machine": machine.describe(),
-        "training_of_matmul": compare(train, True, 3),
-        "inference_of_matmul": compare(infer, False, 6),
+        "training_of_matmul": machine.share_of_matmul(*train, 3, rounds),
+        "inference_of_matmul": machine.share_of_matmul(*infer, 6, rounds),
+        "peak_memory_mib": machine.peak_memory_mib(),
     }
-    results["peak_memory_mib"] = machine.peak_memory_mib()
-    _, train_bfloat16, infer_bfloat16 = steps("bfloat16")
-    for name, fast, slow in (
-        ("training", train_bfloat16, train),
-        ("inference", infer_bfloat16, infer),
-    ):
+    pairs = zip(("training", "inference"), steps("bfloat16"), (train, infer), strict=True)
+    for name, (fast, _), (slow, _) in pairs:
         results[f"{name}_bfloat16_of_float32"] = machine.paired_ratio(
-            lambda call=fast: MINIBATCH / machine.seconds_per_call(call, 3),
-            lambda call=slow: MINIBATCH / machine.seconds_per_call(call, 3),
-            arguments.rounds,
+            images_per_second(fast), images_per_second(slow), rounds
         )
     machine.report(results, arguments.out)
 

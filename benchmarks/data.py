@@ -36,7 +36,7 @@ import resource, tensorflow as tf
 from benchmarks.classifier import steps
 from gan_fingerprints.data import pipeline
 from gan_fingerprints.data.reading import DataSet
-network, train, _ = steps("float32")
+(train, _), _ = steps("float32")
 data = DataSet.open({folder!r}, "--folder")
 stream = iter(pipeline.minibatches(data, 32, seed=0, start=0, mirror=True))
 for _ in range(30):

@@ -17,10 +17,7 @@ if __package__ in (None, ""):
 import argparse
 import itertools
 
-import numpy as np
-
 from benchmarks import machine
-from benchmarks.sngan import multiply_adds
 from CramerGAN.gan.main import CRAMER_GAN
 from gan_fingerprints import program, typed
 from gan_fingerprints.ipm.config import ARCHITECTURES, Config
@@ -35,66 +32,29 @@ OPTIONS = {
     "--size": option(typed.positive_int.of("PIXELS"), 128, "side of the images"),
     "--width": option(typed.positive_int, 64, "gf_dim and df_dim"),
     "--batch": option(typed.positive_int, 8, "images per step"),
-    **machine.PRECISION,
-    **machine.rounds(),
 }
 
 
-def configuration(arguments: argparse.Namespace) -> Config:
-    defaults = dict(PROGRAMS[arguments.model].defaults)
-    defaults.pop("name")
-    return Config(
-        **defaults, architecture=arguments.architecture, output_size=arguments.size,
-        gf_dim=arguments.width, df_dim=arguments.width, batch_size=arguments.batch,
-    )  # fmt: skip
-
-
-def iteration_of(config: Config):
-    """One iteration as a function, and its multiply-adds."""
+def step_of(arguments: argparse.Namespace):
+    """See `machine.training`."""
     import tensorflow as tf
 
     from gan_fingerprints.ipm.training import Trainer
 
-    objective = PROGRAMS[config.model].objectives[config.model](config)
+    given = {"architecture": arguments.architecture, "output_size": arguments.size}
+    given |= {"gf_dim": arguments.width, "df_dim": arguments.width, "batch_size": arguments.batch}
+    model = PROGRAMS[arguments.model]
+    config = Config(**{key: x for key, x in model.defaults.items() if key != "name"}, **given)
+    objective = model.objectives[config.model](config)
     trainer = Trainer(config, objective, 0, tf.distribute.get_strategy())
-    shape = (config.batch_size, config.output_size, config.output_size, 3)
-    pixels = tf.constant(np.random.RandomState(0).randint(256, size=shape).astype(np.uint8))
-    work = multiply_adds(trainer.update_G.get_concrete_function(pixels).graph)
-    work += config.dsteps * multiply_adds(trainer.update_D.get_concrete_function(pixels).graph)
-
+    pixels = machine.random_pixels(config.batch_size, config.output_size)
+    work = machine.multiply_adds(trainer.update_G.get_concrete_function(pixels).graph)
+    D = trainer.update_D.get_concrete_function(pixels).graph
+    work += config.dsteps * machine.multiply_adds(D)
     stream = itertools.repeat([pixels])
-
-    def iteration():
-        return trainer.step(stream)[0]
-
-    iteration()
-    return iteration, work
-
-
-def main() -> None:
-    arguments = program.Parser(__doc__.partition("\n")[0], OPTIONS).parse_args()
-    program.load_tensorflow()
-    import keras
-
-    policy = "mixed_bfloat16" if arguments.mixed_precision == "bfloat16" else "float32"
-    keras.config.set_dtype_policy(policy)
-    config = configuration(arguments)
-    iteration, work = iteration_of(config)
-    share = machine.paired_ratio(
-        lambda: work / machine.seconds_per_call(iteration, 1), machine.matmul_rate, arguments.rounds
-    )
     images = (config.dsteps + config.gsteps) * config.batch_size
-    results = {
-        "machine": machine.describe(),
-        "settings": vars(arguments),
-        "multiply_adds": work,
-        "seconds_per_iteration": round(work / share["rate"], 3),
-        "real_images_per_second": round(share["rate"] / work * images, 2),
-        "training_of_matmul": share,
-        "peak_memory_mib": machine.peak_memory_mib(),
-    }
-    machine.report(results, arguments.out)
+    return lambda: trainer.step(stream)[0], work, images
 
 
 if __name__ == "__main__":
-    program.run(main)
+    program.run(lambda: machine.training(__doc__, OPTIONS, step_of))

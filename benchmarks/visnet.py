@@ -14,12 +14,8 @@ if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
 
 import argparse
-from types import SimpleNamespace
-
-import numpy as np
 
 from benchmarks import machine
-from benchmarks.sngan import multiply_adds
 from gan_fingerprints import program, typed
 from gan_fingerprints.program import option
 
@@ -28,24 +24,11 @@ OPTIONS = {
     "--fmap_base": option(typed.positive_int, 1024, "width"),
     "--batch": option(typed.positive_int, 16, "images per step"),
     "--sources": option(typed.positive_int, 5, "how many"),
-    **machine.PRECISION,
-    **machine.rounds(),
 }
 
 
-def needed(graph) -> SimpleNamespace:
-    """The graph without operations whose results nothing uses; TensorFlow does not run them."""
-    found, waiting = set(), [x.op for x in graph.outputs] + list(graph.control_outputs)
-    while waiting:
-        op = waiting.pop()
-        if op not in found:
-            found.add(op)
-            waiting += [x.op for x in op.inputs] + list(op.control_inputs)
-    return SimpleNamespace(get_operations=lambda: list(found))
-
-
 def step_of(arguments: argparse.Namespace):
-    """One training step as a function, and its multiply-adds."""
+    """See `machine.training`."""
     import keras
     import tensorflow as tf
 
@@ -53,42 +36,15 @@ def step_of(arguments: argparse.Namespace):
     from classifier_visNet.training import Trainer
 
     keras.utils.set_random_seed(0)
-    config = Config(fmap_base=arguments.fmap_base, minibatch=arguments.batch)
-    trainer = Trainer(config, arguments.size, arguments.sources, tf.distribute.get_strategy())
-    shape = (arguments.batch, arguments.size, arguments.size, 3)
-    pixels = tf.constant(np.random.RandomState(0).randint(256, size=shape).astype(np.uint8))
-    labels = tf.one_hot(tf.range(arguments.batch) % arguments.sources, arguments.sources)
+    batch, sources = arguments.batch, arguments.sources
+    config = Config(fmap_base=arguments.fmap_base, minibatch=batch)
+    trainer = Trainer(config, arguments.size, sources, tf.distribute.get_strategy())
+    pixels = machine.random_pixels(batch, arguments.size)
+    labels = tf.one_hot(tf.range(batch) % sources, sources)
     graph = trainer.update.get_concrete_function(pixels, labels).graph
-
-    def step():
-        return trainer.update(pixels, labels)
-
-    step()
-    return step, multiply_adds(needed(graph))
-
-
-def main() -> None:
-    arguments = program.Parser(__doc__.partition("\n")[0], OPTIONS).parse_args()
-    program.load_tensorflow()
-    import keras
-
-    policy = "mixed_bfloat16" if arguments.mixed_precision == "bfloat16" else "float32"
-    keras.config.set_dtype_policy(policy)
-    step, work = step_of(arguments)
-    share = machine.paired_ratio(
-        lambda: work / machine.seconds_per_call(step, 2), machine.matmul_rate, arguments.rounds
-    )
-    results = {
-        "machine": machine.describe(),
-        "settings": vars(arguments),
-        "multiply_adds": work,
-        "seconds_per_step": round(work / share["rate"], 3),
-        "images_per_second": round(share["rate"] / work * arguments.batch, 2),
-        "training_of_matmul": share,
-        "peak_memory_mib": machine.peak_memory_mib(),
-    }
-    machine.report(results, arguments.out)
+    work = machine.multiply_adds(machine.needed(graph))
+    return lambda: trainer.update(pixels, labels), work, batch
 
 
 if __name__ == "__main__":
-    program.run(main)
+    program.run(lambda: machine.training(__doc__, OPTIONS, step_of))

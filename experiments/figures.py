@@ -116,16 +116,15 @@ def first_with(results: Mapping[str, Any], key: str) -> Row | None:
 def accuracy(rows: Sequence[Row]) -> Figure:
     """One line per row: accuracy and interval, chance, the publication's figures."""
     figure, axes = _axes(7.2, 1.4 + 0.42 * len(rows))
-    places = np.arange(len(rows))
+    places = range(len(rows))
     _points(axes, places, rows, sideways=True, color=_OURS, marker="o", label="this run")
     chance = [row.get("chance") for row in rows]
-    axes.vlines(
-        _percent(chance), places - 0.5, places + 0.5, _CHANCE, "dashed", label="chance here"
-    )
+    starts = np.arange(len(rows)) - 0.5
+    axes.vlines(_percent(chance), starts, starts + 1, _CHANCE, "dashed", label="chance here")
     _publications(axes, places, rows, sideways=True)
+    beside = {"va": "center", "transform": axes.get_yaxis_transform()}
     for place, row in enumerate(rows):
-        axes.text(1.02, place, f"{100 * row['accuracy']:.2f} %", va="center",
-                  transform=axes.get_yaxis_transform())  # fmt: skip
+        axes.text(1.02, place, f"{100 * row['accuracy']:.2f} %", **beside)
     axes.set(xlabel="accuracy (%)", xlim=(-2, 102), ylim=(len(rows) - 0.5, -0.5))
     axes.set_yticks(places, [metrics.shorten(label(row), 34) for row in rows])
     return _finished(figure, axes, "x", rows)
@@ -135,21 +134,19 @@ def by_side(rows: Sequence[Row], whole: Sequence[Row]) -> Figure:
     """A line per kind of part (low and high frequencies, patches) over its side in pixels."""
     figure, axes = _axes(7.2, 4.4)
     several = len({row["method"] for row in rows}) > 1
-    series: dict[str, list[Row]] = {}
-    for row in sorted(rows, key=lambda row: _side(row)):
-        kind = _KINDS[(side_of(row) or ("", 0))[0]]
-        name = f"{METHODS.get(row['method'], row['method'])}, {kind}" if several else kind
-        series.setdefault(name, []).append(row)
-    for colour, (name, part) in zip(_cycle(len(series)), series.items(), strict=True):
-        places = [_side(row) for row in part]
+    series: dict[str, list[tuple[int, Row]]] = {}
+    parts = [(side_of(row) or ("", 0), row) for row in rows]
+    for (kind, side), row in sorted(parts, key=lambda part: part[0][1]):
+        name = _KINDS[kind]
+        if several:
+            name = f"{METHODS.get(row['method'], row['method'])}, {name}"
+        series.setdefault(name, []).append((side, row))
+    for colour, (name, points) in zip(_cycle(len(series)), series.items(), strict=True):
+        places, part = zip(*points, strict=True)
         _points(axes, places, part, color=colour, marker="o", label=name, linestyle="-")
         _publications(axes, places, part, name if len(series) > 1 else "", colour, ":")
-    chance = {row["chance"] for row in rows if row.get("chance") is not None}
-    for level in sorted(chance):
-        axes.axhline(100 * level, color=_CHANCE, linestyle="--", label="chance here")
-    for row in whole[:1]:
-        axes.axhline(100 * row["accuracy"], color=_CHANCE, linestyle="-.", label="whole image")
-    ticks = sorted({_side(row) for row in rows})
+    _levels(axes, rows, whole, "whole image")
+    ticks = sorted({side for points in series.values() for side, _ in points})
     axes.set_xscale("log", base=2)
     axes.set_xticks(ticks, [str(side) for side in ticks], fontsize=8)
     axes.minorticks_off()
@@ -162,18 +159,14 @@ def before_after(rows: Sequence[Row], whole: Sequence[Row]) -> Figure:
     pairs = [attack_of(row) or ("", "") for row in rows]
     names = list(dict.fromkeys(name for name, _ in pairs))
     figure, axes = _axes(7.2, 4.4)
-    for colour, shift, moment in (("#d55e00", -0.12, "before"), (_OURS, 0.12, "after")):
+    looks = ("#d55e00", "s", -0.12, "before"), (_OURS, "o", 0.12, "after")
+    for colour, marker, shift, moment in looks:
         part = [row for row, pair in zip(rows, pairs, strict=True) if pair[1] == moment]
-        places = [names.index((attack_of(row) or ("", ""))[0]) + shift for row in part]
-        marker = "o" if moment == "after" else "s"
+        places = [names.index(name) + shift for name, when in pairs if when == moment]
         _points(axes, places, part, color=colour, marker=marker, label=moment, markersize=7)
         shifted = [place + 1.2 * shift for place in places]
         _publications(axes, shifted, part, moment, colour)
-    chance = {row["chance"] for row in rows if row.get("chance") is not None}
-    for level in sorted(chance):
-        axes.axhline(100 * level, color=_CHANCE, linestyle="--", label="chance here")
-    for row in whole[:1]:
-        axes.axhline(100 * row["accuracy"], color=_CHANCE, linestyle="-.", label="no attack")
+    _levels(axes, rows, whole, "no attack")
     axes.set_xticks(range(len(names)), names)
     axes.set(ylabel="accuracy (%)", ylim=(-2, 102), xlim=(-0.5, len(names) - 0.5))
     return _finished(figure, axes, "y", rows)
@@ -184,9 +177,10 @@ def reliability(bins: Mapping[str, Sequence[float | None]]) -> Figure:
     figure, (upper, lower) = _axes(5.4, 5.6, rows=2, height_ratios=(3, 1), sharex=True)
     width = 1 / len(bins["number"])
     centres = (np.arange(len(bins["number"])) + 0.5) * width
-    upper.bar(centres, _numbers(bins["accuracy"]), 0.92 * width, color=_OURS, label="accuracy")
-    upper.plot(_numbers(bins["confidence"]), _numbers(bins["accuracy"]), "o", color="#d55e00",
-               markersize=4, label="mean confidence of the bin")  # fmt: skip
+    sure, right = _numbers(bins["confidence"]), _numbers(bins["accuracy"])
+    upper.bar(centres, right, 0.92 * width, color=_OURS, label="accuracy")
+    look = {"color": "#d55e00", "markersize": 4, "label": "mean confidence of the bin"}
+    upper.plot(sure, right, "o", **look)
     upper.plot([0, 1], [0, 1], "--", color=_CHANCE, label="as sure as right")
     upper.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.02))
     upper.legend(loc="upper left", frameon=False, fontsize=9)
@@ -205,45 +199,64 @@ def curve_of(curve: Mapping[str, Any]) -> Figure:
     return _finished(figure, axes, "both", ())
 
 
-def _axes(width: float, height: float, rows: int = 1, **layout: Any) -> tuple[Figure, Any]:
+def _axes(
+    width: float, height: float, rows: int = 1, columns: int = 1, dpi: int = 150, **layout: Any
+) -> tuple[Figure, Any]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.subplots(rows, 1, **layout)
+    figure = Figure(figsize=(width, height), dpi=dpi, layout="constrained")
+    FigureCanvasAgg(figure)  # without pyplot, which would look for a screen
+    return figure, figure.subplots(rows, columns, **layout)
 
 
 def _points(
-    axes: Axes, places: Iterable[float], rows: Sequence[Row], sideways: bool = False, **look: Any
+    axes: Axes, places: Sequence[float], rows: Sequence[Row], sideways: bool = False, **look: Any
 ) -> None:
     """Accuracies with their intervals, along y or, sideways, along x."""
     centre = _percent([row["accuracy"] for row in rows])
     low, high = (_percent([row.get(end) for row in rows]) for end in ("low", "high"))
     ends = np.nan_to_num(np.clip([centre - low, high - centre], 0, None))
     look = {"linestyle": "none", "capsize": 3, **look}
-    along = np.asarray(list(places), float)
+    along = np.asarray(places, float)
     if sideways:
         axes.errorbar(centre, along, xerr=ends, **look)
     else:
         axes.errorbar(along, centre, yerr=ends, **look)
 
 
+def _levels(axes: Axes, rows: Sequence[Row], whole: Sequence[Row], name: str) -> None:
+    """Chance, and the accuracy on whole images, as lines across."""
+    for level in sorted({row["chance"] for row in rows if row.get("chance") is not None}):
+        axes.axhline(100 * level, color=_CHANCE, linestyle="--", label="chance here")
+    for row in whole[:1]:
+        axes.axhline(100 * row["accuracy"], color=_CHANCE, linestyle="-.", label=name)
+
+
 def _publications(
-    axes: Axes, places: Iterable[float], rows: Sequence[Row], name: str = "",
-    colour: str = "#444444", style: str = "none", sideways: bool = False,
-) -> None:  # fmt: skip
+    axes: Axes,
+    places: Sequence[float],
+    rows: Sequence[Row],
+    name: str = "",
+    colour: str = "#444444",
+    style: str = "none",
+    sideways: bool = False,
+) -> None:
     """What the publication gives for these rows, a hollow mark for each of its data sets."""
-    places = np.asarray(list(places), float)
+    look: dict[str, Any] = {"color": colour, "fillstyle": "none", "linestyle": style}
     for mark, data in zip(_MARKS, data_sets(rows), strict=False):
-        values = _numbers([(row.get("published") or {}).get(data) for row in rows])
+        values = _numbers([published(row, data) for row in rows])
         there = np.isfinite(values)
-        if not there.any():
-            continue
-        x, y = (values, places) if sideways else (places, values)
-        text = f"publication †, {data}" + (f", {name}" if name else "")
-        axes.plot(x[there], y[there], mark, color=colour, fillstyle="none", linestyle=style,
-                  linewidth=1, label=text)  # fmt: skip
+        if there.any():
+            along, up = np.asarray(places)[there], values[there]
+            x, y = (up, along) if sideways else (along, up)
+            text = f"publication †, {data}" + (f", {name}" if name else "")
+            axes.plot(x, y, mark, label=text, linewidth=1, **look)
+
+
+def published(row: Row, data: str) -> float | None:
+    """The publication's figure for a row or a measure on one of its data sets."""
+    return (row.get("published") or {}).get(data)
 
 
 def data_sets(rows: Iterable[Row]) -> list[str]:
@@ -254,21 +267,15 @@ def data_sets(rows: Iterable[Row]) -> list[str]:
 def _finished(figure: Figure, axes: Axes, grid: Grid, rows: Sequence[Row]) -> Figure:
     axes.grid(axis=grid, alpha=0.3)
     axes.set_axisbelow(True)
-    handles, names = axes.get_legend_handles_labels()
-    once = dict(zip(names, handles, strict=True))
-    once = {
-        x: once[x] for x in sorted(once, key=lambda x: (x.startswith("publ"), x == "chance here"))
-    }
-    if len(once) > 1:
-        figure.legend(once.values(), once.keys(), loc="outside lower center", frameon=False,
-                      ncols=2 if len(once) > 3 else 3, fontsize=9)  # fmt: skip
+    handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    # This run first, then chance, then the publication.
+    names = sorted(handles, key=lambda name: (name.startswith("publ"), name == "chance here"))
+    if len(names) > 1:
+        where: Any = {"loc": "outside lower center", "ncols": 2 if len(names) > 3 else 3}
+        figure.legend([handles[x] for x in names], names, frameon=False, fontsize=9, **where)
     if data_sets(rows):
         figure.suptitle(_SHORT_NOTE, fontsize=8, color="#444444", x=0.99, ha="right")
     return figure
-
-
-def _side(row: Row) -> int:
-    return (side_of(row) or ("", 0))[1]
 
 
 def _cycle(number: int) -> list[str]:
@@ -290,22 +297,17 @@ def training_curves(
 
     curves: network → name → (progress, value).
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     columns = min(3, len(curves))
     rows = -(-len(curves) // columns)
-    figure = Figure(figsize=(3.4 * columns, 2.6 * rows), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    places = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes in places[len(curves) :]:
+    figure, grid = _axes(3.4 * columns, 2.6 * rows, rows, columns, dpi=120, squeeze=False)
+    for axes in grid.flat[len(curves) :]:
         axes.set_axis_off()
-    for axes, (network, lines) in zip(places, curves.items(), strict=False):
+    for axes, (network, lines) in zip(grid.flat, curves.items(), strict=False):
         for colour, (name, points) in zip(_cycle(len(lines)), lines.items(), strict=True):
             axes.plot(*zip(*points, strict=True), color=colour, label=name, linewidth=1)
         percent = any(name.endswith("accuracy") for name in lines)
-        axes.set(title=network, xlabel="progress (kimg or iterations)",
-                 ylabel="accuracy (%)" if percent else "loss")  # fmt: skip
+        axes.set(title=network, ylabel="accuracy (%)" if percent else "loss")
+        axes.set_xlabel("progress (kimg or iterations)")
         axes.legend(frameon=False, fontsize=8)
     with program.whole_file(path) as partial:
         figure.savefig(partial, format="png")

@@ -5,7 +5,6 @@ The plan, the scales, the order of the help pages and the tests read this table.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,17 +40,13 @@ class Gan:
         """Its images where the architectures are compared."""
         return f"{self.name}_seed_v0" if "{seed}" in self.train else self.name
 
-    def words(self, command: str, settings: Sequence[str], **places: object) -> list[str]:
-        """The words of a command, everything put in its place."""
+    def command(self, command: str, settings: str, **places: object) -> str:
+        """`train` or `generate` with everything put in its place."""
         network = self.network
         if "{iteration}" in network:
-            configuration = yaml.safe_load((PROJECT / settings[0]).read_text())
+            configuration = yaml.safe_load((PROJECT / settings).read_text())
             network = network.format(iteration=configuration["iteration"])
-        found: list[str] = []
-        for word in command.split():
-            filled = word.format(name=self.name, network=network, settings="", **places)
-            found += settings if word == "{settings}" else [filled]
-        return found
+        return command.format(name=self.name, network=network, settings=settings, **places)
 
 
 TRAIN_IPM = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from experiments.gans import GANS
@@ -16,6 +17,8 @@ KINDS = ("images", "celeba", "lsun")
 
 class Plan:
     """Collects steps; every method returns the place of what it plans, below `$OUT`.
+
+    Commands are written as a user would type them, and taken apart as a shell does.
 
     Args:
         scale: the numbers.
@@ -39,23 +42,23 @@ class Plan:
         self.steps: dict[str, Step] = {}
         self._makers: dict[str, str] = {}  # output → name of its step
 
-    def step(
-        self, name: str, command: Sequence[object], *outputs: str, resumes: bool = False
-    ) -> str:
-        """Plans a step, once; it needs whatever its command mentions of earlier outputs."""
-        words = tuple(map(str, command))
-        needs: list[str] = []
-        for word in words:
-            path = word.removeprefix(f"{OUT}/")
-            if path == word:
-                continue
-            for output, maker in self._makers.items():
-                nested = f"{path}/".startswith(f"{output}/") or output.startswith(f"{path}/")
-                if nested and maker not in [name, *needs]:
-                    needs.append(maker)
-        reads_data = any(DATA in word for word in words)
-        inputs = {"data": self.checksum} if reads_data else {}
+    def step(self, name: str, command: str, *outputs: str, resumes: bool = False) -> str:
+        """Plans a step, once; it needs whatever its command mentions of earlier outputs.
+
+        outputs: below `$OUT`; where none is named, there is one, which is called as the step.
+        """
+        words = tuple(shlex.split(command))
+        outputs = outputs or (name,)
+        read = [word.removeprefix(f"{OUT}/") for word in words if word.startswith(f"{OUT}/")]
+        needs = dict.fromkeys(
+            maker
+            for path in read
+            for output, maker in self._makers.items()
+            if maker != name and (_holds(output, path) or _holds(path, output))
+        )
+        inputs = {"data": self.checksum} if any(DATA in word for word in words) else {}
         planned = Step(name, words, outputs, tuple(needs), resumes, inputs)
+        # Several tables plan the same training; that they mean the same by its name is checked.
         if self.steps.setdefault(name, planned) != planned:
             raise ValueError(f"two steps are called {name}")
         self._makers |= dict.fromkeys(outputs, name)
@@ -65,71 +68,58 @@ class Plan:
 
     def photos(self) -> str:
         """All real images, in the study's size."""
-        side = self.scale.resolution
+        tool, place, records = "ProGAN/dataset_tool.py", "data/photos", f"{OUT}/data/records"
+        side, number = self.scale.resolution, self.scale.photos_needed
         if self.kind is None:
-            return self.step(
-                "data/photos",
-                ["-m", "gan_fingerprints", "sample_photos", f"{OUT}/data/photos", "--num",
-                 self.scale.photos_needed, "--size", side],
-                "data/photos",
-            )  # fmt: skip
-        create: dict[str, list[object]] = {
-            "images": ["create_from_images", "--resolution", side, "--shuffle", 0],
-            "celeba": ["create_celeba"],
-            "lsun": ["create_lsun", "--max_images", self.scale.photos_needed],
-        }
-        tool = "ProGAN/dataset_tool.py"
-        records = self.step(
-            "data/records", [tool, *create[self.kind], f"{OUT}/data/records", DATA], "data/records"
-        )
-        out = f"{OUT}/data/photos"
-        extract = [tool, "extract", "--resolution", side, records, out]
-        return self.step("data/photos", extract, "data/photos")
+            sample = f"sample_photos {OUT}/{place} --num {number} --size {side}"
+            return self.step(place, f"-m gan_fingerprints {sample}")
+        create = {
+            "images": f"create_from_images --resolution {side} --shuffle 0",
+            "celeba": "create_celeba",
+            "lsun": f"create_lsun --max_images {number}",
+        }[self.kind]
+        self.step("data/records", f"{tool} {create} {records} {DATA}")
+        return self.step(place, f"{tool} extract --resolution {side} {records} {OUT}/{place}")
 
-    def chosen(self, name: str, *flags: object) -> str:
+    def chosen(self, name: str, flags: str) -> str:
         """Some of the photos, always in the same order."""
-        command = ["experiments/choose.py", "--in_dir", self.photos(), "--seed", 0, *flags]
-        return self.step(name, [*command, "--out_dir", f"{OUT}/{name}"], name)
+        choose = f"experiments/choose.py --in_dir {self.photos()} --seed 0"
+        return self.step(name, f"{choose} {flags} --out_dir {OUT}/{name}")
 
     def training_photos(self, differing: int | None = None) -> str:
         """What a GAN is trained on: all, or the set that differs in so many from the first."""
         if differing is None:
-            return self.chosen("data/training", "--num", self.scale.photos["training"])
+            return self.chosen("data/training", f"--num {self.scale.photos['training']}")
         number = self.scale.training_sets["photos"]
-        replaced = ["--replace", differing, "--spare", number] if differing else []
-        return self.chosen(f"data/training_differing_{differing}", "--num", number, *replaced)
+        replaced = f"--replace {differing} --spare {number}" if differing else ""
+        return self.chosen(f"data/training_differing_{differing}", f"--num {number} {replaced}")
 
     def records(self, photos: str) -> str:
         """TFRecords of a folder of photos."""
         place = photos.removeprefix(f"{OUT}/") + "_records"
-        command = ["ProGAN/dataset_tool.py", "create_from_images", f"{OUT}/{place}", photos]
-        return self.step(place, command, place)
+        create = "ProGAN/dataset_tool.py create_from_images"
+        return self.step(place, f"{create} {OUT}/{place} {photos}")
 
     # Sources
 
-    def real(self) -> str:
-        """Real images of all splits: the first of those that GANs saw, then such as none saw."""
-        numbers, total = self.scale.images, self.scale.of_each_source
-        return self.chosen(
-            "images/real", "--num", total, "--replace", total - numbers["training"], "--spare",
-            self.scale.held_out_from,
-        )  # fmt: skip
-
     def source(self, name: str) -> str:
-        """Images of a source: real, ProGAN_seed_v2, ProGAN_differing_10, SNGAN …"""
-        if name == "real":
-            return self.real()
-        return self.generated(name, self.scale.of_each_source, 0)
+        """Images of a source in all splits: real, ProGAN_seed_v2, ProGAN_differing_10, SNGAN …"""
+        total = self.scale.of_each_source
+        if name != "real":
+            return self.generated(name, total, 0)
+        # For training those that the GANs saw, too; for validation and testing such as none saw.
+        unseen, start = total - self.scale.images["training"], self.scale.held_out_from
+        return self.chosen("images/real", f"--num {total} --replace {unseen} --spare {start}")
 
     def generated(self, name: str, number: int, seed: int) -> str:
         """New images of a GAN, which is trained first."""
         place = f"images/{name}" if seed == 0 else f"images_{seed}/{name}"
         gan, model = GANS[name.partition("_")[0]], self.trained(name)
-        command = gan.words(
-            gan.generate, self.scale.flags(gan.name), model=model, out=f"{OUT}/{place}",
-            number=number, seed=seed,
-        )  # fmt: skip
-        return self.step(place, command, place)
+        where = {"model": model, "out": f"{OUT}/{place}"}
+        settings = self.scale.programs[gan.name]
+        return self.step(
+            place, gan.command(gan.generate, settings, number=number, seed=seed, **where)
+        )
 
     def trained(self, name: str) -> str:
         """The run of a GAN: SNGAN; ProGAN_seed_v2; ProGAN_differing_10, on other photos."""
@@ -137,106 +127,98 @@ class Plan:
         what, _, number = variant.partition("_")
         gan, place = GANS[kind], f"gans/{name}"
         photos = self.training_photos(int(number) if what == "differing" else None)
-        places = {"photos": photos, "model": f"{OUT}/{place}"}
+        where = {"photos": photos, "model": f"{OUT}/{place}"}
         if "{records}" in gan.train:
-            places["records"] = self.records(photos)
+            where["records"] = self.records(photos)
         seed = int(number[1:]) if what == "seed" else 0
-        command = gan.words(gan.train, self.scale.flags(kind), seed=seed, **places)
-        return self.step(place, command, place, resumes=True)
+        command = gan.command(gan.train, self.scale.programs[kind], seed=seed, **where)
+        return self.step(place, command, resumes=True)
 
     # Classifiers
 
     def split(self, name: str, sources: Sequence[str]) -> str:
         """Images of several sources in training, validation and testing folders."""
-        numbers = [word for k, v in self.scale.images.items() for word in (f"--{k}", v)]
-        folders = [self.source(source) for source in sources]
-        command = ["experiments/split.py", "--out_dir", f"{OUT}/sets/{name}", *numbers, *folders]
-        return self.step(f"sets/{name}", command, f"sets/{name}")
+        numbers = " ".join(f"--{split} {number}" for split, number in self.scale.images.items())
+        folders = " ".join(map(self.source, sources))
+        split = f"experiments/split.py --out_dir {OUT}/sets/{name}"
+        return self.step(f"sets/{name}", f"{split} {numbers} {folders}")
 
-    def data_sets(self, name: str, sources: Sequence[str]) -> list[object]:
+    def data_sets(self, name: str, sources: Sequence[str]) -> str:
         """Prepared training and validation sets, as flags of the programs that read them."""
         images = self.split(name, sources)
-        flags: list[object] = []
-        against: list[object] = []
+        flags, against = [], ""
         for split in ("validation", "training"):
             place = f"datasets/{name}/{split}"
-            command = ["classifier/data_preparation.py", "--in_dir", f"{images}/{split}",
-                       "--out_dir", f"{OUT}/{place}", *against]  # fmt: skip
-            data = self.step(place, command, place)
-            flags += [f"--{split}_data_dir", data]
-            against = ["--against", data]
-        return flags
+            prepare = f"classifier/data_preparation.py --in_dir {images}/{split}"
+            data = self.step(place, f"{prepare} --out_dir {OUT}/{place} {against}")
+            flags.append(f"--{split}_data_dir {data}")
+            against = f"--against {data}"
+        return " ".join(flags)
 
-    def classifier(
-        self, name: str, data: Sequence[object], *flags: object, program: str = "classifier"
-    ) -> str:
+    def classifier(self, name: str, data: str, flags: str = "", program: str = "classifier") -> str:
         """A trained network."""
-        given = self.scale.flags("visnet" if program == "classifier_visNet" else "classifier")
-        command = [f"{program}/run.py", "--app", "train", *data, "--out_model_dir",
-                   f"{OUT}/models/{name}", "--training_seed", 0, *given, *flags]  # fmt: skip
-        return f"{self.step(f'models/{name}', command, f'models/{name}', resumes=True)}/{NETWORK}"
+        place = f"models/{name}"
+        given = self.scale.programs["visnet" if program == "classifier_visNet" else "classifier"]
+        train = f"{program}/run.py --app train {data} --out_model_dir {OUT}/{place}"
+        run = self.step(place, f"{train} --training_seed 0 {given} {flags}", resumes=True)
+        return f"{run}/{NETWORK}"
 
     def test(
-        self, name: str, model: str, images: str, *flags: object, program: str = "classifier"
+        self, name: str, model: str, images: str, flags: str = "", program: str = "classifier"
     ) -> str:
-        """What a network answers to images, as a table; and scores, where it is calibrated."""
-        place, out = f"answers/{name}.csv", f"{OUT}/answers/{name}"
-        scores = [] if "--unknown" in flags else ["--out_scores", f"{out}.scores.csv"]
-        return self.step(
-            f"answers/{name}",
-            [f"{program}/run.py", "--app", "test", "--model_path", model, "--testing_data_path",
-             images, *self._answers(name), *scores, *flags],
-            place, f"answers/{name}.png", *([f"answers/{name}.scores.csv"] if scores else []),
-        )  # fmt: skip
+        """What a network answers to images, as a table, and how well they fit, as another."""
+        test = f"{program}/run.py --app test --model_path {model}"
+        scores = f"answers/{name}.scores.csv"
+        return self._answers(name, test, images, f"--out_scores {OUT}/{scores} {flags}", scores)
 
-    def baseline(self, name: str, method: str, data: Sequence[object], images: str) -> str:
+    def baseline(self, name: str, method: str, data: str, images: str) -> str:
         """What a baseline, fitted to these data, answers to images, as a table."""
         kept = f"baselines/{name}.safetensors"
-        command = ["classifier/baselines.py", "--method", method, *data, "--out_model",
-                   f"{OUT}/{kept}", "--testing_data_path", images, *self._answers(name),
-                   *self.scale.flags("baselines")]  # fmt: skip
-        outputs = f"answers/{name}.csv", f"answers/{name}.png", kept
-        return self.step(f"answers/{name}", command, *outputs)
+        fit = f"classifier/baselines.py --method {method} {data} --out_model {OUT}/{kept}"
+        return self._answers(name, fit, images, self.scale.programs["baselines"], kept)
 
     def baseline_again(self, name: str, fitted: str, images: str) -> str:
         """What the baseline that was fitted for another table answers to other images."""
-        command = ["classifier/baselines.py", "--model_path",
-                   f"{OUT}/baselines/{fitted}.safetensors", "--testing_data_path", images,
-                   *self._answers(name)]  # fmt: skip
-        return self.step(f"answers/{name}", command, f"answers/{name}.csv", f"answers/{name}.png")
+        load = f"classifier/baselines.py --model_path {OUT}/baselines/{fitted}.safetensors"
+        return self._answers(name, load, images)
 
-    def _answers(self, name: str) -> list[object]:
-        out = f"{OUT}/answers/{name}"
-        return ["--out_csv", f"{out}.csv", "--out_confusion", f"{out}.png"]
+    def _answers(self, name: str, command: str, images: str, flags: str = "", *others: str) -> str:
+        """A table and a confusion matrix, and whatever other outputs the command makes."""
+        place = f"answers/{name}"
+        out = f"--out_csv {OUT}/{place}.csv --out_confusion {OUT}/{place}.png"
+        whole = f"{command} --testing_data_path {images} {out} {flags}"
+        return self.step(place, whole, f"{place}.csv", f"{place}.png", *others)
 
     def distances(self, name: str, space: str, images: str, model: str) -> tuple[str, str]:
         """Distances of sources in a space of features, as JSON, and a map of them."""
         place = f"spaces/{name}_{space}"
-        whose = ["--model_path", model]
-        if space == "inception":
-            whose = ["--inception_weights", str(self.inception)]
-        command = ["classifier/features.py", "--space", space, *whose, "--testing_data_path",
-                   images, "--out_json", f"{OUT}/{place}.json",
-                   "--out_map", f"{OUT}/{place}.png"]  # fmt: skip
-        return self.step(place, command, f"{place}.json", f"{place}.png"), f"{OUT}/{place}.png"
+        whose = self._inception() if space == "inception" else f"--model_path {model}"
+        measure = f"classifier/features.py --space {space} {whose} --testing_data_path {images}"
+        out = f"--out_json {OUT}/{place}.json --out_map {OUT}/{place}.png"
+        numbers = self.step(place, f"{measure} {out}", f"{place}.json", f"{place}.png")
+        return numbers, f"{OUT}/{place}.png"
+
+    def _inception(self) -> str:
+        return f"--inception_weights {shlex.quote(str(self.inception))}"
 
     def samples(self, name: str, images: str, without: Sequence[str]) -> str:
         """A picture of some images of each source but those left out."""
-        place = f"pictures/{name}.png"
-        command = ["-m", "gan_fingerprints", "contact_sheet", images, f"{OUT}/{place}",
-                   *(["--without", *without] if without else [])]  # fmt: skip
-        return self.step(f"pictures/{name}", command, place)
+        place = f"pictures/{name}"
+        sheet = f"-m gan_fingerprints contact_sheet {images} {OUT}/{place}.png"
+        left_out = " ".join(["--without", *without]) if without else ""
+        return self.step(place, f"{sheet} {left_out}", f"{place}.png")
 
     def artifact_free(self, sources: Sequence[str]) -> str:
         """The share of new images of each source that look most like real ones."""
         number, share = self.scale.artifact_free["images"], self.scale.artifact_free["share"]
         for source in sources:
             self.generated(source, number, 1)
-        space = ["--space", "inception", "--inception_weights", self.inception]
-        return self.step(
-            "sets/artifact_free",
-            ["classifier/artifact_free.py", "--in_dir", f"{OUT}/images_1", "--real_dir",
-             self.training_photos(), "--share", share, "--out_dir", f"{OUT}/sets/artifact_free",
-             *(space if self.inception else [])],
-            "sets/artifact_free",
-        )  # fmt: skip
+        place, real = "sets/artifact_free", self.training_photos()
+        space = f"--space inception {self._inception()}" if self.inception else ""
+        choose = f"classifier/artifact_free.py --in_dir {OUT}/images_1 --real_dir {real}"
+        return self.step(place, f"{choose} --share {share} --out_dir {OUT}/{place} {space}")
+
+
+def _holds(place: str, path: str) -> bool:
+    """Whether a path is a place or lies in it."""
+    return f"{path}/".startswith(f"{place}/")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from experiments import figures, report, results, scale, steps, study
-from experiments.plan import DATA, Plan
+from experiments.plan import DATA, NETWORK, Plan
 from experiments.steps import OUT, Folder, Step
 from experiments.study import Table
 from gan_fingerprints import metrics, program, typed
@@ -51,41 +51,24 @@ OPTIONS = {
 def planned(fast: bool) -> tuple[list[Table], dict[str, Step]]:
     """The tables of the quickstart, and all steps by name."""
     size = scale.read("fast" if fast else "quickstart")
-
-    def fresh() -> Plan:
-        return Plan(size, None, "")
-
-    parts = [
-        study.plan(
-            SOURCES,
-            fresh,
-            methods=["classifier", "visnet"],
-            without_samples_of=[],
-            expected={},
-            published={},
-        ),
-        study.plan("attacks", fresh, sources=SOURCES, attacks=[ATTACK], expected={}, published={}),
-        study.plan("open_set", fresh, left_out=[LEFT_OUT]),
+    plan, *others = (Plan(size, None, "") for _ in range(3))
+    unjudged: dict[str, Any] = {"expected": {}, "published": {}}  # trained for minutes only
+    methods = ["classifier", "visnet"]
+    tables = [
+        study.plan(SOURCES, plan, methods=methods, without_samples_of=[], **unjudged),
+        study.plan("attacks", others[0], sources=SOURCES, attacks=[ATTACK], **unjudged),
+        study.plan("open_set", others[1], left_out=[LEFT_OUT]),
     ]
-    table, plan = parts[0]
-    folders = [plan.source(name) for name in study.sources(SOURCES, size)]
+    folders = " ".join(plan.source(name) for name in study.sources(SOURCES, size))
     seen = size.images["training"] + size.images["validation"]
-    examples = ["experiments/split.py", "--out_dir", f"{OUT}/sets/examples", "--first", seen,
-                "--testing", 2, *folders]  # fmt: skip
-    plan.step("sets/examples", examples, "sets/examples")
-    plan.step(
-        "fingerprints",
-        ["classifier_visNet/run.py", "--app", "test", "--model_path",
-         f"{OUT}/models/{SOURCES}_visnet/network-final.safetensors", "--testing_data_path",
-         f"{OUT}/sets/examples/testing", "--out_fingerprint_dir", f"{OUT}/fingerprints",
-         "--out_confusion", f"{OUT}/pictures/examples.png"],
-        "fingerprints", "pictures/examples.png",
-    )  # fmt: skip
-    table.steps = list(plan.steps)
-    every: dict[str, Step] = {}
-    for _, made in parts:
-        every |= made.steps
-    return [table for table, _ in parts], every
+    split = f"experiments/split.py --out_dir {OUT}/sets/examples --first {seen}"
+    examples = plan.step("sets/examples", f"{split} --testing 2 {folders}")
+    picture, model = "pictures/examples.png", f"{OUT}/models/{SOURCES}_visnet/{NETWORK}"
+    test = f"classifier_visNet/run.py --app test --model_path {model}"
+    test += f" --testing_data_path {examples}/testing --out_fingerprint_dir {OUT}/fingerprints"
+    plan.step("fingerprints", f"{test} --out_confusion {OUT}/{picture}", "fingerprints", picture)
+    tables[0].steps = list(plan.steps)
+    return tables, plan.steps | others[0].steps | others[1].steps
 
 
 def curves(folder: Path) -> dict[str, dict[str, list[tuple[float, float]]]]:
@@ -157,7 +140,7 @@ def main() -> None:
         found = write(tables, folder, reused, size.photos_needed)
     print("", *lines(found), sep="\n")
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
-    model = folder.path / "models" / SOURCES / "network-final.safetensors"
+    model = folder.path / "models" / SOURCES / NETWORK
     print(f"""
 Finished in {minutes} min {seconds} s. Look at
   {folder.path / "report.html"}    everything on one page: open it in a browser

@@ -10,7 +10,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from gan_fingerprints import program
 from gan_fingerprints.pictures.html_page import Page
 
 Results = Mapping[str, Any]
+Document = Page | Markdown
 
 PUBLISHED_NOTE = (
     "† The publication's figures as readers remember them, not checked against the paper; they "
@@ -42,20 +43,17 @@ _TIME = "Time: a step that several tables share counts in each, and once in the 
 def write(results: Results, out: str | Path) -> None:
     """Writes OUT/results.json, .csv and .md, and OUT/figures/NAME.png and .pdf, of one table."""
     out, results = Path(out), _plain(results)
-    stored = dict(results)
-    if _has_published(results):
-        stored["published_note"] = PUBLISHED_NOTE
-    with program.whole_file(out / "results.json") as partial:
-        partial.write_text(json.dumps(stored, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    lines = tables.csv_lines(results["table"], results.get("rows") or [])
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    with program.whole_file(out / "results.csv") as partial:
-        partial.write_text(text.getvalue(), "utf-8")
+    note = {"published_note": PUBLISHED_NOTE} if _has_published(results) else {}
+    stored = json.dumps({**results, **note}, indent=2, ensure_ascii=False) + "\n"
+    lines = io.StringIO()
+    rows = tables.csv_lines(results["table"], results.get("rows") or [])
+    csv.writer(lines, lineterminator="\n").writerows(rows)
+    for name, text in (("results.json", stored), ("results.csv", lines.getvalue())):
+        with program.whole_file(out / name) as partial:
+            partial.write_text(text, "utf-8")
     drawn = figures.write(results, out / "figures")
     document = Markdown(tables.title(results), results.get("claim") or "", out)
     _add_table(document, results, drawn, [out])
-    document.section("Data and machine")
     _add_origins(document, [results])
     document.write(out / "results.md")
 
@@ -70,33 +68,24 @@ def write_study(
     """
     out = Path(out)
     ordered = tables.in_order([_plain(x) for x in results])
-    folders = [out / x["table"] for x in ordered]
-    drawn = [
-        figures.write(x, folder / "figures", formats=("png",))
-        for x, folder in zip(ordered, folders, strict=True)
-    ]
+    drawn = [figures.write(x, out / x["table"] / "figures", ("png",)) for x in ordered]
     page, markdown = Page(title, lead), Markdown(title, lead, out)
     for document in (page, markdown):
         _add_summary(document, ordered)
-        for x, folder, pictures in zip(ordered, folders, drawn, strict=True):
+        for x, pictures in zip(ordered, drawn, strict=True):
             document.section(tables.title(x))
             if x.get("claim"):
                 document.text(x["claim"])
-            _add_table(document, x, pictures, [folder, out])
-        document.section("Data and machine")
+            _add_table(document, x, pictures, [out / x["table"], out])
         _add_origins(document, ordered)
     page.write(out / "report.html")
     markdown.write(out / "report.md")
 
 
-def _add_summary(document: Page | Markdown, results: Sequence[Results]) -> None:
+def _add_summary(document: Document, results: Sequence[Results]) -> None:
     document.section("Summary")
-    expected = [
-        (bool(x["met"]), f"{tables.title(table)}: {x['statement']}", str(x.get("found", "–")))
-        for table in results
-        for x in table.get("expected") or []
-    ]
-    unmet = [x for x in expected if not x[0]]
+    expected = [check for x in results for check in _checks(x, f"{tables.title(x)}: ")]
+    unmet = [check for check in expected if not check[0]]
     facts: dict[str, object] = {"Tables": len(results)}
     if expected:
         facts["Expectations met"] = f"{len(expected) - len(unmet)} of {len(expected)}"
@@ -113,30 +102,39 @@ def _add_summary(document: Page | Markdown, results: Sequence[Results]) -> None:
     document.table(*tables.summary(results), caption=_TIME)
 
 
+def _checks(results: Results, before: str) -> list[tuple[bool, str, str]]:
+    return [
+        (bool(x["met"]), f"{before}{x['statement']}", str(x.get("found", "–")))
+        for x in results.get("expected") or []
+    ]
+
+
 def _add_table(
-    document: Page | Markdown, results: Results, drawn: Sequence[tuple[Path, str]],
+    document: Document,
+    results: Results,
+    drawn: Iterable[tuple[Path, str]],
     folders: Sequence[Path],
-) -> None:  # fmt: skip
+) -> None:
     """Everything about one table but its title and claim."""
     for note in results.get("notes") or []:
         document.text(note)
     _add_numbers(document, results)
     if results.get("expected"):
         document.heading("Expected, and found")
-        document.checks(
-            (bool(x["met"]), x["statement"], str(x.get("found", "–"))) for x in results["expected"]
-        )
+        document.checks(_checks(results, ""))
     if drawn or results.get("pictures"):
         document.heading("Figures")
     for path, caption in drawn:
         document.picture(path, caption)
     for picture in results.get("pictures") or []:
         _add_picture(document, picture, folders)
-    if results.get("steps"):
-        _add_steps(document, results)
+    if steps := results.get("steps"):
+        time = tables.duration(tables.seconds([results]))
+        with document.details(f"Commands: {len(steps)} steps, {time}"):
+            document.code("\n\n".join(map(_step, steps)))
 
 
-def _add_numbers(document: Page | Markdown, results: Results) -> None:
+def _add_numbers(document: Document, results: Results) -> None:
     rows, measures = results.get("rows") or [], results.get("measures") or []
     if rows or measures:
         document.heading("Numbers")
@@ -160,21 +158,12 @@ def _has_published(results: Results) -> bool:
     return any(x.get("published") for key in ("rows", "measures") for x in results.get(key) or [])
 
 
-def _add_picture(
-    document: Page | Markdown, picture: Mapping[str, str], folders: Sequence[Path]
-) -> None:
-    found = [folder / picture["path"] for folder in folders if (folder / picture["path"]).is_file()]
-    if found:
-        document.picture(found[0], picture.get("caption", ""))
-    else:
-        document.text(f"(The picture {picture['path']} is no longer there.)")
-
-
-def _add_steps(document: Page | Markdown, results: Results) -> None:
-    steps = results["steps"]
-    time = tables.duration(tables.seconds([results]))
-    with document.details(f"Commands: {len(steps)} steps, {time}"):
-        document.code("\n\n".join(map(_step, steps)))
+def _add_picture(document: Document, picture: Mapping[str, str], folders: Sequence[Path]) -> None:
+    for path in (folder / picture["path"] for folder in folders):
+        if path.is_file():
+            document.picture(path, picture.get("caption", ""))
+            return
+    document.text(f"(The picture {picture['path']} is no longer there.)")
 
 
 def _step(step: Mapping[str, Any]) -> str:
@@ -183,17 +172,17 @@ def _step(step: Mapping[str, Any]) -> str:
     return f"# {step['name']}: {', '.join(time) or 'time unknown'}\n{step.get('command', '')}"
 
 
-def _add_origins(document: Page | Markdown, results: Sequence[Results]) -> None:
+def _add_origins(document: Document, results: Sequence[Results]) -> None:
     """Data, settings and machine; tables that share them share a line."""
     origins: dict[tuple[Any, ...], list[str]] = {}
     for x in results:
-        data = x.get("data") or {}
-        key = (data.get("folder"), data.get("images"), (data.get("checksum") or "–")[:12],
-               x.get("scale"), x.get("seed"), x.get("commit"),
-               _machine(x.get("machine") or {}))  # fmt: skip
-        origins.setdefault(key, []).append(tables.title(x))
-    header = ["tables", "real images from", "images", "checksum", "scale", "seed", "commit",
-              "machine"]  # fmt: skip
+        data, machine = x.get("data") or {}, _machine(x.get("machine") or {})
+        photos = data.get("folder"), data.get("images"), (data.get("checksum") or "–")[:12]
+        settings = x.get("scale"), x.get("seed"), x.get("commit")
+        origins.setdefault((*photos, *settings, machine), []).append(tables.title(x))
+    header = ["tables", "real images from", "images", "checksum"]
+    header += ["scale", "seed", "commit", "machine"]
+    document.section("Data and machine")
     lines = [[", ".join(names), *key] for key, names in origins.items()]
     document.table(header, lines, numbers=[2, 5])
 

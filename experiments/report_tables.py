@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from experiments.figures import METHODS, Row, attack_of, data_sets, label
+from experiments.figures import METHODS, Row, attack_of, data_sets, label, published
+from experiments.plan import BASELINES
+from experiments.study import TABLES
 
-ORDER = (
-    "architectures", "training_sets", "seeds", "frequency", "patches", "artifact_free", "attacks",
-    "open_set",
-)  # fmt: skip
-BASELINES = ("knn", "eigenface", "prnu")
 SCORES = {"ap": "AP", "auc": "AUC", "ece": "ECE", "brier": "Brier score"}
 _COUNTED = ("correct", "images", "accuracy", "low", "high", "chance")
 
@@ -27,21 +24,14 @@ class Table(NamedTuple):
 def accuracies(rows: Sequence[Row]) -> Table:
     """A line per method and variant, beside chance and the publication's figures."""
     data, left = data_sets(rows), _left(rows)
-    header = ["accuracy (%)", "95 % interval", "right", "images", "chance (%)"]
-    header += [f"{name} † (%)" for name in data]
+    header = [*left, "accuracy (%)", "95 % interval", "right", "images", "chance (%)"]
     lines = [
-        [
-            *_names(row, left),
-            percent(row.get("accuracy")),
-            interval(row),
-            row.get("correct"),
-            row.get("images"),
-            percent(row.get("chance")),
-            *(_fixed((row.get("published") or {}).get(name)) for name in data),
-        ]
+        [*_names(row, left), percent(row.get("accuracy")), interval(row), row.get("correct")]
+        + [row.get("images"), percent(row.get("chance"))]
+        + [_fixed(published(row, name)) for name in data]
         for row in rows
     ]
-    return _table([*left, *header], lines, len(left))
+    return _table([*header, *(f"{name} † (%)" for name in data)], lines, len(left))
 
 
 def scores(rows: Sequence[Row]) -> Table | None:
@@ -52,9 +42,8 @@ def scores(rows: Sequence[Row]) -> Table | None:
     rows = [row for row in rows if any(row.get(key) is not None for key in keys)]
     left = _left(rows)
     lines = [[*_names(row, left), *(_fixed(row.get(key), 4) for key in keys)] for row in rows]
-    return _table(
-        [*left, *(SCORES.get(key, key.replace("_", " ")) for key in keys)], lines, len(left)
-    )
+    names = [SCORES.get(key, key.replace("_", " ")) for key in keys]
+    return _table([*left, *names], lines, len(left))
 
 
 def score_keys(rows: Iterable[Row]) -> list[str]:
@@ -68,18 +57,15 @@ def score_keys(rows: Iterable[Row]) -> list[str]:
     return [key for key in SCORES if key in found] + sorted(found - set(SCORES))
 
 
-def measures(found: Sequence[Mapping[str, Any]]) -> Table:
+def measures(rows: Sequence[Row]) -> Table:
     """A line per measure, beside the publication's figure."""
-    data = data_sets(found)
+    data = data_sets(rows)
     header = ["measure", "value", *(f"{name} †" for name in data), "of what"]
     lines = [
-        [
-            measure["name"],
-            number(measure.get("value")),
-            *(number((measure.get("published") or {}).get(name)) for name in data),
-            measure.get("detail") or None,
-        ]
-        for measure in found
+        [row["name"], number(row.get("value"))]
+        + [number(published(row, name)) for name in data]
+        + [row.get("detail") or None]
+        for row in rows
     ]
     return Table(header, lines, list(range(1, 2 + len(data))))
 
@@ -160,9 +146,7 @@ def title(results: Mapping[str, Any]) -> str:
 
 def in_order(results: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The tables in the order of the study; others after them, as they come."""
-    return sorted(
-        results, key=lambda x: ORDER.index(x["table"]) if x["table"] in ORDER else len(ORDER)
-    )
+    return sorted(results, key=lambda x: (*TABLES, x["table"]).index(x["table"]))
 
 
 def seconds(results: Iterable[Mapping[str, Any]]) -> float:

@@ -32,14 +32,14 @@ class Answered:
         probabilities: float64 [N, sources].
         truth: name of each image's folder.
         unknown: whether the answer was "unknown".
-        scores: how well each fits the known sources; None where there is no such table.
+        scores: how well each fits the known sources; empty where there is no such table.
     """
 
     names: list[str]
     probabilities: np.ndarray
     truth: np.ndarray
     unknown: np.ndarray
-    scores: np.ndarray | None
+    scores: np.ndarray
 
     @property
     def known(self) -> np.ndarray:
@@ -60,27 +60,28 @@ class Answered:
 
 def read(path: Path) -> Answered:
     """The table that `run.py --app test --out_csv` wrote, and the scores beside it if any."""
-    with path.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if not row["error"]]
+    rows = _rows_of(path)
     others = ("path", "predicted", "probability", "reason", "error")
-    names = [x for x in rows[0] if x not in others]
-    scores, beside = None, path.with_suffix(".scores.csv")
-    if beside.is_file():
-        with beside.open(newline="") as file:
-            table = [row for row in csv.DictReader(file) if not row["error"]]
-        column = next(name for name in table[0] if name in calibration.SCORES)
-        scores = np.array([float(row[column]) for row in table])
+    names = [column for column in rows[0] if column not in others]
+    beside = path.with_suffix(".scores.csv")
+    scored = _rows_of(beside) if beside.is_file() else []
     return Answered(
         names,
         np.array([[float(row[name]) for name in names] for row in rows]),
         np.array([Path(row["path"]).parent.name for row in rows]),
         np.array([row["predicted"] == calibration.UNKNOWN for row in rows]),
-        scores,
+        np.array([float(row[x]) for row in scored for x in calibration.SCORES if x in row]),
     )
 
 
-def of(table: Table, folder: Folder, data: Mapping[str, Any], scale: str,
-       reused: set[str]) -> dict[str, Any]:  # fmt: skip
+def _rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return [row for row in csv.DictReader(file) if not row["error"]]
+
+
+def of(
+    table: Table, folder: Folder, data: Mapping[str, Any], scale: str, reused: set[str]
+) -> dict[str, Any]:
     """The content of `results.json`, from the outputs of a table's steps.
 
     Args:
@@ -90,8 +91,14 @@ def of(table: Table, folder: Folder, data: Mapping[str, Any], scale: str,
         scale: its name.
         reused: the steps that were complete before.
     """
-    answers = {line: read(folder.path / line.place.removeprefix(f"{OUT}/")) for line in table.lines}
-    rows = [_row(line, found, table) for line, found in answers.items()]
+    answers = {line: read(folder.place(line.place)) for line in table.lines}
+    rows = [_row(line, answered, table) for line, answered in answers.items()]
+    # Scores are judged on images as they are; an attack, or immunization, is not their subject.
+    scored = {
+        line: answered
+        for line, answered in answers.items()
+        if answered.scores.size and (line.variant in ("", NOTHING) or line.unknown)
+    }
     records = {name: folder.record(name) for name in table.steps}
     return {
         "table": table.name,
@@ -104,39 +111,38 @@ def of(table: Table, folder: Folder, data: Mapping[str, Any], scale: str,
         "machine": machine(),
         "data": dict(data),
         "rows": rows,
-        "measures": _measures(table, folder, answers),
-        "curves": _curves(table, answers),
+        "measures": [*_distances(table, folder), *_open_set(scored)],
+        "curves": _curves(scored),
         "pictures": _pictures(table),
         "expected": expectations(table, rows),
         "steps": [
-            {"name": name, "command": folder.steps[name].shown(), "reused": name in reused,
-             "seconds": round(record["seconds"], 1)}
+            {
+                "name": name,
+                "command": folder.steps[name].shown(),
+                "reused": name in reused,
+                "seconds": round(record["seconds"], 1),
+            }
             for name, record in records.items()
         ],
-    }  # fmt: skip
+    }
 
 
 def _pictures(table: Table) -> list[dict[str, str]]:
     """Paths below the study's folder, and captions."""
-    pictures = {table.samples: "Test images."} if table.samples else {}
+    captions = {table.samples: "Test images."} if table.samples else {}
     for space, (_, place) in table.spaces.items():
-        pictures[place] = f"A map of the test images in {space} space (t-SNE)."
-    return [
-        {"path": place.removeprefix(f"{OUT}/"), "caption": text} for place, text in pictures.items()
-    ]
+        captions[place] = f"A map of the test images in {space} space (t-SNE)."
+    start = f"{OUT}/"
+    return [{"path": x.removeprefix(start), "caption": text} for x, text in captions.items()]
 
 
-def _row(line: Answers, found: Answered, table: Table) -> dict[str, Any]:
-    known = found.known
-    labels, probabilities = found.labels[known], found.probabilities[known]
-    right, number = int(found.right[known].sum()), int(known.sum())
+def _row(line: Answers, answered: Answered, table: Table) -> dict[str, Any]:
+    known, names = answered.known, answered.names
+    labels, probabilities = answered.labels[known], answered.probabilities[known]
+    right, number = int(answered.right[known].sum()), int(known.sum())
     low, high = metrics.wilson_interval(right, number)
-    matrix = metrics.confusion_matrix(labels, probabilities.argmax(axis=1), len(found.names))
-    precision, recall = metrics.precision_recall(matrix)
-    is_real = np.array(["real" in name for name in found.names])
-    ap, auc = metrics.real_or_generated(
-        is_real[labels], 1 - probabilities[:, is_real].sum(axis=1)
-    )  # fmt: skip
+    matrix = metrics.confusion_matrix(labels, probabilities.argmax(axis=1), len(names))
+    precision, recall = (shares.tolist() for shares in metrics.precision_recall(matrix))
     row = {
         "method": line.method,
         "variant": line.variant,
@@ -148,114 +154,104 @@ def _row(line: Answers, found: Answered, table: Table) -> dict[str, Any]:
         "chance": table.chance,
         "published": table.published.get(line.variant or line.method, {}),
         "per_source": {
-            name: {"precision": float(p), "recall": float(r)}
-            for name, p, r in zip(found.names, precision, recall, strict=True)
+            name: {"precision": p, "recall": r}
+            for name, p, r in zip(names, precision, recall, strict=True)
         },
-        "confusion": {"names": found.names, "counts": matrix.tolist()},
+        "confusion": {"names": names, "counts": matrix.tolist()},
     }
-    if line.method not in BASELINES:  # the others give no probabilities
-        bins = metrics.reliability(probabilities, labels)
-        row |= {
-            "ap": ap,
-            "auc": auc,
-            "ece": metrics.expected_calibration_error(probabilities, labels),
-            "brier": metrics.brier_score(probabilities, labels),
-            "reliability": dict(
-                zip(("number", "confidence", "accuracy"), map(_plain, bins), strict=True)
-            ),
-        }
+    if line.method not in BASELINES:  # which give no probabilities
+        is_real = np.array(["real" in name for name in names])
+        generated = 1 - probabilities[:, is_real].sum(axis=1)
+        row["ap"], row["auc"] = metrics.real_or_generated(is_real[labels], generated)
+        row["ece"] = metrics.expected_calibration_error(probabilities, labels)
+        row["brier"] = metrics.brier_score(probabilities, labels)
+        bins = map(_plain, metrics.reliability(probabilities, labels))
+        row["reliability"] = dict(zip(("number", "confidence", "accuracy"), bins, strict=True))
+    # NaN, of what is not defined for so few sources, is no JSON.
     return {name: None if value != value else value for name, value in row.items()}
-
-
-def _unattacked(line: Answers) -> bool:
-    return line.variant in ("", NOTHING) or line.unknown is not None
 
 
 def _plain(values: np.ndarray) -> list[float | None]:
     return [None if np.isnan(x) else float(x) for x in values]
 
 
-def _measures(
-    table: Table, folder: Folder, answers: Mapping[Answers, Answered]
-) -> list[dict[str, Any]]:
+def _distances(table: Table, folder: Folder) -> list[dict[str, Any]]:
     measures = []
     for space, (place, _) in table.spaces.items():
-        found = json.loads((folder.path / place.removeprefix(f"{OUT}/")).read_text())
-        measures.append({
-            "name": f"FD ratio, {space} space",
-            "value": found["ratio"],
-            "detail": f"{found['images']:,} images per set",
-            "published": table.published.get(space, {}),
-        })  # fmt: skip
-    for line, found in answers.items():
-        if found.scores is None or not _unattacked(line):
-            continue
-        suffix = f", {line.variant}" if line.variant else ""
-        rejected, number = int(found.unknown[found.known].sum()), int(found.known.sum())
-        low, high = metrics.wilson_interval(rejected, number)
-        measures.append({
-            "name": f"known images answered unknown{suffix} ({line.method})",
-            "value": rejected / number,
-            "detail": f"{rejected} of {number:,}, 95 % interval {low:.2%} to {high:.2%}; "
-            "the threshold was set for 5 %",
-        })  # fmt: skip
-        if line.unknown:
-            inside, outside = found.scores[found.known], found.scores[~found.known]
-            measures += [
-                {"name": f"AUROC{suffix}", "value": calibration.area_under_roc(inside, outside),
-                 "detail": f"{len(outside):,} images of the unknown source"},
-                {"name": f"TNR at 95 % TPR{suffix}",
-                 "value": calibration.true_negatives_at(inside, outside),
-                 "detail": "share of the unknown source found where 95 % of known images pass"},
-            ]  # fmt: skip
+        distances = json.loads(folder.place(place).read_text())
+        name, detail = f"FD ratio, {space} space", f"{distances['images']:,} images per set"
+        published = {"published": table.published.get(space, {})}
+        measures.append(_measure(name, distances["ratio"], detail) | published)
     return measures
 
 
-def _curves(table: Table, answers: Mapping[Answers, Answered]) -> list[dict[str, Any]]:
+def _measure(name: str, value: float, detail: str) -> dict[str, Any]:
+    return {"name": name, "value": value, "detail": detail}
+
+
+def _open_set(scored: Mapping[Answers, Answered]) -> list[dict[str, Any]]:
+    """How often known images are rejected, and how well an unknown source is told from them."""
+    measures = []
+    for line, answered in scored.items():
+        suffix = f", {line.variant}" if line.variant else ""
+        known, scores = answered.known, answered.scores
+        rejected, number = int(answered.unknown[known].sum()), int(known.sum())
+        low, high = metrics.wilson_interval(rejected, number)
+        detail = f"{rejected} of {number:,}, 95 % interval {low:.2%} to {high:.2%}; "
+        detail += "the threshold was set for 5 %"
+        name = f"known images answered unknown{suffix} ({line.method})"
+        measures.append(_measure(name, rejected / number, detail))
+        if line.unknown:
+            inside, outside = scores[known], scores[~known]
+            area = calibration.area_under_roc(inside, outside)
+            detail = f"{len(outside):,} images of the unknown source"
+            measures.append(_measure(f"AUROC{suffix}", area, detail))
+            share = calibration.true_negatives_at(inside, outside)
+            detail = "share of the unknown source found where 95 % of known images pass"
+            measures.append(_measure(f"TNR at 95 % TPR{suffix}", share, detail))
+    return measures
+
+
+def _curves(scored: Mapping[Answers, Answered]) -> list[dict[str, Any]]:
     lines = []
-    for line, found in answers.items():
-        if found.scores is None or not _unattacked(line):
-            continue
-        coverage, risk = calibration.risk_and_coverage(found.scores, found.right)
+    for line, answered in scored.items():
+        coverage, risk = calibration.risk_and_coverage(answered.scores, answered.right)
         shown = np.unique(np.linspace(0, len(coverage) - 1, POINTS).astype(int))
-        lines.append({
-            "name": line.variant or line.method,
-            "x": coverage[shown].tolist(),
-            "y": risk[shown].tolist(),
-        })  # fmt: skip
-    if not lines:
-        return []
-    return [{
+        x, y = coverage[shown].tolist(), risk[shown].tolist()
+        lines.append({"name": line.variant or line.method, "x": x, "y": y})
+    curve = {
         "name": "risk and coverage",
         "x_label": "share of images answered, those that fit best first",
         "y_label": "share of wrong names among them",
         "lines": lines,
-    }]  # fmt: skip
+    }
+    return [curve] if lines else []
 
 
 def expectations(table: Table, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What should come out, whether it does, and what did."""
     shares = {row["variant"] or row["method"]: row["accuracy"] for row in rows}
-    made = []
+    made: list[tuple[str, bool, str]] = []
     for method, least in table.expected.get("at_least", {}).items():
-        made.append((f"{method} at least {least} %", shares[method] >= least / 100,
-                     f"{shares[method]:.2%}"))  # fmt: skip
+        share = shares[method]
+        made.append((f"{method} at least {least} %", share >= least / 100, f"{share:.2%}"))
     if best := table.expected.get("baselines_below"):
         for method in [x for x in BASELINES if x in shares]:
-            made.append((f"{method} below the {best}", shares[method] < shares[best],
-                         f"{shares[method]:.2%} and {shares[best]:.2%}"))  # fmt: skip
+            both = f"{shares[method]:.2%} and {shares[best]:.2%}"
+            made.append((f"{method} below the {best}", shares[method] < shares[best], both))
     if least := table.expected.get("after_at_least"):
-        for name in [x for x in shares if x.endswith(" after")]:
-            made.append((f"{name} immunization at least {least} %", shares[name] >= least / 100,
-                         f"{shares[name]:.2%}"))  # fmt: skip
+        for name, share in shares.items():
+            if name.endswith(" after"):
+                statement = f"{name} immunization at least {least} %"
+                made.append((statement, share >= least / 100, f"{share:.2%}"))
     by_name = {row["variant"]: row for row in rows}
     for word in table.expected.get("rising", []):
         sides = sorted(int(x.split()[1]) for x in shares if x.split()[0] == word)
         band = [by_name[f"{word} {side}"] for side in sides]
         rising = all(a["low"] <= b["high"] for a, b in itertools.pairwise(band))
-        found = ", ".join(f"{n}: {x['accuracy']:.2%}" for n, x in zip(sides, band, strict=True))
-        made.append((f"{word}: a larger side never carries less, beyond the intervals", rising,
-                     found))  # fmt: skip
+        each = ", ".join(f"{n}: {x['accuracy']:.2%}" for n, x in zip(sides, band, strict=True))
+        statement = f"{word}: a larger side never carries less, beyond the intervals"
+        made.append((statement, rising, each))
     return [{"statement": s, "met": bool(m), "found": f} for s, m, f in made]
 
 

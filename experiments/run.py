@@ -93,10 +93,8 @@ def main() -> None:
     tables = []
     planned: dict[str, steps.Step] = {}
     for name in wanted:
-        table, plan = study.plan(
-            name, lambda: Plan(size, kind, checksum, arguments.inception_weights)
-        )
-        tables.append(table)
+        plan = Plan(size, kind, checksum, arguments.inception_weights)
+        tables.append(study.plan(name, plan))
         planned |= plan.steps
     folder = steps.Folder(arguments.out, planned, {DATA: str(Path(arguments.data or "").resolve())})
     if arguments.dry_run:

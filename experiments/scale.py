@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,10 +46,6 @@ class Scale:
     patches: list[int]
     artifact_free: dict[str, Any]
     programs: dict[str, str]
-
-    def flags(self, program: str) -> list[str]:
-        """The flags of a program, one by one."""
-        return shlex.split(self.programs[program])
 
     @property
     def held_out_from(self) -> int:

@@ -84,6 +84,10 @@ class Folder:
             self._keys[name] = hashlib.sha256(text.encode()).hexdigest()
         return self._keys[name]
 
+    def place(self, word: str) -> Path:
+        """Where a place is that a plan names: below `$OUT`."""
+        return self.path / word.removeprefix(f"{OUT}/")
+
     def record_file(self, name: str) -> Path:
         return self.path / "steps" / f"{name}.json"
 
@@ -99,18 +103,17 @@ class Folder:
 
     def incomplete(self, names: Iterable[str]) -> list[str]:
         """Those whose result is missing or out of date; names: in order, with all they need."""
-        found: list[str] = []
+        stale: list[str] = []
         for name in names:
-            record, needs = self.record(name), self.steps[name].needs
+            record = self.record(name)
             complete = (
                 record.get("key") == self.key(name)
-                and not set(needs).intersection(found)
                 and record.get("inputs") == self.inputs(name)
                 and record.get("outputs") == self.outputs(name)
             )
-            if not complete:
-                found.append(name)
-        return found
+            if not complete or set(stale).intersection(self.steps[name].needs):
+                stale.append(name)
+        return stale
 
     def inputs(self, name: str) -> dict[str, Any]:
         """What the records say of the outputs of each step that it needs."""
@@ -268,10 +271,14 @@ def _start(
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab" if resume else "wb") as file:
             process = subprocess.Popen(
-                folder.command(step, resume), cwd=PROJECT, stdin=subprocess.DEVNULL,
-                stdout=file, stderr=file, env={**os.environ, "PYTHONPATH": str(PROJECT)},
+                folder.command(step, resume),
+                cwd=PROJECT,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                env={**os.environ, "PYTHONPATH": str(PROJECT)},
                 preexec_fn=lambda: os.sched_setaffinity(0, cores),
-            )  # fmt: skip
+            )
         return _Running(name, process, time.monotonic())
     return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,17 +65,14 @@ class Table:
     notes: list[str] = field(default_factory=list)
 
 
-def plan(name: str, fresh: Callable[[], Plan], **changes: Any) -> tuple[Table, Plan]:
-    """Plans one table on its own, so that its steps are only those it needs.
+def plan(name: str, steps: Plan, **changes: Any) -> Table:
+    """Plans one table on its own, in a Plan that is empty: its steps are only those it needs.
 
     changes: replace entries of its file.
     """
     values = yaml.safe_load((FOLDER / f"{name}.yaml").read_text()) | changes
-    table = Table(
-        name, values["title"], values["claim"], values["published"], values["expected"]
-    )  # fmt: skip
-    made = fresh()
-    group = sources(values["sources"], made.scale)
+    table = Table(name, **{key: values[key] for key in ("title", "claim", "published", "expected")})
+    group = sources(values["sources"], steps.scale)
     table.chance = 1 / len(group)
     {
         "methods": _methods,
@@ -84,29 +80,30 @@ def plan(name: str, fresh: Callable[[], Plan], **changes: Any) -> tuple[Table, P
         "artifact_free": _artifact_free,
         "attacks": _attacks,
         "open_set": _open_set,
-    }[values["kind"]](table, made, values, group)
-    table.steps = list(made.steps)
-    return table, made
+    }[values["kind"]](table, steps, values, group)
+    table.steps = list(steps.steps)
+    return table
 
 
 def sources(group: str, scale: Scale) -> list[str]:
     """The sources of a group: real images and the GANs that are told apart."""
-    return [
-        "real",
-        *{
-            "architectures": [gan.source for gan in GANS.values()],
-            "seeds": [f"ProGAN_seed_v{seed}" for seed in scale.seeds],
-            "training_sets": [
-                f"ProGAN_differing_{number}" for number in scale.training_sets["differences"]
-            ],
-        }[group],
-    ]
+    names = {
+        "architectures": [gan.source for gan in GANS.values()],
+        "seeds": [f"ProGAN_seed_v{seed}" for seed in scale.seeds],
+        "training_sets": [f"ProGAN_differing_{n}" for n in scale.training_sets["differences"]],
+    }
+    return ["real", *names[group]]
+
+
+def _told_apart(plan: Plan, name: str, group: list[str]) -> tuple[str, str, str]:
+    """Flags of a group's data sets, its test images, and the classifier of all its sources."""
+    data = plan.data_sets(name, group)
+    return data, f"{plan.split(name, group)}/testing", plan.classifier(name, data)
 
 
 def _methods(table: Table, plan: Plan, values: dict[str, Any], group: list[str]) -> None:
     name = values["sources"]
-    data, images = plan.data_sets(name, group), f"{plan.split(name, group)}/testing"
-    model = plan.classifier(name, data)
+    data, images, model = _told_apart(plan, name, group)
     table.samples = plan.samples(name, images, values["without_samples_of"])
     for method in values["methods"]:
         line = f"{name}/{method}"
@@ -119,9 +116,8 @@ def _methods(table: Table, plan: Plan, values: dict[str, Any], group: list[str])
         else:
             place = plan.test(line, model, images)
         table.lines.append(Answers(method, "", place))
-    for space in ("fingerprint", "inception"):
-        if space == "fingerprint" or plan.inception:
-            table.spaces[space] = plan.distances(name, space, images, model)
+    for space in ("fingerprint", "inception") if plan.inception else ("fingerprint",):
+        table.spaces[space] = plan.distances(name, space, images, model)
     if not plan.inception:
         table.notes.append(
             "The FD ratio in Inception space needs InceptionV3's weights (--inception_weights), "
@@ -131,9 +127,8 @@ def _methods(table: Table, plan: Plan, values: dict[str, Any], group: list[str])
 
 def _components(table: Table, plan: Plan, values: dict[str, Any], group: list[str]) -> None:
     name = values["sources"]
-    data, images = plan.data_sets(name, group), f"{plan.split(name, group)}/testing"
-    whole = plan.test(f"{name}/classifier", plan.classifier(name, data), images)
-    full = plan.scale.resolution
+    data, images, model = _told_apart(plan, name, group)
+    whole, full = plan.test(f"{name}/classifier", model, images), plan.scale.resolution
     for component in values["components"]:
         word = component.partition("_")[0]
         sides = getattr(plan.scale, "patches" if component == "patch" else component)
@@ -141,9 +136,9 @@ def _components(table: Table, plan: Plan, values: dict[str, Any], group: list[st
             table.lines.append(Answers("classifier", f"{word} {full}", whole))
         for side in sides:
             line = f"{name}_{component}_{side}"
-            model = plan.classifier(line, data, "--component", component, "--component_res", side)
+            part = plan.classifier(line, data, f"--component {component} --component_res {side}")
             seen = min(patch_side(full // side), full) if component == "patch" else side
-            place = plan.test(f"{name}/{component}_{side}", model, images)
+            place = plan.test(f"{name}/{component}_{side}", part, images)
             table.lines.append(Answers("classifier", f"{word} {seen}", place))
 
 
@@ -160,9 +155,8 @@ def patch_side(factor: int) -> int:
 
 def _artifact_free(table: Table, plan: Plan, values: dict[str, Any], group: list[str]) -> None:
     name = values["sources"]
-    data = plan.data_sets(name, group)
-    model = plan.classifier(name, data)
-    known, images = f"{plan.split(name, group)}/testing", plan.artifact_free(group[1:])
+    data, known, model = _told_apart(plan, name, group)
+    images = plan.artifact_free(group[1:])
     for method in values["methods"]:
         line, fitted = f"artifact_free/{method}", f"{name}/{method}"
         if method in BASELINES:
@@ -183,17 +177,15 @@ def _artifact_free(table: Table, plan: Plan, values: dict[str, Any], group: list
 
 def _attacks(table: Table, plan: Plan, values: dict[str, Any], group: list[str]) -> None:
     name = values["sources"]
-    data, images = plan.data_sets(name, group), f"{plan.split(name, group)}/testing"
-    model = plan.classifier(name, data)
-    table.lines.append(
-        Answers("classifier", NOTHING, plan.test(f"{name}/classifier", model, images))
-    )
+    data, images, model = _told_apart(plan, name, group)
+    whole = plan.test(f"{name}/classifier", model, images)
+    table.lines.append(Answers("classifier", NOTHING, whole))
     for attack in values["attacks"]:
-        flags = ["--attack", attack]
-        given = [*flags, "--init_from", model, *plan.scale.flags("immunize")]
-        immune = plan.classifier(f"{name}_immune_{attack}", data, *given)
+        attacked = f"--attack {attack}"
+        given = f"{attacked} --init_from {model} {plan.scale.programs['immunize']}"
+        immune = plan.classifier(f"{name}_immune_{attack}", data, given)
         for when, network in (("before", model), ("after", immune)):
-            place = plan.test(f"{name}/{attack}_{when}", network, images, *flags)
+            place = plan.test(f"{name}/{attack}_{when}", network, images, attacked)
             table.lines.append(Answers("classifier", f"{attack} {when}", place))
 
 

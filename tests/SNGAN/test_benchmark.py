@@ -3,7 +3,7 @@
 import pytest
 import tensorflow as tf
 
-from benchmarks.sngan import multiply_adds
+from benchmarks.machine import multiply_adds
 
 
 @pytest.mark.parametrize("stride", [1, 2])

@@ -5,8 +5,8 @@ import argparse
 import pytest
 import tensorflow as tf
 
-from benchmarks.sngan import multiply_adds
-from benchmarks.visnet import needed, step_of
+from benchmarks.machine import multiply_adds, needed
+from benchmarks.visnet import step_of
 from classifier_visNet.networks import AutoEncoder, Critic
 
 
@@ -26,7 +26,8 @@ def test_a_step_is_so_many_passes_through_its_networks():
     ) + 8 * (64 * 16 * 128 + 128)  # fmt: skip
     assert by_hand == D
     arguments = argparse.Namespace(size=32, fmap_base=128, batch=8, sources=3)
-    step, work = step_of(arguments)
+    step, work, images = step_of(arguments)
+    assert images == 8
     # Critic: R(I); real and reconstructed 3 each; the penalty 6. Auto-encoder: 3, and 2 of the
     # critic. The first layers have no gradient for their images, the last have small extras.
     assert work == pytest.approx(4 * EG + 14 * D, rel=0.05)

@@ -7,6 +7,7 @@ import pytest
 
 from experiments import scale
 from experiments.gans import GANS
+from experiments.plan import Plan
 from tests import help_pages
 from tests.conftest import PROJECT
 
@@ -25,10 +26,9 @@ def test_every_gan_has_its_folder_page_tests_and_package(name):
 def test_its_commands_have_flags_that_the_programs_know(name):
     gan, helps = GANS[name], help_pages.read()
     for command in (gan.train, gan.generate):
-        script, *words = gan.words(
-            command, ["SNGAN/configs/mini_32.yml"], photos="p", records="r", model="m", seed=3,
-            number=5, out="o",
-        )  # fmt: skip
+        places = {"photos": "p", "records": "r", "model": "m", "out": "o"}
+        text = gan.command(command, "SNGAN/configs/mini_32.yml", seed=3, number=5, **places)
+        script, *words = text.split()
         assert (PROJECT / script).is_file()
         for flag in filter(lambda word: word.startswith("--"), words):
             assert re.search(rf"{flag}\b", helps[script]), flag
@@ -38,18 +38,21 @@ def test_its_commands_have_flags_that_the_programs_know(name):
 
 def test_places_are_filled_and_settings_are_words_of_their_own():
     gan = GANS["ProGAN"]
-    words = gan.words(gan.train, ["--a", "1 2"], records="r", model="m", seed=3)
-    assert words == ["ProGAN/run.py", "--app", "train", "--a", "1 2", "--training_data_dir", "r",
-                     "--out_model_dir", "m", "--training_seed", "3"]  # fmt: skip
+    steps = Plan(scale.read("mini"), None, "")
+    command = gan.command(gan.train, "--a '1 2'", records="r", model="m", seed=3)
+    steps.step("it", command)
+    assert list(steps.steps["it"].command) == [
+        "ProGAN/run.py", "--app", "train", "--a", "1 2", "--training_data_dir", "r",
+        "--out_model_dir", "m", "--training_seed", "3",
+    ]  # fmt: skip
     with pytest.raises(KeyError, match="records"):
-        gan.words(gan.train, [], model="m", seed=3)
+        gan.command(gan.train, "", model="m", seed=3)
 
 
 def test_the_snapshot_of_sngan_is_that_of_its_last_iteration():
     gan = GANS["SNGAN"]
-    words = gan.words(
-        gan.generate, ["SNGAN/configs/mini_32.yml"], model="m", out="o", number=5, seed=3
-    )
+    settings = "SNGAN/configs/mini_32.yml"
+    words = gan.command(gan.generate, settings, model="m", out="o", number=5, seed=3).split()
     assert words[words.index("--snapshot") + 1] == "m/ResNetGenerator_300.npz"
 
 
@@ -57,4 +60,4 @@ def test_the_snapshot_of_sngan_is_that_of_its_last_iteration():
 def test_every_scale_has_settings_of_every_gan(size):
     found = scale.read(size)
     assert GANS.keys() <= found.programs.keys()
-    assert found.flags("SNGAN")[0].startswith("SNGAN/configs/")
+    assert found.programs["SNGAN"].startswith("SNGAN/configs/")

@@ -12,6 +12,7 @@ from PIL import Image
 
 from experiments import figures, report
 from experiments import report_tables as tables
+from experiments import study as study_tables
 from tests.experiments.example_results import architectures, example, open_set
 from tests.markup import Parsed
 
@@ -127,7 +128,7 @@ def test_markdown_and_page_have_the_numbers(study):
 def test_tables_come_in_the_order_of_the_study(study):
     out, _ = study
     parsed = Parsed((out / "report.html").read_text("utf-8"))
-    expected = [name.replace("_", " ").capitalize() for name in tables.ORDER]
+    expected = [name.replace("_", " ").capitalize() for name in study_tables.TABLES]
     assert parsed.text_of("h2") == ["Summary", *expected, "Data and machine"]
     headings = re.findall("^## (.*)$", (out / "report.md").read_text("utf-8"), re.M)
     assert headings == parsed.text_of("h2")

@@ -16,7 +16,8 @@ from tests.conftest import PROJECT
 
 
 def planned(name, size="small", kind="images"):
-    return study.plan(name, lambda: plan.Plan(scale.read(size), kind, "sum"))
+    steps = plan.Plan(scale.read(size), kind, "sum")
+    return study.plan(name, steps), steps
 
 
 @pytest.mark.parametrize("size", scale.names())
@@ -49,6 +50,20 @@ def test_no_two_steps_write_to_one_place():
     places = sorted(out for step in steps.values() for out in step.outputs)
     for one, other in itertools.pairwise(places):
         assert not f"{other}/".startswith(f"{one}/"), (one, other)
+
+
+def test_a_file_of_weights_may_have_a_space_in_its_name():
+    steps = plan.Plan(scale.read("small"), "images", "sum", "my weights/it.h5")
+    study.plan("seeds", steps)
+    command = steps.steps["spaces/seeds_inception"].command
+    assert command[command.index("--inception_weights") + 1] == "my weights/it.h5"
+
+
+def test_one_name_means_one_step():
+    steps = plan.Plan(scale.read("small"), "images", "sum")
+    assert steps.step("a", "make $OUT/a") == steps.step("a", "make $OUT/a") == "$OUT/a"
+    with pytest.raises(ValueError, match="two steps are called a"):
+        steps.step("a", "make otherwise $OUT/a")
 
 
 def test_real_test_images_are_such_as_no_gan_saw():
