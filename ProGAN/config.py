@@ -82,6 +82,7 @@ def schedule(config: Config, resolution: int, shown: int) -> Schedule:
     """
     kimg = shown / 1000
     period = config.lod_training_kimg + config.lod_transition_kimg
+    # Without phases the full resolution is there at once: as if all of them were over.
     phase = math.floor(kimg / period) if period else resolution
     into_fade = max(kimg - phase * period - config.lod_training_kimg, 0.0)
     fade = into_fade / config.lod_transition_kimg if config.lod_transition_kimg else 0.0
@@ -97,8 +98,5 @@ def step_of(values: dict[int, Any], resolution: int) -> Any:
 
 def level_sides(config: Config, resolution: int) -> list[int]:
     """The resolutions that a run passes through, e.g. [4, 8, …, 128]."""
-    sides, side = [], min(config.lod_initial_resolution, resolution)
-    while side <= resolution:
-        sides.append(side)
-        side *= 2
-    return sides
+    first = min(config.lod_initial_resolution, resolution)
+    return [2**level for level in range(first.bit_length() - 1, resolution.bit_length())]

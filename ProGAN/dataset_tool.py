@@ -7,6 +7,7 @@ if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
 
 import argparse
+import inspect
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
@@ -29,54 +30,49 @@ and a manifest. Also shows, unpacks and compares data sets, those of the classif
   python3 dataset_tool.py display datasets/celeba/
 
 Every command explains itself: python3 dataset_tool.py create_from_images --help"""
-FROM_IMAGES = """\
-Prepares a folder of images (PNG, JPEG, WebP, BMP, TIFF). Without --resolution they must all be
-square and of one size, a power of two from 4 up. Every image is checked before OUT appears."""
-FROM_CELEBA = """\
-Prepares CelebA from its aligned images (img_align_celeba, 178x218 pixels), cropped to 128x128
-pixels centred at (x, y) = (89, 121)."""
-FROM_LSUN = """\
-Prepares the first images of an LSUN category: the centre square of each, resized."""
-DISPLAY = """\
-Prints what is in a data set, compares its files with the checksums in its manifest, and writes a
-picture of the first images."""
-EXTRACT = """\
-Writes the images of a data set, in its order, as img00000000.png, img00000001.png, …"""
-COMPARE = """\
-Compares two data sets image by image. Exit status: 0 the same, 1 different."""
 
 CELEBA = (218, 178)  # height and width of the aligned images
 CELEBA_CROP = (slice(57, 185), slice(25, 153))
 LARGEST = 4096  # pixels of a side
 LOOKED_AT = 9  # images whose sizes suggest what all should have
 
-Read = Callable[[Any], tuple[np.ndarray, None]]
+Read = Callable[[Any], tuple[np.ndarray, None]]  # of an item: the image, no label
 
 
+# What --help says of a command is the docstring of its function.
 def create_from_images(arguments: argparse.Namespace) -> None:
-    out = program.new_output(arguments.out, "OUT")
+    """Prepares a folder of images (PNG, JPEG, WebP, BMP, TIFF).
+
+    Without --resolution they must all be square and of one size, a power of two from 4 up. Every
+    image is checked before OUT appears.
+    """
     paths = images.list_images(arguments.source, "IN")
-    read = read_resized if arguments.resolution else read_exact
     resolution = arguments.resolution or usual_size(paths)
-    write(arguments, out, paths, partial(read, resolution), resolution)
+    read: Read = partial(read_fitted, images.read_image, resolution)
+    if not arguments.resolution:
+        hint = "; --resolution N resizes all images"
+        read = partial(read_exact, (resolution, resolution), hint)
+    write(arguments, paths, read, resolution)
 
 
 def create_celeba(arguments: argparse.Namespace) -> None:
-    out = program.new_output(arguments.out, "OUT")
-    write(arguments, out, images.list_images(arguments.source, "IN"), read_celeba, 128)
+    """Prepares CelebA from its aligned images (img_align_celeba, 178x218 pixels).
+
+    They are cropped to 128x128 pixels centred at (x, y) = (89, 121).
+    """
+    write(arguments, images.list_images(arguments.source, "IN"), read_celeba, 128)
 
 
 def create_lsun(arguments: argparse.Namespace) -> None:
-    out = program.new_output(arguments.out, "OUT")
-    source = Path(arguments.source)
+    """Prepares the first images of an LSUN category: the centre square of each, resized."""
+    source, read = Path(arguments.source), images.read_image
     if source.suffix == ".mdb" or (source / "data.mdb").exists():
         database = Lmdb(source, "IN")
-        items: Sequence[Any] = database.keys(arguments.max_images)
-        read: Read = partial(read_lsun, database, arguments.resolution)
+        items, read = database.keys(arguments.max_images), database.read
     else:
         items = images.list_images(source, "IN")[: arguments.max_images]
-        read = partial(read_resized, arguments.resolution)
-    write(arguments, out, items, read, arguments.resolution)
+    fitted = partial(read_fitted, read, arguments.resolution)
+    write(arguments, items, fitted, arguments.resolution)
 
 
 def usual_size(paths: Sequence[Path]) -> int:
@@ -105,45 +101,34 @@ def usual_size(paths: Sequence[Path]) -> int:
     )
 
 
-def read_exact(resolution: int, path: Path) -> tuple[np.ndarray, None]:
+def read_exact(size: tuple[int, int], hint: str, path: Path) -> tuple[np.ndarray, None]:
+    """An image that has this height and width; ImageError, which ends in the hint, otherwise."""
     image = images.read_image(path)
-    require_size(path, image, (resolution, resolution), "; --resolution N resizes all images")
-    return image, None
-
-
-def read_resized(resolution: int, path: Path) -> tuple[np.ndarray, None]:
-    return fitted(images.read_image(path), resolution), None
-
-
-def read_celeba(path: Path) -> tuple[np.ndarray, None]:
-    image = images.read_image(path)
-    require_size(path, image, CELEBA, ", the aligned images of CelebA (img_align_celeba)")
-    return image[CELEBA_CROP], None
-
-
-def fitted(image: np.ndarray, resolution: int) -> np.ndarray:
-    """The centre square, resized by Lanczos."""
-    return images.resize(images.center_square(image), resolution)
-
-
-def require_size(path: Path, image: np.ndarray, size: tuple[int, int], hint: str) -> None:
     if image.shape[:2] != size:
         raise ImageError(
             f"{path}: found {image.shape[1]}x{image.shape[0]} pixels, expected "
             f"{size[1]}x{size[0]}{hint}"
         )
+    return image, None
 
 
-def read_lsun(database: Lmdb, resolution: int, key: bytes) -> tuple[np.ndarray, None]:
-    return fitted(database.read(key), resolution), None
+def read_celeba(path: Path) -> tuple[np.ndarray, None]:
+    hint = ", the aligned images of CelebA (img_align_celeba)"
+    return read_exact(CELEBA, hint, path)[0][CELEBA_CROP], None
 
 
-def write(
-    arguments: argparse.Namespace, out: Path, items: Sequence[Any], read: Read, resolution: int
-) -> None:
+def read_fitted(
+    read: Callable[[Any], np.ndarray], resolution: int, item: Any
+) -> tuple[np.ndarray, None]:
+    """The centre square, resized by Lanczos."""
+    return images.resize(images.center_square(read(item)), resolution), None
+
+
+def write(arguments: argparse.Namespace, items: Sequence[Any], read: Read, resolution: int) -> None:
     """Writes the data set, whole or not at all, and says so."""
     from tqdm import tqdm
 
+    out = program.new_output(arguments.out, "OUT")
     if resolution > LARGEST:
         raise UserError(f"--resolution: found {resolution}, expected {LARGEST} or less")
     if arguments.shuffle:
@@ -175,9 +160,11 @@ def write(
 
 
 def display(arguments: argparse.Namespace) -> None:
-    data = DataSet.open(arguments.folder, "DIR")
-    resolution = arguments.resolution or data.resolution
-    data.require_level(resolution)
+    """Prints what is in a data set and writes a picture of its first images.
+
+    Its files are compared with the checksums in its manifest.
+    """
+    data, resolution = opened_at(arguments)
     out = Path(arguments.out or f"{data.folder.resolve()}.png")
     program.check_writable(out, "--out")
     print(f"{data.count} images, sizes " + ", ".join(f"{x}x{x}" for x in data.resolutions))
@@ -203,21 +190,24 @@ def verify(data: DataSet) -> None:
         print(f"checksum {data.checksum} (all files agree with the manifest)")
 
 
-def extract(arguments: argparse.Namespace) -> None:
-    from tqdm import tqdm
-
+def opened_at(arguments: argparse.Namespace) -> tuple[DataSet, int]:
+    """The data set of the command line and the size asked for, which it has."""
     data = DataSet.open(arguments.folder, "DIR")
     resolution = arguments.resolution or data.resolution
     data.require_level(resolution)
+    return data, resolution
+
+
+def extract(arguments: argparse.Namespace) -> None:
+    """Writes the images of a data set, in its order, as img00000000.png, img00000001.png, …"""
+    from tqdm import tqdm
+
+    data, resolution = opened_at(arguments)
     out = program.new_output(arguments.out, "OUT")
     with program.whole_folder(out) as folder:
         unpack = partial(extract_one, data.folder, resolution, folder)
-        for _ in tqdm(
-            workers.parallel(unpack, range(data.count)),
-            total=data.count,
-            unit="image",
-            dynamic_ncols=True,
-        ):
+        done = workers.parallel(unpack, range(data.count))
+        for _ in tqdm(done, total=data.count, unit="image", dynamic_ncols=True):
             pass
     print(f"wrote {data.count} images of {resolution}x{resolution} pixels to {out}")
 
@@ -234,6 +224,7 @@ def opened(folder: Path) -> DataSet:
 
 
 def compare(arguments: argparse.Namespace) -> int:
+    """Compares two data sets image by image. Exit status: 0 the same, 1 different."""
     a, b = (DataSet.open(folder, "DIR") for folder in (arguments.folder_a, arguments.folder_b))
     if a.resolution != b.resolution:
         print(f"{a.resolution}x{a.resolution} and {b.resolution}x{b.resolution} pixels")
@@ -244,8 +235,7 @@ def compare(arguments: argparse.Namespace) -> int:
         indices = np.arange(start, min(start + 256, shared))
         unequal = (a.images(indices) != b.images(indices)).any(axis=(1, 2, 3))
         different += indices[unequal].tolist()
-    labels = [np.zeros((0, 0)) if x.labels is None else x.labels for x in (a, b)]
-    same_labels = np.array_equal(labels[0], labels[1])
+    same_labels = np.array_equal(a.labels, b.labels)
     print(f"{shared - len(different)} identical images, {len(different)} different")
     if different:
         print(f"the first that differs is number {different[0]}")
@@ -278,6 +268,7 @@ IMAGES_OPTIONS = {
     **creation("folder of images"),
     **one_size("cut the centre square out of each image and resize it to this, a power of two"),
 }
+CELEBA_OPTIONS = creation("folder of the aligned images")
 LSUN_OPTIONS = {
     **creation("folder with LSUN's data.mdb, or of images"),
     **one_size("resize the centre squares to this, a power of two", 128),
@@ -300,24 +291,25 @@ COMPARE_OPTIONS = {
 }
 
 
+COMMANDS: dict[Callable, tuple[str, program.Options]] = {
+    create_from_images: ("from a folder of images", IMAGES_OPTIONS),
+    create_celeba: ("from CelebA's aligned images, cropped to 128x128", CELEBA_OPTIONS),
+    create_lsun: ("from LSUN's database or a folder, cropped, resized", LSUN_OPTIONS),
+    display: ("what is in a data set, and whether it is whole", DISPLAY_OPTIONS),
+    extract: ("unpack into PNG files", EXTRACT_OPTIONS),
+    compare: ("compare two data sets image by image", COMPARE_OPTIONS),
+}
+
+
 def parse() -> argparse.Namespace:
     parser = program.Parser(DESCRIPTION)
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    def command(function: Callable, help: str, description: str, options: program.Options) -> None:
-        sub = subparsers.add_parser(function.__name__, help=help, description=description)
+    for function, (about, options) in COMMANDS.items():
+        description = inspect.getdoc(function)
+        sub = subparsers.add_parser(function.__name__, help=about, description=description)
         sub.set_defaults(function=function)
         program.add_options(sub, options)
-
-    about_celeba = "from CelebA's aligned images, cropped to 128x128"
-    about_lsun = "from LSUN's database or a folder, cropped, resized"
-    celeba_options = creation("folder of the aligned images")
-    command(create_from_images, "from a folder of images", FROM_IMAGES, IMAGES_OPTIONS)
-    command(create_celeba, about_celeba, FROM_CELEBA, celeba_options)
-    command(create_lsun, about_lsun, FROM_LSUN, LSUN_OPTIONS)
-    command(display, "what is in a data set, and whether it is whole", DISPLAY, DISPLAY_OPTIONS)
-    command(extract, "unpack into PNG files", EXTRACT, EXTRACT_OPTIONS)
-    command(compare, "compare two data sets image by image", COMPARE, COMPARE_OPTIONS)
     return parser.parse_args()
 
 

@@ -53,6 +53,7 @@ def discriminator_loss(
     mixed = reals + (fakes - reals) * mix
     with tf.GradientTape() as tape:
         tape.watch(mixed)
+        # Each score depends on its own image, but for the minibatch stddev: as published, the sum.
         mixed_scores = tf.reduce_sum(D(mixed)[0])
     gradients = tape.gradient(mixed_scores, mixed)
     norms = tf.sqrt(tf.reduce_sum(tf.square(gradients), axis=[1, 2, 3])) / upscaling

@@ -40,10 +40,25 @@ def lerp(a: tf.Tensor, b: tf.Tensor, fraction: tf.Tensor | float) -> tf.Tensor:
 
 
 class _Progressive(keras.Model):
-    """What both networks share: constructor arguments, channel counts and the stored lod."""
+    """What both networks share.
 
-    def __init__(self, name: str, resolution: int, label_size: int, fmap_base: int, fmap_max: int,
-                 fused_scale: bool, **kwargs) -> None:  # fmt: skip
+    Args:
+        resolution: side of the finished images, a power of two from 4 up.
+        label_size: number of classes, 0 for none.
+        fmap_base, fmap_max: channels at stage s are min(fmap_base / 2^s, fmap_max).
+        fused_scale: resample inside strided convolutions.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        resolution: int = 128,
+        label_size: int = 0,
+        fmap_base: int = 8192,
+        fmap_max: int = 512,
+        fused_scale: bool = True,
+        **kwargs,
+    ) -> None:
         super().__init__(name=name, **kwargs)
         self.resolution = resolution
         self.levels = resolution.bit_length() - 1
@@ -57,6 +72,7 @@ class _Progressive(keras.Model):
             "fused_scale": fused_scale,
         }
         self.maps = [feature_maps(stage, fmap_base, fmap_max) for stage in range(self.levels)]
+        # With the weights, since a network whose training ended early must know how far it grew.
         self.lod = self.add_weight(name="lod", shape=(), trainable=False, initializer="zeros")
 
     def conv(self, filters: int, name: str, **kwargs) -> EqualizedConv2D:
@@ -69,53 +85,38 @@ class _Progressive(keras.Model):
 class Generator(_Progressive):
     """Latents to images, growing from 4×4.
 
-    Args:
-        resolution: side of the finished images, a power of two from 4 up.
-        label_size: width of the labels appended to the latents, 0 for none.
-        fmap_base, fmap_max: channels at stage s are min(fmap_base / 2^s, fmap_max).
-        fused_scale: upscale inside a strided transposed convolution.
+    Args: see `_Progressive`.
 
     Call: latents float32 [N, latent_size] (with labels appended), level, fade (None: not fading)
     → images float32 [N, 2^level, 2^level, 3], linear, nominally in [-1, 1].
     """
 
-    def __init__(
-        self,
-        resolution: int = 128,
-        label_size: int = 0,
-        fmap_base: int = 8192,
-        fmap_max: int = 512,
-        fused_scale: bool = True,
-        **kwargs,
-    ) -> None:
-        super().__init__(
-            "generator", resolution, label_size, fmap_base, fmap_max, fused_scale, **kwargs
-        )
+    def __init__(self, *shape, **kwargs) -> None:
+        super().__init__("generator", *shape, **kwargs)
         maps = self.maps
-        self.latent_size = feature_maps(0, fmap_base, fmap_max)
+        self.latent_size = maps[0]
         self.dense = EqualizedDenseTo4x4(maps[1], name="4x4_Dense", dtype=self.dtype_policy)
         self.conv_4x4 = self.conv(maps[1], "4x4_Conv")
         self.blocks = {}  # level → (upscaling convolution, convolution)
         for level in range(3, self.levels + 1):
             side = f"{2**level}x{2**level}"
-            if fused_scale:
-                up = self.conv(maps[level - 1], f"{side}_Conv0_up", resample="up")
-            else:
-                up = self.conv(maps[level - 1], f"{side}_Conv0")
+            fused = ("Conv0_up", "up") if self.fused_scale else ("Conv0", None)
+            up = self.conv(maps[level - 1], f"{side}_{fused[0]}", resample=fused[1])
             self.blocks[level] = (up, self.conv(maps[level - 1], f"{side}_Conv1"))
         self.to_rgb = {
             level: self.conv(3, f"ToRGB_lod{self.levels - level}", kernel_size=1, gain=1.0)
             for level in range(2, self.levels + 1)
         }
-        for level in self.to_rgb:  # creates every variable, in the order of growth
-            self(tf.zeros([1, self.latent_size + label_size]), level=level)
+        # Creates every variable now, in the order of growth: the order decides the random weights.
+        for level in self.to_rgb:
+            self(tf.zeros([1, self.latent_size + self.label_size]), level=level)
 
     def call(self, latents, level: int | None = None, fade=None):
         level = self.levels if level is None else level
         x = tf.cast(pixel_norm(latents), self.compute_dtype)
         x = pixel_norm(leaky_relu(self.dense(x)))
         x = pixel_norm(leaky_relu(self.conv_4x4(x)))
-        below = x
+        below = x  # features of half the side, from which the fading image comes
         for k in range(3, level + 1):
             below = x
             up, conv = self.blocks[k]
@@ -139,26 +140,15 @@ class Discriminator(_Progressive):
     """Images to one score each (a critic, unbounded) and label logits.
 
     Args:
-        resolution, label_size, fmap_base, fmap_max, fused_scale: as for the generator.
+        shape: see `_Progressive`.
         mbstd_group_size: images per group of the minibatch standard deviation, 0 for none.
 
     Call: images float32 [N, 2^level, 2^level, 3], level, fade
     → scores float32 [N, 1], label logits float32 [N, label_size].
     """
 
-    def __init__(
-        self,
-        resolution: int = 128,
-        label_size: int = 0,
-        fmap_base: int = 8192,
-        fmap_max: int = 512,
-        fused_scale: bool = True,
-        mbstd_group_size: int = 4,
-        **kwargs,
-    ) -> None:
-        super().__init__(
-            "discriminator", resolution, label_size, fmap_base, fmap_max, fused_scale, **kwargs
-        )
+    def __init__(self, *shape, mbstd_group_size: int = 4, **kwargs) -> None:
+        super().__init__("discriminator", *shape, **kwargs)
         self.mbstd_group_size = mbstd_group_size
         self.arguments["mbstd_group_size"] = mbstd_group_size
         maps = self.maps
@@ -169,17 +159,15 @@ class Discriminator(_Progressive):
         self.blocks = {}  # level → (convolution, downscaling convolution)
         for level in range(3, self.levels + 1):
             side = f"{2**level}x{2**level}"
+            fused = ("Conv1_down", "down") if self.fused_scale else ("Conv1", None)
             first = self.conv(maps[level - 1], f"{side}_Conv0")
-            if fused_scale:
-                down = self.conv(maps[level - 2], f"{side}_Conv1_down", resample="down")
-            else:
-                down = self.conv(maps[level - 2], f"{side}_Conv1")
+            down = self.conv(maps[level - 2], f"{side}_{fused[0]}", resample=fused[1])
             self.blocks[level] = (first, down)
         self.conv_4x4 = self.conv(maps[1], "4x4_Conv")
-        latent_size = feature_maps(0, fmap_base, fmap_max)
-        self.dense_0 = EqualizedDense(latent_size, name="4x4_Dense0", dtype=self.dtype_policy)
-        self.dense_1 = EqualizedDense(1 + label_size, gain=1.0, name="4x4_Dense1", dtype="float32")
-        for level in self.from_rgb:
+        self.dense_0 = EqualizedDense(maps[0], name="4x4_Dense0", dtype=self.dtype_policy)
+        outputs = 1 + self.label_size
+        self.dense_1 = EqualizedDense(outputs, gain=1.0, name="4x4_Dense1", dtype="float32")
+        for level in self.from_rgb:  # as in the generator
             self(tf.zeros([1, 2**level, 2**level, 3]), level=level)
 
     def call(self, images, level: int | None = None, fade=None):
@@ -197,7 +185,7 @@ class Discriminator(_Progressive):
             x = minibatch_stddev(x, self.mbstd_group_size)
         x = leaky_relu(self.conv_4x4(x))
         x = leaky_relu(self.dense_0(flatten_channels_first(x)))
-        outputs = self.dense_1(tf.cast(x, tf.float32))
+        outputs = self.dense_1(tf.cast(x, tf.float32))  # scores have no bound
         return outputs[:, :1], outputs[:, 1:]
 
     def trainable_at(self, level: int, fading: bool) -> list[keras.Variable]:
@@ -208,11 +196,8 @@ class Discriminator(_Progressive):
         return [v for layer in layers for v in layer.trainable_variables]
 
 
-def full_size_images(
-    generator: Generator, latents: tf.Tensor, lod: float | None = None
-) -> tf.Tensor:
-    """Images at a lod (default: the stored one), repeated up to the full size: [N, R, R, 3]."""
-    lod = float(generator.lod) if lod is None else lod
+def full_size_images(generator: Generator, latents: tf.Tensor, lod: float) -> tf.Tensor:
+    """Images at a lod, repeated up to the full size: [N, R, R, 3]."""
     level, fade = level_and_fade(generator.resolution, lod)
     images = generator(latents, level=level, fade=fade or None)
     return box_upscale(images, generator.resolution // 2**level)

@@ -8,10 +8,9 @@ if __package__ in (None, ""):
 
 import argparse
 import dataclasses
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 
 import numpy as np
-from tqdm import tqdm
 
 from gan_fingerprints import images, program, typed
 from gan_fingerprints.data.reading import DataSet
@@ -125,19 +124,17 @@ def generate(arguments: argparse.Namespace) -> None:
     total, batch = arguments.num_pngs, arguments.gen_minibatch
     # All at once, as published: image i depends on the seed and on how many come before it.
     latents = np.random.RandomState(arguments.gen_seed).randn(total, G.latent_size)
-    with (
-        program.whole_folder(folder) as partial,
-        ThreadPoolExecutor() as writers,
-        tqdm(total=total, unit="image", dynamic_ncols=True) as bar,
-    ):
+    labelled = np.hstack([latents, np.tile(label, (total, 1))]).astype(np.float32)
+
+    def batches() -> Iterator[np.ndarray]:
         for start in range(0, total, batch):
-            part = latents[start : start + batch].astype(np.float32)
-            part = np.concatenate([part, np.tile(label, (len(part), 1))], axis=1)
+            part = labelled[start : start + batch]
+            # Always the same shape, so that TensorFlow traces and plans the network once.
             padded = np.pad(part, ((0, batch - len(part)), (0, 0)))
-            pictures = images.to_uint8(step(padded).numpy()[: len(part)])
-            paths = [partial / f"ProGAN_{start + i:08d}.png" for i in range(len(part))]
-            list(writers.map(images.write_png, paths, pictures))
-            bar.update(len(part))
+            yield images.to_uint8(step(padded).numpy())
+
+    with program.whole_folder(folder) as partial:
+        images.write_numbered(partial, "ProGAN", batches(), total)
     print(f"wrote {total} images of {G.resolution}x{G.resolution} pixels to {folder}")
 
 

@@ -88,15 +88,16 @@ class Trainer:
             keras.utils.set_random_seed(config.training_seed)
             shape = (resolution, label_size, config.fmap_base, config.fmap_max, config.fused_scale)
             self.G, self.Gs = Generator(*shape), Generator(*shape)
-            self.D = Discriminator(*shape, config.mbstd_group_size)
-            update_average(self.Gs, self.G, 0.0)
-            self.G_adam, self.D_adam = (
-                adam(config.beta_1, config.beta_2, config.epsilon) for _ in "GD"
-            )
+            self.D = Discriminator(*shape, mbstd_group_size=config.mbstd_group_size)
+            update_average(self.Gs, self.G, 0.0)  # the average starts as a copy
+            betas = config.beta_1, config.beta_2
+            self.G_adam, self.D_adam = (adam(*betas, config.epsilon) for _ in "GD")
             self.G_adam.build(self.G.trainable_variables)
             self.D_adam.build(self.D.trainable_variables)
         self.shown, self.steps, self.skipped = (tf.Variable(0, dtype=tf.int64) for _ in range(3))
-        self.lod = tf.Variable(-1.0, dtype=tf.float64)  # of the last step
+        # Of the last step. In double precision, as the schedule computes it, so that a continued
+        # run sees the same change of layers, or none.
+        self.lod = tf.Variable(-1.0, dtype=tf.float64)
         self.level, self.fade, self.minibatch = 2, 0.0, 0
         self.update = tf.function(self._update, jit_compile=xla)
 
@@ -114,16 +115,11 @@ class Trainer:
         update_average(self.Gs, self.G, 0.0)
 
     def follow(self, now: Schedule) -> bool:
-        """Makes the next steps those of the schedule; whether other layers come into use.
-
-        If they do, the optimizers start afresh.
-        """
-        before = float(self.lod)
-        changed = (math.floor(now.lod), math.ceil(now.lod)) != (
-            math.floor(before),
-            math.ceil(before),
-        )
+        """Makes the next steps those of the schedule; whether other layers come into use."""
+        in_use = [(math.floor(lod), math.ceil(lod)) for lod in (now.lod, float(self.lod))]
+        changed = in_use[0] != in_use[1]
         if changed:
+            # As published: the moments of the old layers' gradients do not fit the grown network.
             for variable in self.G_adam.variables + self.D_adam.variables:
                 variable.assign(tf.zeros_like(variable))
         self.lod.assign(now.lod)
@@ -140,7 +136,8 @@ class Trainer:
         fade = tf.constant(self.fade, tf.float32) if self.fade else None
         return self.update(*next(stream), self.level, fade, self.minibatch)
 
-    # Level and fading select layers, so they are part of the traced graph.
+    # Level and fading select layers, so they are part of the traced graph; how far the fading is
+    # comes as a tensor, since a Python number would be traced anew at every step.
     def _update(
         self, pixels: tf.Tensor, labels: tf.Tensor, level: int, fade: tf.Tensor | None, batch: int
     ) -> list[tf.Tensor]:
@@ -148,6 +145,7 @@ class Trainer:
         D_loss, gradients = strategy.run(self._D_step, (pixels, labels, level, fade, batch))
         variables = self.D.trainable_at(level, fading)
         apply_if_finite(strategy, self.D_adam, gradients, variables, skipped)
+        # Between the two, as published: it takes in G as it was before this step.
         update_average(self.Gs, self.G, self.config.average_decay)
         self.shown.assign_add(batch)
         G_loss, gradients = strategy.run(self._G_step, (labels, level, fade, batch))
@@ -161,6 +159,7 @@ class Trainer:
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         key = random_key(self.config.training_seed, self.steps)
         latents = tf.random.stateless_normal([len(pixels), self.G.latent_size], key)
+        # A key of its own: with the same one, mix would follow from the latents.
         mix = tf.random.stateless_uniform([len(pixels), 1, 1, 1], key + 2**32)
         reals, labels = real_images(pixels, fade), labels[:, : self.G.label_size]
         return D_gradients(
@@ -170,6 +169,7 @@ class Trainer:
     def _G_step(
         self, labels: tf.Tensor, level: int, fade: tf.Tensor | None, batch: int
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        # D's half of the step had the same counter, so G's latents need another stream.
         key = random_key(self.config.training_seed, self.steps, stream=32)
         latents = tf.random.stateless_normal([len(labels), self.G.latent_size], key)
         labels = labels[:, : self.G.label_size]
@@ -177,13 +177,7 @@ class Trainer:
 
 
 def train(trainer: Trainer, data: DataSet, run: Run) -> None:
-    """Trains until `total_kimg`, or continues the run's newest checkpoint.
-
-    Args:
-        trainer: networks and settings; filled with old weights where the run starts from some.
-        data: real images at every level from 4×4 up.
-        run: where to write.
-    """
+    """Trains until `total_kimg`, or continues the newest checkpoint; data: at every level."""
     config, Gs, shown = trainer.config, trainer.Gs, trainer.shown
     resolution, seed = Gs.resolution, config.training_seed
     grid_rng = np.random.RandomState(seed)

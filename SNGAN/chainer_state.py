@@ -27,8 +27,8 @@ def read(path: str, flag: str) -> dict[str, np.ndarray]:
     """All arrays of a training state, in our order; UserError unless it is one."""
     origin = f"{flag} {path}"
     try:
-        found = npz.read(existing_file(path, flag))
-        arrays = {key: np.asarray(in_our_order(array)) for key, array in found.items()}
+        stored = npz.read(existing_file(path, flag))
+        arrays = {key: np.asarray(in_our_order(array)) for key, array in stored.items()}
     except Refused as error:
         raise UserError(
             f"{origin}: not a training state of Chainer's, or damaged ({error}); expected a file "
@@ -54,6 +54,7 @@ def restore(trainer: Trainer, path: str) -> None:
         files.fill(network, _below(arrays, f"updater/model:opt_{side}/"), origin)
     for side, (network, optimizer) in sides.items():
         _fill_adam(optimizer, network, _below(arrays, f"updater/optimizer:opt_{side}/"), origin)
+    # Chainer counts iterations; here the images and the steps of either kind are counted.
     iteration = int(arrays["updater/iteration"])
     trainer.shown.assign(iteration * trainer.config.images_per_iteration)
     trainer.steps.assign(iteration * (1 + trainer.config.n_dis))
@@ -65,6 +66,7 @@ def _below(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarra
 
 def _fill_adam(optimizer: keras.optimizers.Adam, network: keras.Model,
                moments: Mapping[str, np.ndarray], origin: str) -> None:  # fmt: skip
+    # Keras lists the moments in the order of the weights, Chainer names them by the weights.
     names = {id(v): name for name, v in files.named_variables(network).items()}
     optimizer.iterations.assign(moments["t"])
     weights = optimizer._trainable_variables

@@ -75,13 +75,14 @@ def number(minimum: float, below: float = float("inf")) -> Check:
 
     def check(value: Any) -> float:
         try:
-            found = float(value) if isinstance(value, (int, float, str)) else float("nan")
+            read = float(value) if isinstance(value, (int, float, str)) else float("nan")
         except ValueError:
-            found = float("nan")
-        if isinstance(value, bool) or not minimum <= found < below:
+            read = float("nan")
+        # NaN fails every comparison; True would pass as 1.
+        if isinstance(value, bool) or not minimum <= read < below:
             limit = "" if below == float("inf") else f", below {below:g}"
             raise ValueError(f"a number from {minimum:g}{limit}")
-        return found
+        return read
 
     return check
 
@@ -90,6 +91,7 @@ def choice(*values: Any) -> Check:
     """One of some values, of the same type."""
 
     def check(value: Any) -> Any:
+        # The type as well, since True == 1 in Python.
         if not any(value == v and type(value) is type(v) for v in values):
             raise ValueError(" or ".join(repr(v) if isinstance(v, str) else str(v) for v in values))
         return value

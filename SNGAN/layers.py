@@ -12,16 +12,19 @@ from typing import Literal
 import keras
 import tensorflow as tf
 
-from gan_fingerprints.networks.layers import box_downscale, box_upscale
+from gan_fingerprints.networks.layers import (
+    FUSE_FROM_SIDE,
+    box_downscale,
+    box_upscale,
+    sum_of_shifts_3x3,
+    upscale_conv2d_3x3,
+)
 
 Resample = Literal["up", "down"] | None
 
 SQRT2 = math.sqrt(2)
 BATCH_NORM_EPSILON = 2e-5
 BATCH_NORM_DECAY = 0.9
-# Where the smaller side is at least this, resampling inside one strided convolution is faster: at
-# 64 px and 128 channels 2.3 times, at 8 px and below it is several times slower (on a CPU).
-FUSE_FROM_SIDE = 16
 
 
 def glorot_uniform(gain: float) -> keras.initializers.Initializer:
@@ -29,48 +32,38 @@ def glorot_uniform(gain: float) -> keras.initializers.Initializer:
     return keras.initializers.VarianceScaling(gain * gain, mode="fan_avg", distribution="uniform")
 
 
-def _sum_of_shifts(weight: tf.Tensor) -> tf.Tensor:
-    """A 3×3 kernel summed over its four one-pixel shifts: [4, 4, in, out]."""
-    padded = tf.pad(weight, [[1, 1], [1, 1], [0, 0], [0, 0]])
-    return padded[1:, 1:] + padded[:-1, 1:] + padded[1:, :-1] + padded[:-1, :-1]
-
-
 def convolve(x: tf.Tensor, weight: tf.Tensor, resample: Resample = None) -> tf.Tensor:
     """Zero-padded convolution, of the ×2 repeated image ("up") or followed by a 2×2 mean ("down").
 
-    A 1×1 convolution commutes with both, so it runs at the smaller side. A 3×3 one is fused with
-    them from FUSE_FROM_SIDE on: 2.25 times fewer multiplications, the same result.
-
-    Args:
-        x: float [N, H, W, in].
-        weight: float [k, k, in, out], k 1 or 3.
+    x: float [N, H, W, in]; weight: float [k, k, in, out], k 1 or 3.
     """
-    height, width = x.shape[1], x.shape[2]
-    kernel_size, outputs = weight.shape[0], weight.shape[3]
-    if kernel_size == 1 or resample is None:
+    if weight.shape[0] == 1 or resample is None:
+        # A 1×1 convolution commutes with both, so it runs at the smaller side.
         x = box_downscale(x) if resample == "down" else x
         x = tf.nn.conv2d(x, weight, strides=1, padding="SAME")
         return box_upscale(x) if resample == "up" else x
-    if resample == "up" and height >= FUSE_FROM_SIDE:
-        kernel = tf.transpose(_sum_of_shifts(weight[::-1, ::-1]), [0, 1, 3, 2])
-        shape = tf.stack([tf.shape(x)[0], 2 * height, 2 * width, outputs])
-        return tf.nn.conv2d_transpose(x, kernel, shape, strides=2, padding="SAME")
-    if resample == "down" and height >= 2 * FUSE_FROM_SIDE:
-        return tf.nn.conv2d(x, _sum_of_shifts(weight) * 0.25, strides=2, padding="SAME")
     if resample == "up":
-        return tf.nn.conv2d(box_upscale(x), weight, strides=1, padding="SAME")
+        return upscale_conv2d_3x3(x, weight)
+    if x.shape[1] >= 2 * FUSE_FROM_SIDE:
+        # The mean of four neighbouring results is one result of the mean of four shifted kernels.
+        return tf.nn.conv2d(x, sum_of_shifts_3x3(weight) * 0.25, strides=2, padding="SAME")
     return box_downscale(tf.nn.conv2d(x, weight, strides=1, padding="SAME"))
 
 
-class Conv2D(keras.layers.Layer):
-    """Zero-padded convolution with bias, optionally resampling (see `convolve`).
+class _Weighted(keras.layers.Layer):
+    """A weight `W`, used as it is; `_SpectralNorm` normalizes it."""
 
-    Args:
-        filters: number of output channels.
-        kernel_size: side of the kernel, 1 or 3.
-        gain: factor on the Glorot initialization.
-        resample: "up", "down" or None.
-    """
+    def add_matrix(self, shape: tuple[int, ...], outputs: int, gain: float = 1.0) -> None:
+        """Makes `W`, with Glorot's initialization times `gain`."""
+        self.W = self.add_weight(name="W", shape=shape, initializer=glorot_uniform(gain))
+
+    def weight(self, training: bool) -> tf.Tensor:
+        """What the layer computes with."""
+        return tf.convert_to_tensor(self.W)
+
+
+class Conv2D(_Weighted):
+    """Zero-padded convolution with bias, optionally resampling (see `convolve`)."""
 
     def __init__(self, filters: int, kernel_size: int = 3, gain: float = 1.0,
                  resample: Resample = None, **kwargs) -> None:  # fmt: skip
@@ -82,15 +75,15 @@ class Conv2D(keras.layers.Layer):
 
     def build(self, input_shape) -> None:
         shape = (self.kernel_size, self.kernel_size, input_shape[-1], self.filters)
-        self.W = self.add_weight(name="W", shape=shape, initializer=glorot_uniform(self.gain))
+        self.add_matrix(shape, self.filters, self.gain)
         self.b = self.add_weight(name="b", shape=(self.filters,), initializer="zeros")
 
-    def call(self, x):
-        x = convolve(x, tf.convert_to_tensor(self.W), self.resample)
+    def call(self, x, training: bool = False):
+        x = convolve(x, self.weight(training), self.resample)
         return tf.nn.bias_add(x, tf.convert_to_tensor(self.b))
 
 
-class Linear(keras.layers.Layer):
+class Linear(_Weighted):
     """Dense layer with bias: [N, in] → [N, units]; `W` float32 [units, in]."""
 
     def __init__(self, units: int, **kwargs) -> None:
@@ -98,12 +91,11 @@ class Linear(keras.layers.Layer):
         self.units = units
 
     def build(self, input_shape) -> None:
-        shape = (self.units, input_shape[-1])
-        self.W = self.add_weight(name="W", shape=shape, initializer=glorot_uniform(1.0))
+        self.add_matrix((self.units, input_shape[-1]), self.units)
         self.b = self.add_weight(name="b", shape=(self.units,), initializer="zeros")
 
-    def call(self, x):
-        x = tf.matmul(x, tf.convert_to_tensor(self.W), transpose_b=True)
+    def call(self, x, training: bool = False):
+        x = tf.matmul(x, self.weight(training), transpose_b=True)
         return tf.nn.bias_add(x, tf.convert_to_tensor(self.b))
 
 
@@ -127,13 +119,13 @@ def power_iteration(matrix: tf.Tensor, u: tf.Tensor) -> tuple[tf.Tensor, tf.Tens
     return tf.reduce_sum(product * u), u
 
 
-class _SpectralNorm(keras.layers.Layer):
+class _SpectralNorm(_Weighted):
     """A weight `W` divided by its largest singular value, and the vector `u` that estimates it.
 
     Both are float32 whatever the precision of the layer's arithmetic.
     """
 
-    def add_weights(self, shape: tuple[int, ...], outputs: int, gain: float = 1.0) -> None:
+    def add_matrix(self, shape: tuple[int, ...], outputs: int, gain: float = 1.0) -> None:
         self.W = self.add_weight(
             name="W", shape=shape, initializer=glorot_uniform(gain), autocast=False
         )
@@ -142,8 +134,10 @@ class _SpectralNorm(keras.layers.Layer):
             trainable=False, autocast=False, aggregation="only_first_replica",
         )  # fmt: skip
 
-    def normalized(self, training: bool) -> tf.Tensor:
+    def weight(self, training: bool) -> tf.Tensor:
         """W / σ after one power iteration, which is remembered in training only."""
+        # One iteration a call is enough, since W moves little from step to step. Every training
+        # call moves u: that D sees real images before generated ones is part of a run's bits.
         weight = tf.convert_to_tensor(self.W)
         if len(weight.shape) == 4:
             matrix = tf.reshape(weight, [-1, weight.shape[3]])  # [k·k·in, out]
@@ -155,41 +149,12 @@ class _SpectralNorm(keras.layers.Layer):
         return tf.cast(weight / sigma, self.compute_dtype)
 
 
-class SNConv2D(_SpectralNorm):
+class SNConv2D(_SpectralNorm, Conv2D):
     """`Conv2D` with spectral normalization."""
 
-    def __init__(self, filters: int, kernel_size: int = 3, gain: float = 1.0,
-                 resample: Resample = None, **kwargs) -> None:  # fmt: skip
-        super().__init__(**kwargs)
-        self.filters = filters
-        self.kernel_size = kernel_size
-        self.gain = gain
-        self.resample = resample
 
-    def build(self, input_shape) -> None:
-        shape = (self.kernel_size, self.kernel_size, input_shape[-1], self.filters)
-        self.add_weights(shape, self.filters, self.gain)
-        self.b = self.add_weight(name="b", shape=(self.filters,), initializer="zeros")
-
-    def call(self, x, training: bool = False):
-        x = convolve(x, self.normalized(training), self.resample)
-        return tf.nn.bias_add(x, tf.convert_to_tensor(self.b))
-
-
-class SNLinear(_SpectralNorm):
+class SNLinear(_SpectralNorm, Linear):
     """`Linear` with spectral normalization."""
-
-    def __init__(self, units: int, **kwargs) -> None:
-        super().__init__(**kwargs)
-        self.units = units
-
-    def build(self, input_shape) -> None:
-        self.add_weights((self.units, input_shape[-1]), self.units)
-        self.b = self.add_weight(name="b", shape=(self.units,), initializer="zeros")
-
-    def call(self, x, training: bool = False):
-        x = tf.matmul(x, self.normalized(training), transpose_b=True)
-        return tf.nn.bias_add(x, tf.convert_to_tensor(self.b))
 
 
 class SNEmbed(_SpectralNorm):
@@ -200,10 +165,11 @@ class SNEmbed(_SpectralNorm):
         self.units = units
 
     def build(self, input_shape) -> None:
-        self.add_weights((input_shape[-1], self.units), input_shape[-1])
+        # [in, out], not [out, in] as in a linear layer; u still goes with W's first side.
+        self.add_matrix((input_shape[-1], self.units), input_shape[-1])
 
     def call(self, classes, training: bool = False):
-        return tf.matmul(classes, self.normalized(training))
+        return tf.matmul(classes, self.weight(training))
 
 
 class ClassRows(keras.layers.Layer):
@@ -249,6 +215,7 @@ class _BatchNorm(keras.layers.Layer):
             x=x, scale=gamma, offset=beta, mean=mean, variance=variance,
             epsilon=BATCH_NORM_EPSILON, is_training=training,
         )  # fmt: skip
+        # Chainer's decay and order of terms: published snapshots go on as they would have there.
         if training:
             for average, now in ((self.avg_mean, mean), (self.avg_var, variance)):
                 average.assign(BATCH_NORM_DECAY * average + (1 - BATCH_NORM_DECAY) * now)

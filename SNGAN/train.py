@@ -7,7 +7,6 @@ if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
 
 import dataclasses
-import importlib
 
 from gan_fingerprints import program, typed
 from gan_fingerprints.program import REQUIRED, UserError, option
@@ -15,6 +14,7 @@ from gan_fingerprints.training import begin
 from gan_fingerprints.training.run import RUN
 from SNGAN import config as configuration
 from SNGAN.config import Config
+from SNGAN.datasets.listing import open_images
 
 DESCRIPTION = """\
 Trains an SNGAN on a folder of square images, as a configuration file says.
@@ -64,13 +64,9 @@ def main() -> None:
     if arguments.snapshot and arguments.init_from:
         raise UserError("--snapshot and --init_from: found both, expected at most one")
     config = configuration.load(arguments.config_path)
-    module = configuration.DATASETS[config.dataset].removesuffix(".py").replace("/", ".")
-    open_images = getattr(importlib.import_module(f"SNGAN.{module}"), config.dataset)
+    image_list = arguments.image_list or config.image_list
     data = open_images(
-        arguments.data_dir,
-        config.size,
-        arguments.loaderjob,
-        arguments.image_list or config.image_list,
+        config.dataset, arguments.data_dir, config.size, arguments.loaderjob, image_list
     )
     origin = f"--config_path {arguments.config_path}"
     check(config, data.labels[:, 0].astype(int).tolist(), begin.devices(arguments), origin)

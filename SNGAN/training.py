@@ -49,6 +49,7 @@ def D_gradients(
     """The discriminator's loss and gradients, as `G_gradients`, with respect to
     `D.variables_in_use(conditional)`. The real images go first, which decides the order of the
     power iterations."""
+    # In training mode also here, as in Chainer: G's running statistics move at D's steps too.
     fakes = tf.stop_gradient(G(z, y, training=True))
     variables = D.variables_in_use(conditional)
     with tf.GradientTape() as tape:
@@ -120,7 +121,7 @@ class Trainer:
         return G_loss, D_loss
 
     def _key(self) -> tf.Tensor:
-        """Of the latents of this step on this replica; other numbers' are this plus k·2^32."""
+        """Of the latents of this step on this replica; classes' is this + 2^32, noise's + 2^33."""
         return random_key(self.config.seed, self.steps)
 
     def _latents(self, batch: int) -> tuple[tf.Tensor, tf.Tensor | None]:
@@ -172,13 +173,7 @@ class Trainer:
 
 
 def train(trainer: Trainer, data: Source, run: Run) -> None:
-    """Trains until `iteration` iterations are done, or continues the run's newest checkpoint.
-
-    Args:
-        trainer: networks and settings; filled with old weights where the run starts from some.
-        data: real images of the networks' size.
-        run: where to write.
-    """
+    """Trains until `iteration` iterations are done, or continues the run's newest checkpoint."""
     config, G, shown = trainer.config, trainer.G, trainer.shown
     preview_rng = np.random.RandomState(config.seed)
     latents = preview_rng.randn(GRID_IMAGES, G.dim_z)
@@ -213,7 +208,7 @@ def train(trainer: Trainer, data: Source, run: Run) -> None:
         last = trainer.step(stream)
         losses.add(last)
 
-        # The bar's losses are read only now and then, for the CPU's sake.
+        # Reading a loss waits for the step to end, so the bar's are read only now and then.
         iteration = before + 1
         if iteration % config.progressbar_interval == 0:
             G_loss, D_loss = (float(x) for x in last)

@@ -10,6 +10,8 @@ import io
 import math
 import os
 import warnings
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
@@ -222,6 +224,24 @@ def write_png(path: str | Path, image: np.ndarray) -> None:
     """Writes uint8 [H, W, 3] or [H, W] as a PNG that appears only when it is whole."""
     with whole_file(path) as partial_path:
         Image.fromarray(image).save(partial_path, format="PNG")
+
+
+def write_numbered(folder: Path, prefix: str, batches: Iterable[np.ndarray], total: int) -> None:
+    """Writes the first `total` of the images in batches, uint8 [N, H, W, 3] each.
+
+    As PREFIX_00000000.png, PREFIX_00000001.png, … in an existing folder, with a progress bar.
+    """
+    from tqdm import tqdm
+
+    with (
+        ThreadPoolExecutor() as writers,
+        tqdm(total=total, unit="image", dynamic_ncols=True) as bar,
+    ):
+        for batch in batches:
+            kept = batch[: total - bar.n]
+            paths = [folder / f"{prefix}_{bar.n + i:08d}.png" for i in range(len(kept))]
+            list(writers.map(write_png, paths, kept))
+            bar.update(len(kept))
 
 
 def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:

@@ -118,6 +118,7 @@ def relight(image: np.ndarray, light: tuple[float, ...], strength: float) -> np.
     basis = spherical_harmonics(*image.shape[:2])
     luminance = image @ np.array([0.299, 0.587, 0.114], np.float32)
     flat = basis.reshape(-1, 9)
+    # + 16 of 255 levels: black pixels would otherwise decide the fit alone.
     old, *_ = np.linalg.lstsq(flat, np.log(luminance.reshape(-1) + 16), rcond=None)
     ratio = np.exp(np.float32(strength) * (basis @ (np.array(light) - old).astype(np.float32)))
     ratio *= luminance.sum() / max(float((luminance * ratio).sum()), 1e-6)
@@ -133,14 +134,10 @@ class _Attack(NamedTuple):
     apply: Callable[..., np.ndarray]
 
 
-def _draw_noise(rng: np.random.Generator, strength: float) -> Parameters:
-    sigma = rng.uniform(*NOISE_SIGMA) * strength
-    return {"sigma": sigma, "noise_seed": int(rng.integers(2**63))}
-
-
-def _draw_noise_by_variance(rng: np.random.Generator, strength: float) -> Parameters:
-    sigma = float(np.sqrt(rng.uniform(*NOISE_SIGMA))) * strength
-    return {"sigma": sigma, "noise_seed": int(rng.integers(2**63))}
+def _draw_noise(rng: np.random.Generator, strength: float, drawn: str = "sigma") -> Parameters:
+    value = rng.uniform(*NOISE_SIGMA)
+    sigma = value if drawn == "sigma" else float(np.sqrt(value))
+    return {"sigma": sigma * strength, "noise_seed": int(rng.integers(2**63))}
 
 
 def _draw_blur(rng: np.random.Generator, strength: float) -> Parameters:
@@ -217,8 +214,8 @@ class Perturbation:
         }
 
     def _draw(self, name: str, rng: np.random.Generator) -> Parameters:
-        if name == "noise" and self.noise == "variance":
-            return _draw_noise_by_variance(rng, self.strength)
+        if name == "noise":
+            return _draw_noise(rng, self.strength, self.noise)
         return SINGLE[name].draw(rng, self.strength)
 
     def __call__(
@@ -237,5 +234,7 @@ def apply(image: np.ndarray, drawn: dict[str, Parameters]) -> np.ndarray:
 
 
 def _generator(seed: int, name: str, key: str | int) -> np.random.Generator:
+    # Hashed, so that neighbouring keys give unrelated numbers; Python's own hash differs from
+    # process to process.
     digest = hashlib.sha256(f"{seed} {name} {key}".encode()).digest()
     return np.random.default_rng(np.frombuffer(digest, np.uint32))

@@ -1,7 +1,6 @@
-"""CelebA: writes the image list, and is the data set of that name in configurations."""
+"""CelebA: writes the list of its images."""
 
 import sys
-from functools import partial
 from pathlib import Path
 
 if __package__ in (None, ""):
@@ -10,9 +9,5 @@ if __package__ in (None, ""):
 from gan_fingerprints import program
 from SNGAN.datasets import listing
 
-IMAGE_LIST = "celeba_align_png_cropped_image_list.txt"
-CelebADataset = partial(listing.open_images, usual_list=IMAGE_LIST)
-
-
 if __name__ == "__main__":
-    program.run(lambda: listing.main(IMAGE_LIST, "CelebA (aligned, cropped to 128x128)"))
+    program.run(lambda: listing.main("CelebADataset", "CelebA (aligned, cropped to 128x128)"))

@@ -11,6 +11,11 @@ from gan_fingerprints.data.folder import Images, square_image
 from gan_fingerprints.program import REQUIRED, UserError, option
 
 LISTS = Path(__file__).resolve().parent  # where the programs of this folder write theirs
+NAMES = {
+    "CelebADataset": "celeba_align_png_cropped_image_list.txt",
+    "LSUNBedroom200kDataset": "lsun_bedroom_200k_png_image_list.txt",
+}
+"""Data set of a configuration → the published name of its list, where it has one."""
 
 
 def write_list(folder: str | Path, path: Path) -> int:
@@ -53,31 +58,24 @@ def read_list(path: Path, folder: Path) -> tuple[list[str], list[int]]:
 
 
 def open_images(
-    data_dir: str | Path,
-    side: int,
-    workers: int,
-    image_list: str | Path | None = None,
-    *,
-    usual_list: str | None = None,
+    dataset: str, data_dir: str | Path, side: int, workers: int, image_list: str | Path | None
 ) -> Images:
     """The images of a folder and their classes, each decoded once.
 
     Args:
+        dataset: name of the data set in configurations.
         data_dir: the folder that the list's names are in.
         side: what the images, which are square, are resized to.
         workers: processes (later threads) that decode.
         image_list: a list that must exist. Without, the one that datasets/*.py wrote is
             used, and where there is none, every image of the folder, sorted, as class 0.
-        usual_list: file name of the list that datasets/*.py writes.
 
     Raises:
         UserError: the list or an image cannot be used; the message names it.
     """
     folder = program.existing_folder(data_dir, "--data_dir")
-    path = Path(image_list) if image_list else None
-    if path is None and usual_list and (LISTS / usual_list).is_file():
-        path = LISTS / usual_list
-    if path:
+    path = Path(image_list) if image_list else LISTS / NAMES.get(dataset, "")
+    if image_list or path.is_file():
         names, classes = read_list(path, folder)
         print(f"using the {len(names)} images that {path} lists")
     else:
@@ -89,18 +87,18 @@ def open_images(
     return Images(folder.resolve().name, paths, square_image, side, workers, labels)
 
 
-def main(image_list: str, what: str) -> None:
+def main(dataset: str, what: str) -> None:
     """The command line of a data set's program: writes its image list."""
     options = {
         "DIR": option(typed.folder, REQUIRED, "folder of square PNG images"),
         "--image_list": option(
             typed.file,
             None,
-            "list to write (default: where train.py looks, SNGAN/datasets/" + image_list + ")",
+            f"list to write (default: where train.py looks, SNGAN/datasets/{NAMES[dataset]})",
         ),
     }
     description = f"Writes the list of the images of {what} for train.py."
     arguments = program.Parser(description, options).parse_args()
-    path = Path(arguments.image_list or LISTS / image_list)
+    path = Path(arguments.image_list or LISTS / NAMES[dataset])
     count = write_list(arguments.DIR, path)
     print(f"wrote {path}: {count} images")

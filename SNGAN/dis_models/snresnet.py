@@ -16,33 +16,19 @@ BLOCKS = {
 }
 
 
-class FirstBlock(keras.layers.Layer):
-    """conv3×3 → ReLU → conv3×3 → ½, plus ½ → conv1×1 of the images."""
-
-    def __init__(self, filters: int, **kwargs) -> None:
-        super().__init__(**kwargs)
-        policy = self.dtype_policy
-        self.c1 = SNConv2D(filters, 3, SQRT2, name="c1", dtype=policy)
-        self.c2 = SNConv2D(filters, 3, SQRT2, "down", name="c2", dtype=policy)
-        self.c_sc = SNConv2D(filters, 1, 1.0, "down", name="c_sc", dtype=policy)
-
-    def build(self, input_shape) -> None:
-        """Nothing to do: the layers are built when they are first called."""
-
-    def call(self, x, training: bool = False):
-        h = self.c2(tf.nn.relu(self.c1(x, training=training)), training=training)
-        return h + self.c_sc(x, training=training)
-
-
 class DownBlock(keras.layers.Layer):
     """ReLU → conv3×3 → ReLU → conv3×3 → ½, plus conv1×1 → ½ of the input.
 
-    Where neither channels nor side change, the input itself is added.
+    Where neither channels nor side change, the input itself is added. The `first` block begins
+    without ReLU, which would cut off half of the images' values.
     """
 
-    def __init__(self, channels: int, filters: int, down: bool, **kwargs) -> None:
+    def __init__(
+        self, channels: int, filters: int, down: bool, first: bool = False, **kwargs
+    ) -> None:
         super().__init__(**kwargs)
         policy, resample = self.dtype_policy, "down" if down else None
+        self.first = first
         self.c1 = SNConv2D(channels, 3, SQRT2, name="c1", dtype=policy)
         self.c2 = SNConv2D(filters, 3, SQRT2, resample, name="c2", dtype=policy)
         self.c_sc = None
@@ -53,7 +39,7 @@ class DownBlock(keras.layers.Layer):
         """Nothing to do: the layers are built when they are first called."""
 
     def call(self, x, training: bool = False):
-        h = self.c1(tf.nn.relu(x), training=training)
+        h = self.c1(x if self.first else tf.nn.relu(x), training=training)
         h = self.c2(tf.nn.relu(h), training=training)
         return h + (self.c_sc(x, training=training) if self.c_sc else x)
 
@@ -76,12 +62,13 @@ class SNResNetProjectionDiscriminator(keras.Model):
         self.size = size
         self.n_classes = n_classes
         policy = self.dtype_policy
-        (width, _), *later = BLOCKS[size]
-        self.blocks = [FirstBlock(width * ch, name="block1", dtype=policy)]
-        for i, (filters, down) in enumerate(later, start=2):
-            self.blocks.append(
-                DownBlock(width * ch, filters * ch, down, name=f"block{i}", dtype=policy)
+        width = BLOCKS[size][0][0]
+        self.blocks = []
+        for i, (filters, down) in enumerate(BLOCKS[size], start=1):
+            block = DownBlock(
+                width * ch, filters * ch, down, first=i == 1, name=f"block{i}", dtype=policy
             )
+            self.blocks.append(block)
             width = filters
         self.score = SNLinear(1, name=f"l{len(self.blocks) + 1}", dtype="float32")
         self.l_y = SNEmbed(width * ch, name="l_y", dtype="float32") if n_classes else None

@@ -34,6 +34,7 @@ def mean_pairwise_distance(pixels: np.ndarray) -> float:
     pixels: [N, ...], N ≥ 2; the distance has their unit.
     """
     flat = pixels.reshape(len(pixels), -1).astype(np.float64)
+    # ‖a - b‖² = ‖a‖² + ‖b‖² - 2⟨a, b⟩ loses digits where the images' common part is large.
     flat -= flat.mean(axis=0)
     squares = np.sum(flat * flat, axis=1)
     distances = np.sqrt(np.maximum(squares[:, None] + squares - 2 * flat @ flat.T, 0))
@@ -43,16 +44,17 @@ def mean_pairwise_distance(pixels: np.ndarray) -> float:
 
 def main() -> None:
     arguments = program.Parser(DESCRIPTION, OPTIONS).parse_args()
-    found, side = {}, None
+    measured, side = {}, None
     for flag in ("generated", "real"):
         paths = images.list_images(getattr(arguments, flag), f"--{flag}")[: arguments.num_images]
         if len(paths) < 2:
             raise program.UserError(f"--{flag}: found one image, expected 2 or more")
         side = side or images.read_image(paths[0]).shape[0]
         pixels = np.stack([square_image(path, side) for path in paths])
-        found[flag] = {"images": len(paths), "distance": round(mean_pairwise_distance(pixels), 3)}
-    share = found["generated"]["distance"] / found["real"]["distance"]
-    print(json.dumps({**found, "share": round(share, 4)}, indent=2))
+        distance = round(mean_pairwise_distance(pixels), 3)
+        measured[flag] = {"images": len(paths), "distance": distance}
+    share = measured["generated"]["distance"] / measured["real"]["distance"]
+    print(json.dumps({**measured, "share": round(share, 4)}, indent=2))
 
 
 if __name__ == "__main__":

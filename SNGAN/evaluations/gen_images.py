@@ -7,15 +7,13 @@ if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[2])  # runs from any folder
 
 import argparse
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 
 import numpy as np
-from tqdm import tqdm
 
 from gan_fingerprints import images, program, typed
 from gan_fingerprints.program import UserError, option
-from SNGAN import config as configuration
-from SNGAN.evaluations import flags
+from SNGAN.evaluations import sampling
 
 DESCRIPTION = """\
 Generates images with a trained SNGAN: SNGAN_00000000.png, SNGAN_00000001.png, …
@@ -26,9 +24,9 @@ Generates images with a trained SNGAN: SNGAN_00000000.png, SNGAN_00000001.png, �
 
 
 OPTIONS = {
-    **flags.GENERATOR,
+    **sampling.OPTIONS,
     "--num_pngs": option(typed.positive_int, 10, "images per class"),
-    "--classes": option(flags.CLASSES, [0], "classes to generate, one after the other"),
+    "--classes": option(sampling.CLASSES, [0], "classes to generate, one after the other"),
     "--round": option(
         typed.switch,
         False,
@@ -42,9 +40,8 @@ OPTIONS = {
 }
 
 
-def check(arguments: argparse.Namespace, n_classes: int) -> None:
-    """UserError unless the flags fit each other and the configuration."""
-    flags.check_classes(arguments, n_classes)
+def check(arguments: argparse.Namespace) -> None:
+    """UserError unless the flags fit each other."""
     if (arguments.rows is None) != (arguments.columns is None):
         raise UserError("--rows and --columns: found one of them, expected both or none")
     if arguments.rows and arguments.rows * arguments.columns > arguments.num_pngs:
@@ -56,32 +53,25 @@ def check(arguments: argparse.Namespace, n_classes: int) -> None:
 
 def main() -> None:
     arguments = program.Parser(DESCRIPTION, OPTIONS).parse_args()
-    config = configuration.load(arguments.config_path)
-    check(arguments, config.generator["n_classes"])
-    program.existing_file(arguments.snapshot, "--snapshot")
-    folder = program.new_output(arguments.results_dir, "--results_dir")
-    program.load_tensorflow()
-    from SNGAN.evaluations import sampling
-
-    G = sampling.load_generator(config, arguments.snapshot)
+    check(arguments)
+    folder, G = sampling.begin(arguments)
     random = np.random.RandomState(arguments.seed)
     number, sheet = arguments.num_pngs, (arguments.rows or 0) * (arguments.columns or 0)
-    with (
-        program.whole_folder(folder) as partial,
-        ThreadPoolExecutor() as writers,
-        tqdm(total=number * len(arguments.classes), unit="image", dynamic_ncols=True) as bar,
-    ):
+    first: dict[int, list[np.ndarray]] = {}  # class → images of its sheet
+
+    def batches() -> Iterator[np.ndarray]:
         for label in arguments.classes:
-            z, first = sampling.latents(random, G, number), []
+            z, first[label] = sampling.latents(random, G, number), []
             for batch in sampling.pictures(G, z, np.full(number, label), arguments.round):
-                paths = [partial / f"SNGAN_{bar.n + i:08d}.png" for i in range(len(batch))]
-                list(writers.map(images.write_png, paths, batch))
-                first += list(batch[: sheet - len(first)])
-                bar.update(len(batch))
-            if sheet:
-                grid = images.grid(np.stack(first), arguments.columns)
-                images.write_png(partial / f"sheet_class_{label}.png", grid)
+                first[label] += list(batch[: sheet - len(first[label])])
+                yield batch
+
     total = number * len(arguments.classes)
+    with program.whole_folder(folder) as partial:
+        images.write_numbered(partial, "SNGAN", batches(), total)
+        for label, pictures in first.items() if sheet else ():
+            grid = images.grid(np.stack(pictures), arguments.columns)
+            images.write_png(partial / f"sheet_class_{label}.png", grid)
     print(f"wrote {total} images of {G.size}x{G.size} pixels to {folder}")
 
 

@@ -12,8 +12,7 @@ import numpy as np
 
 from gan_fingerprints import images, program, typed
 from gan_fingerprints.program import UserError, option
-from SNGAN import config as configuration
-from SNGAN.evaluations import flags
+from SNGAN.evaluations import sampling
 
 DESCRIPTION = """\
 Generates images between two latents, or between two classes: one row per pair, as single images
@@ -24,18 +23,17 @@ Generates images between two latents, or between two classes: one row per pair, 
 
 
 OPTIONS = {
-    **flags.GENERATOR,
+    **sampling.OPTIONS,
     "--rows": option(typed.positive_int, 8, "pairs of latents; with two classes, latents"),
     "--columns": option(typed.positive_int, 8, "steps of a row, with both its ends (2 or more)"),
     "--classes": option(
-        flags.CLASSES, [0], "one: between latents; two: from class to class, one latent fixed"
+        sampling.CLASSES, [0], "one: between latents; two: from class to class, one latent fixed"
     ),
 }
 
 
-def check(arguments: argparse.Namespace, n_classes: int) -> None:
-    """UserError unless the flags fit each other and the configuration."""
-    flags.check_classes(arguments, n_classes)
+def check(arguments: argparse.Namespace) -> None:
+    """UserError unless the flags fit each other."""
     if len(arguments.classes) > 2:
         raise UserError(f"--classes: found {len(arguments.classes)} classes, expected one or two")
     if arguments.columns < 2:
@@ -64,14 +62,8 @@ def inputs(
 
 def main() -> None:
     arguments = program.Parser(DESCRIPTION, OPTIONS).parse_args()
-    config = configuration.load(arguments.config_path)
-    check(arguments, config.generator["n_classes"])
-    program.existing_file(arguments.snapshot, "--snapshot")
-    folder = program.new_output(arguments.results_dir, "--results_dir")
-    program.load_tensorflow()
-    from SNGAN.evaluations import sampling
-
-    G = sampling.load_generator(config, arguments.snapshot)
+    check(arguments)
+    folder, G = sampling.begin(arguments)
     rows, columns = arguments.rows, arguments.columns
     ends = sampling.latents(np.random.RandomState(arguments.seed), G, 2 * rows)
     z, mixture = inputs(ends.reshape(2, rows, -1), arguments.classes, G.n_classes, columns)

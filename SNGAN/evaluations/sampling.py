@@ -1,31 +1,54 @@
-"""What the programs of this folder share: a generator from its configuration and snapshot."""
+"""What the programs of this folder share: flags, a generator from its files, its images."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
-import tensorflow as tf
 
-from gan_fingerprints import images
+from gan_fingerprints import images, program, typed
 from gan_fingerprints.networks import files
-from SNGAN.config import Config
-from SNGAN.gen_models.resnet import ResNetGenerator
+from gan_fingerprints.program import REQUIRED, UserError, option
+from SNGAN import config as configuration
 
+if TYPE_CHECKING:
+    from SNGAN.gen_models.resnet import ResNetGenerator
+
+OPTIONS = {
+    "--config_path": option(typed.file, REQUIRED, "configuration the generator was trained with"),
+    "--snapshot": option(typed.file, REQUIRED, "ResNetGenerator_ITERATION.npz, ours or Chainer's"),
+    "--results_dir": option(typed.folder, REQUIRED, "new folder of images"),
+    "--seed": option(typed.seed, 0, "of the latents; the same seed gives the same images"),
+}
+CLASSES = typed.several(typed.count.of("CLASS"))
 BATCH = 16
 
 
-def load_generator(config: Config, snapshot: str) -> ResNetGenerator:
-    """The generator of a configuration, filled from a snapshot of ours or Chainer's.
+def begin(arguments: argparse.Namespace) -> tuple[Path, ResNetGenerator]:
+    """The folder to make, and the generator of --config_path and --snapshot.
 
     Raises:
-        UserError: the file cannot be read, or is of a network of another shape.
+        UserError: a file or folder cannot be used, or --classes names one the generator lacks.
     """
-    keras.config.set_dtype_policy("float32")
+    config = configuration.load(arguments.config_path)
+    known = max(config.generator["n_classes"], 1)
+    for label in arguments.classes:
+        if label >= known:
+            raise UserError(
+                f"--classes {label}: expected 0 to {known - 1}; the generator of "
+                f"{arguments.config_path} has {known}"
+            )
+    program.existing_file(arguments.snapshot, "--snapshot")
+    folder = program.new_output(arguments.results_dir, "--results_dir")
+    program.load_tensorflow()
+    from SNGAN.gen_models.resnet import ResNetGenerator
+
     G = ResNetGenerator(**config.generator)
-    files.fill_from(snapshot, [G], "--snapshot")
-    return G
+    files.fill_from(arguments.snapshot, [G], "--snapshot")
+    return folder, G
 
 
 def latents(random: np.random.RandomState, G: ResNetGenerator, number: int) -> np.ndarray:
@@ -50,10 +73,13 @@ def pictures(
         classes: int [N], or mixtures of classes float32 [N, n_classes].
         rounded: to the nearest level, as images of the other GANs are; else cut off.
     """
+    import tensorflow as tf
+
     step = tf.function(lambda z, y: G(z, y))
     to_uint8 = images.to_uint8 if rounded else cut_off
     for start in range(0, len(z), BATCH):
         part = [a[start : start + BATCH] for a in (z, classes)]
         number = len(part[0])
+        # Always the same shape, so that TensorFlow traces and plans the network once.
         padded = [np.concatenate([a, np.repeat(a[-1:], BATCH - number, axis=0)]) for a in part]
         yield to_uint8(step(*padded).numpy()[:number])

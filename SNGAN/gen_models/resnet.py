@@ -88,6 +88,7 @@ class ResNetGenerator(keras.Model):
 
     def call(self, z, y=None, training: bool = False):
         classes = class_weights(y, self.n_classes, tf.shape(z)[0])
+        # Channels first, as the published weights of the linear layer have them.
         x = tf.reshape(self.l1(z), [-1, self.channels, 4, 4])
         x = tf.transpose(x, [0, 2, 3, 1])  # [N, 4, 4, C]
         for block in self.blocks:

@@ -49,6 +49,7 @@ class Lmdb:
         return images.read_image(f"{self.path}: image {key.decode(errors='replace')}", content)
 
 
+# LMDB may not be opened twice in one process.
 @lru_cache(maxsize=2)
 def _environment(database: Lmdb) -> Any:
     import lmdb
@@ -95,6 +96,7 @@ def cifar10(folder: Path, flag: str) -> np.ndarray:
         if not len(content) or len(content) % 3073:
             raise UserError(f"{path}: not whole records of 3073 bytes; get it again")
         batches.append(content.reshape(-1, 3073)[:, 1:])
+    # A record is one label, then all red values, all green, all blue.
     return np.concatenate(batches).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
 
 

@@ -87,6 +87,7 @@ class Images:
 
     def _check(self, workers: int) -> str:
         job = partial(_load_all, load=self._load, keep=self._kept is not None)
+        # Over classes and pixels, in order: what `--resume` knows the same images by.
         digest, start = hashlib.sha256(b"" if self.labels is None else self.labels.tobytes()), 0
         workers = min(workers, cores())
         with tqdm(total=self.count, unit="image", desc="reading", dynamic_ncols=True) as bar:
@@ -105,7 +106,7 @@ class Images:
         """
         if resolution not in (None, self.resolution):
             raise ValueError(f"got resolution {resolution}, expected {self.resolution}")
-        if self._kept is not None:
+        if self._kept is not None:  # by an array of positions, so NumPy copies
             return self._kept[indices]
         return np.stack(list(self._threads.map(self._load, [self._items[i] for i in indices])))
 

@@ -44,6 +44,7 @@ def stream_indices(count: int, seed: int, position: int, minibatch: int) -> np.n
     """Record numbers at positions position … position + minibatch - 1 of the endless stream."""
     positions = np.arange(position, position + minibatch)
     epochs = positions // count
+    # A minibatch that reaches into the next epoch takes the rest from that one's order.
     parts = [
         epoch_order(count, seed, epoch)[positions[epochs == epoch] % count]
         for epoch in np.unique(epochs)
@@ -53,6 +54,7 @@ def stream_indices(count: int, seed: int, position: int, minibatch: int) -> np.n
 
 def mirrored(images: np.ndarray, seed: int, position: int) -> np.ndarray:
     """Flips images uint8 [N, H, W, 3] left to right with probability 1/2, by (seed, position)."""
+    # The 1 keeps these numbers apart from those of `epoch_order`, whose key is two numbers long.
     flip = np.random.default_rng([seed, position, 1]).random(len(images)) < 0.5
     pixels = images.view("V3")  # moving three bytes as one takes a third of the time
     pixels[flip] = pixels[flip, :, ::-1]
@@ -107,6 +109,7 @@ def minibatches(
     threads = cores() if attack else 1
     stream = positions.map(load, num_parallel_calls=threads, deterministic=True)
     stream = stream.prefetch(READ_AHEAD)
+    # Each replica takes its share of every minibatch; by files there would be nothing to divide.
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
     return stream.with_options(options)

@@ -72,6 +72,7 @@ def crops(num: int, size: int, seed: int = 0) -> Iterator[Image.Image]:
             grids.append((photo, side, across))
             starts.append(starts[-1] + across * down)
 
+    # All positions of all grids, numbered through, in a random order: none comes twice.
     seen: set[bytes] = set()
     for position in np.random.RandomState(seed).permutation(starts[-1]):
         if len(seen) == num:

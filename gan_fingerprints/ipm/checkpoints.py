@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from gan_fingerprints.ipm.config import Config
 from gan_fingerprints.networks import files, own_format
+from gan_fingerprints.networks.files import Loaded
 from gan_fingerprints.networks.published import tf1_checkpoint
 from gan_fingerprints.program import UserError
 
-if TYPE_CHECKING:
-    from gan_fingerprints.ipm.networks import Generator
-
 KIND = "ipm_generator"
 FLAG = "--checkpoint_dir"
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A generator.
-
-    Attributes:
-        G: the network.
-        path: where it comes from.
-        published: whether it was trained by the 2019 release, also when it was converted since.
-    """
-
-    G: Generator
-    path: Path
-    published: bool
 
 
 def find(checkpoint_dir: str, name: str, description: str) -> Path:
@@ -44,9 +25,8 @@ def find(checkpoint_dir: str, name: str, description: str) -> Path:
     """
     folder = Path(checkpoint_dir, name)
     for place in (folder / description, folder):
-        found = newest_network(place)
-        if found:
-            return found
+        if network := newest_network(place):
+            return network
         # A run's own training states are in folders of that name, and no networks.
         if any(index.parent.name != "checkpoints" for index in place.rglob("*.index")):
             return tf1_checkpoint.newest(place, FLAG)
@@ -88,15 +68,11 @@ def load(path: Path, config: Config, given: set[str]) -> Loaded:
     from gan_fingerprints.ipm.networks import Generator
 
     loaded = files.load(path, {KIND: Generator}, FLAG)
-    _require_agreement(path, loaded.arguments, config, given)
-    G: Any = loaded.network
-    return Loaded(G, path, "published_file" in loaded.provenance)
-
-
-def _require_agreement(path: Path, stored: dict[str, Any], config: Config, given: set[str]) -> None:
+    stored = loaded.arguments
     for name in sorted(given & set(stored)):
         if getattr(config, name) != stored[name]:
             raise UserError(
                 f"--{name} {getattr(config, name)}: {path} has {stored[name]}; leave the flag "
                 "out, or name another checkpoint"
             )
+    return loaded

@@ -20,32 +20,24 @@ class Architecture:
         generator: "dcgan" (transposed convolutions) or "resnet" (residual blocks).
         discriminator: "dcgan" (strided convolutions), "fullconv" (the same without a dense
             layer) or "resnet" (residual blocks with layer norm).
-        doublings: how often the image side doubles from the generator's first side on.
         about: one line for `--help`.
+        doublings: how often the image side doubles from the generator's first side on.
     """
 
     generator: str
     discriminator: str
-    doublings: int
     about: str
+    doublings: int
 
 
-ARCHITECTURES = {
-    "g_resnet5": Architecture(
-        "resnet", "dcgan", DOUBLINGS["g_resnet5"], "residual generator, 5-layer discriminator"
-    ),
-    "resnet5": Architecture(
-        "resnet", "resnet", DOUBLINGS["resnet5"], "both residual, layer norm in the second"
-    ),
-    "dcgan": Architecture("dcgan", "dcgan", DOUBLINGS["dcgan"], "4 layers each"),
-    "dcgan5": Architecture("dcgan", "dcgan", DOUBLINGS["dcgan5"], "5 layers each"),
-    "d_fullconv5": Architecture(
-        "dcgan",
-        "fullconv",
-        DOUBLINGS["d_fullconv5"],
-        "5-layer generator, discriminator without a dense layer",
-    ),
+_PAIRS = {
+    "g_resnet5": ("resnet", "dcgan", "residual generator, 5-layer discriminator"),
+    "resnet5": ("resnet", "resnet", "both residual, layer norm in the second"),
+    "dcgan": ("dcgan", "dcgan", "4 layers each"),
+    "dcgan5": ("dcgan", "dcgan", "5 layers each"),
+    "d_fullconv5": ("dcgan", "fullconv", "5-layer generator, discriminator without a dense layer"),
 }
+ARCHITECTURES = {name: Architecture(*pair, DOUBLINGS[name]) for name, pair in _PAIRS.items()}
 
 
 def require_size(architecture: str, output_size: int) -> None:
@@ -69,7 +61,7 @@ class Config:
     architecture: str = option(
         typed.one_of(*ARCHITECTURES),
         "g_resnet5",
-        "; ".join(f"{name}: {found.about}" for name, found in ARCHITECTURES.items()),
+        "; ".join(f"{name}: {pair.about}" for name, pair in ARCHITECTURES.items()),
     )
     output_size: int = option(typed.positive_int.of("PIXELS"), 128, "side of the images")
     z_dim: int = option(typed.positive_int, 100, "length of the latents")
@@ -116,17 +108,16 @@ class Config:
     @property
     def generator(self) -> dict[str, Any]:
         """The generator's constructor arguments."""
-        return {"architecture": self.architecture, "output_size": self.output_size,
-                "gf_dim": self.gf_dim, "z_dim": self.z_dim}  # fmt: skip
+        names = ("architecture", "output_size", "gf_dim", "z_dim")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def discriminator(self) -> dict[str, Any]:
         """The discriminator's constructor arguments."""
         # As published: batch norm would tie the slopes of an image to its neighbours.
         batch_norm = self.batch_norm and not self.gradient_penalty
-        return {"architecture": self.architecture, "output_size": self.output_size,
-                "df_dim": self.df_dim, "dof_dim": self.dof_dim,
-                "batch_norm": batch_norm}  # fmt: skip
+        names = ("architecture", "output_size", "df_dim", "dof_dim")
+        return {name: getattr(self, name) for name in names} | {"batch_norm": batch_norm}
 
     def d_steps(self, iteration: int) -> int:
         """Discriminator steps of an iteration: `start_dsteps` in the first 20 and every 100th."""
@@ -160,3 +151,14 @@ class Config:
             )
         if self.model == "wgan_gp" and self.dof_dim != 1:
             raise UserError(f"--dof_dim {self.dof_dim}: --model wgan_gp has one output, expected 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class Intervals:
+    """How often a run reports; each field is a flag, too."""
+
+    log_interval: int = option(typed.positive_int, 50, "iterations from report to report")
+    sample_interval: int = option(typed.positive_int, 500, "iterations from picture to picture")
+    snapshot_interval: int = option(
+        typed.positive_int, 10_000, "iterations from network to network"
+    )

@@ -8,13 +8,11 @@ import keras
 import tensorflow as tf
 
 from gan_fingerprints.ipm.config import Statistics
-from gan_fingerprints.networks.layers import box_downscale, box_upscale
+from gan_fingerprints.networks.layers import box_downscale, box_upscale, upscale_conv2d_3x3
 
 Shape = tuple[int, ...]
 
 EPSILON = 1e-5
-# At smaller sides a strided convolution with a summed kernel is slower than what it replaces.
-FUSE_FROM_SIDE = 16
 
 
 def normal(stddev: float) -> keras.initializers.Initializer:
@@ -102,25 +100,13 @@ class Conv2D(_Weighted):
         weight = tf.convert_to_tensor(self.weight)
         pointwise = self.kernel_size == 1  # commutes with resampling: done at the smaller side
         if self.resample == "up" and not pointwise:
-            return self.plus_bias(_upscale_conv(x, weight))
+            return self.plus_bias(upscale_conv2d_3x3(x, weight))
         if self.resample == "down" and pointwise:
             x = box_downscale(x)
         x = self.plus_bias(tf.nn.conv2d(x, weight, strides=self.strides, padding="SAME"))
         if self.resample == "down" and not pointwise:
             return box_downscale(x)
         return box_upscale(x) if self.resample == "up" else x
-
-
-def _upscale_conv(x: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
-    """A 3×3 convolution of the ×2 repeated image, as one strided one where that is faster."""
-    height, width = x.shape[1], x.shape[2]
-    if height < FUSE_FROM_SIDE:
-        return tf.nn.conv2d(box_upscale(x), weight, strides=1, padding="SAME")
-    padded = tf.pad(weight[::-1, ::-1], [[1, 1], [1, 1], [0, 0], [0, 0]])
-    kernel = padded[1:, 1:] + padded[:-1, 1:] + padded[1:, :-1] + padded[:-1, :-1]
-    kernel = tf.transpose(kernel, [0, 1, 3, 2])  # [4, 4, filters, in]
-    shape = tf.stack([tf.shape(x)[0], 2 * height, 2 * width, weight.shape[3]])
-    return tf.nn.conv2d_transpose(x, kernel, shape, strides=2, padding="SAME")
 
 
 class Deconv2D(_Weighted):
@@ -174,6 +160,7 @@ class BatchNorm(keras.layers.Layer):
             epsilon=EPSILON, is_training=statistics != "population",
         )  # fmt: skip
         if statistics == "collect":
+            # Sums of moments, not of variances: only these add up over batches.
             number = tf.cast(tf.reduce_prod(tf.shape(x)[:3]), tf.float32)
             biased = variance * (number - 1) / number
             self.moving_mean.assign_add(mean)

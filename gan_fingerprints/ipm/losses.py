@@ -54,6 +54,7 @@ def slope_penalty(
     with tf.GradientTape() as tape:
         tape.watch(images)
         values = tf.reduce_sum(witness(images))
+    # The slope of a sum is every image's own slope: no value depends on another's image.
     gradient = tf.cast(tape.gradient(values, images), tf.float32)
     return tf.reduce_mean(tf.square(gradient_norm(gradient, axes) - 1))
 

@@ -7,16 +7,13 @@ import dataclasses
 import difflib
 import sys
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from gan_fingerprints import images, program, typed
 from gan_fingerprints.data.folder import open_images
 from gan_fingerprints.ipm import checkpoints, latents
-from gan_fingerprints.ipm.config import Config, Statistics
+from gan_fingerprints.ipm.config import Config, Intervals, Statistics
 from gan_fingerprints.program import UserError, option
 from gan_fingerprints.training import begin
 from gan_fingerprints.training.run import RUN, Run
@@ -76,11 +73,6 @@ SAMPLES = {
         "for ours)",
     ),
 }
-REPORTS = {
-    "--log_interval": option(typed.positive_int, 50, "iterations from report to report"),
-    "--sample_interval": option(typed.positive_int, 500, "iterations from picture to picture"),
-    "--snapshot_interval": option(typed.positive_int, 10_000, "iterations from network to network"),
-}
 FEATURES = {
     "--features_weights": option(typed.file, None, "of Keras's InceptionV3, .h5"),
     "--features_model": option(typed.file, None, "an attribution classifier of ours instead"),
@@ -109,7 +101,7 @@ def parse_arguments(gan: Gan) -> argparse.Namespace:
         ("to generate", {"--output_dir_of_test_samples": pngs, **SAMPLES}),
         ("what to train", {**model, **gan.options, **numbers}),
         ("features for the three-sample test of --MMD_lr_scheduler", FEATURES),
-        ("what to report", REPORTS),
+        ("what to report", Intervals),
         *RUN,
     ).parse_args()
 
@@ -181,9 +173,7 @@ def train(gan: Gan, arguments: argparse.Namespace, config: Config) -> None:
         trainer.start_from(arguments.init_from)
     if run := start.open_run():
         place_files(run, Path(arguments.sample_dir, folder), Path(arguments.log_dir, folder))
-        intervals = training.Intervals(
-            arguments.log_interval, arguments.sample_interval, arguments.snapshot_interval
-        )
+        intervals = program.options_from(arguments, Intervals)
         training.train(trainer, pictures, run, intervals, extract)
 
 
@@ -222,31 +212,25 @@ def generate(gan: Gan, arguments: argparse.Namespace, config: Config) -> None:
         arguments.output_dir_of_test_samples, "--output_dir_of_test_samples"
     )
     description = config.description(arguments.dataset, arguments.suffix)
-    found = checkpoints.find(arguments.checkpoint_dir, arguments.name, description)
+    path = checkpoints.find(arguments.checkpoint_dir, arguments.name, description)
     program.load_tensorflow()
     from gan_fingerprints.ipm import sampling
 
-    loaded = checkpoints.load(found, config, given_flags())
-    G = loaded.G
+    loaded = checkpoints.load(path, config, given_flags())
+    G: Any = loaded.network
+    published = "published_file" in loaded.provenance  # also when it was converted since
     total, seed, batch = arguments.no_of_samples, arguments.random_seed, config.batch_size
     statistics: Statistics = arguments.sampling_statistics or (
-        "batch" if loaded.published else "population"
+        "batch" if published else "population"
     )
-    print(f"generating with {found} ({statistics} statistics)")
-    if loaded.published:
+    print(f"generating with {path} ({statistics} statistics)")
+    if published:
         z = latents.published(seed, total, G.z_dim, batch, gan.operation)
         if statistics == "population":
             sampling.collect_statistics(G, seed)
     else:
         z = latents.of_seed(seed, total, G.z_dim)
-    with (
-        program.whole_folder(folder) as partial,
-        ThreadPoolExecutor() as writers,
-        tqdm(total=total, unit="image", dynamic_ncols=True) as bar,
-    ):
-        for part in sampling.images_of(G, z, statistics, batch):
-            pixels = sampling.to_uint8(part)[: total - bar.n]
-            names = [f"{gan.prefix}_{bar.n + i:08d}.png" for i in range(len(pixels))]
-            list(writers.map(images.write_png, [partial / name for name in names], pixels))
-            bar.update(len(pixels))
+    pictures = map(sampling.to_uint8, sampling.images_of(G, z, statistics, batch))
+    with program.whole_folder(folder) as partial:
+        images.write_numbered(partial, gan.prefix, pictures, total)
     print(f"wrote {total} images of {G.output_size}x{G.output_size} pixels to {folder}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -28,10 +28,8 @@ class Generator(keras.Model):
     """Latents to images.
 
     Args:
-        architecture: a name of `architectures.ARCHITECTURES`.
-        output_size: side of the images.
-        gf_dim: width.
-        z_dim: length of the latents.
+        architecture: a name of `config.ARCHITECTURES`, which has the side output_size.
+        gf_dim, z_dim: width; length of the latents.
 
     Call: z float32 [N, z_dim] in [-1, 1], statistics (see `layers.BatchNorm`) → images float32
     [N, output_size, output_size, 3] in [0, 1].
@@ -58,8 +56,8 @@ class Generator(keras.Model):
         self.linear = Linear(self.widths[0] * self.side**2, name="g_h0_lin", **policy)
         if self.residual:
             self.blocks = [
-                up_block(f"g_res{i}", *pair, **policy)
-                for i, pair in enumerate(zip(self.widths, self.widths[1:], strict=False), 1)
+                residual_block(f"g_res{i}", width, "up", **policy)
+                for i, width in enumerate(self.widths[1:], 1)
             ]
             self.last_norm = BatchNorm(name="g_h4", **policy)
         else:
@@ -78,10 +76,11 @@ class Generator(keras.Model):
         x = self.linear(tf.cast(z, self.compute_dtype))
         channels, side = self.widths[0], self.side
         if self.residual:
+            # The published residual networks have channels first, so the dense layer's weights do.
             x = tf.reshape(x, [-1, channels, side, side])
             x = tf.transpose(x, [0, 2, 3, 1])  # [N, s, s, 16d]
             for block in self.blocks:
-                x = apply_up_block(block, x, statistics)
+                x = apply_block(block, x, statistics=statistics)
             x = tf.nn.relu(self.last_norm(x, statistics=statistics))  # [N, 16s, 16s, d]
         else:
             x = tf.reshape(x, [-1, side, side, channels])
@@ -91,56 +90,40 @@ class Generator(keras.Model):
         return tf.sigmoid(tf.cast(self.last(x), tf.float32))
 
 
-def up_block(name: str, inputs: int, outputs: int, **policy: Any) -> dict[str, Any]:
-    """The layers of a residual block that doubles the side."""
+def residual_block(
+    name: str, outputs: int, resample: Literal["up", "down"], **policy: Any
+) -> dict[str, Any]:
+    """The layers of a residual block: "up" has batch norm, "down" layer norm."""
+    up = resample == "up"
+    norm, role = (BatchNorm, "BN") if up else (LayerNorm, "LN")
+
+    def conv(role: str, size: int, initializer: Any, **how: Any) -> Conv2D:
+        return Conv2D(
+            outputs, size, initializer, roles=BLOCK_ROLES, name=f"{name}.{role}", **how, **policy
+        )
+
     return {
-        "Shortcut": Conv2D(outputs, 1, glorot_uniform(), resample="up", roles=BLOCK_ROLES,
-                           name=f"{name}.Shortcut", **policy),
-        "BN1": BatchNorm(name=f"{name}.BN1", **policy),
-        "Conv1": Conv2D(outputs, 3, he_uniform(), resample="up", roles=BLOCK_ROLES, bias=False,
-                        name=f"{name}.Conv1", **policy),
-        "BN2": BatchNorm(name=f"{name}.BN2", **policy),
-        "Conv2": Conv2D(outputs, 3, he_uniform(), roles=BLOCK_ROLES,
-                        name=f"{name}.Conv2", **policy),
-    }  # fmt: skip
+        "shortcut": conv("Shortcut", 1, glorot_uniform(), resample=resample),
+        "norm_1": norm(name=f"{name}.{role}1", **policy),
+        # The first without a bias, as published.
+        "conv_1": conv("Conv1", 3, he_uniform(), resample="up" if up else None, bias=False),
+        "norm_2": norm(name=f"{name}.{role}2", **policy),
+        "conv_2": conv("Conv2", 3, he_uniform(), resample=None if up else "down"),
+    }
 
 
-def apply_up_block(block: dict[str, Any], x: tf.Tensor, statistics: Statistics) -> tf.Tensor:
-    """[N, H, W, C] → [N, 2H, 2W, C']."""
-    h = tf.nn.relu(block["BN1"](x, statistics=statistics))
-    h = block["Conv1"](h)
-    h = tf.nn.relu(block["BN2"](h, statistics=statistics))
-    return block["Conv2"](h) + block["Shortcut"](x)
-
-
-def down_block(name: str, outputs: int, **policy: Any) -> dict[str, Any]:
-    """The layers of a residual block that halves the side, with layer norm."""
-    return {
-        "Shortcut": Conv2D(outputs, 1, glorot_uniform(), resample="down", roles=BLOCK_ROLES,
-                           name=f"{name}.Shortcut", **policy),
-        "LN1": LayerNorm(name=f"{name}.LN1", **policy),
-        "Conv1": Conv2D(outputs, 3, he_uniform(), roles=BLOCK_ROLES, bias=False,
-                        name=f"{name}.Conv1", **policy),
-        "LN2": LayerNorm(name=f"{name}.LN2", **policy),
-        "Conv2": Conv2D(outputs, 3, he_uniform(), resample="down", roles=BLOCK_ROLES,
-                        name=f"{name}.Conv2", **policy),
-    }  # fmt: skip
-
-
-def apply_down_block(block: dict[str, Any], x: tf.Tensor) -> tf.Tensor:
-    """[N, H, W, C] → [N, H/2, W/2, C']."""
-    h = block["Conv1"](tf.nn.relu(block["LN1"](x)))
-    h = block["Conv2"](tf.nn.relu(block["LN2"](h)))
-    return h + block["Shortcut"](x)
+def apply_block(block: dict[str, Any], x: tf.Tensor, **how: Any) -> tf.Tensor:
+    """[N, H, W, C] → [N, 2H, 2W, C'] or [N, H/2, W/2, C']; `how` goes to the norms."""
+    h = block["conv_1"](tf.nn.relu(block["norm_1"](x, **how)))
+    h = block["conv_2"](tf.nn.relu(block["norm_2"](h, **how)))
+    return h + block["shortcut"](x)
 
 
 class Discriminator(keras.Model):
     """Images to features, by which the losses compare batches.
 
     Args:
-        architecture: a name of `architectures.ARCHITECTURES`.
-        output_size: side of the images.
-        df_dim: width.
+        architecture, output_size: as for the generator; df_dim: width.
         dof_dim: number of features (for "d_fullconv5": at each of its last places).
         batch_norm: between the strided convolutions; published only without gradient penalty.
 
@@ -172,7 +155,9 @@ class Discriminator(keras.Model):
         if self.kind == "resnet":
             self.first = Conv2D(df_dim, 3, glorot_uniform(), name="d_h0_conv", **policy)
             outputs = [*widths[1:], widths[-1]]
-            self.blocks = [down_block(f"d_res{i}", c, **policy) for i, c in enumerate(outputs, 1)]
+            self.blocks = [
+                residual_block(f"d_res{i}", c, "down", **policy) for i, c in enumerate(outputs, 1)
+            ]
         else:
             self.convs = [
                 Conv2D(width, 5, truncated_normal(0.02), strides=2, name=f"d_h{i}_conv", **policy)
@@ -184,6 +169,7 @@ class Discriminator(keras.Model):
         if self.kind == "fullconv":
             self.last = Conv2D(dof_dim, 1, truncated_normal(0.02), name="d_hF_conv", **policy)
         else:
+            # So in every published network of depth 5, whether it has an h5 or not.
             name = "d_h6_lin" if depth == 5 else f"d_h{depth}_lin"
             self.last = Linear(dof_dim, name=name, **policy)
         self(tf.zeros([2, output_size, output_size, 3]))
@@ -214,5 +200,5 @@ class Discriminator(keras.Model):
     def _residual(self, x: tf.Tensor) -> Layers:
         layers = {"h0": self.first(x)}
         for i, block in enumerate(self.blocks, 1):
-            layers[f"h{i}"] = apply_down_block(block, layers[f"h{i - 1}"])
+            layers[f"h{i}"] = apply_block(block, layers[f"h{i - 1}"])
         return layers

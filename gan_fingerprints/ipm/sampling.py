@@ -22,18 +22,13 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(images * 255), 0, 255).astype(np.uint8)
 
 
-def norms_of(G: Generator) -> list[BatchNorm]:
-    """The generator's batch norms."""
-    return [layer for layer in G.layers if isinstance(layer, BatchNorm)]
-
-
 def collect_statistics(G: Generator, seed: int) -> None:
     """Fills every batch norm with mean and variance over 6,400 generated images.
 
     The variance is that of all images together: the mean of the batches' variances, plus the
     variance of their means.
     """
-    norms = norms_of(G)
+    norms = [layer for layer in G.layers if isinstance(layer, BatchNorm)]
     for norm in norms:
         norm.moving_mean.assign(tf.zeros_like(norm.moving_mean))
         norm.moving_variance.assign(tf.zeros_like(norm.moving_variance))
@@ -47,6 +42,7 @@ def collect_statistics(G: Generator, seed: int) -> None:
     for number in range(STATISTICS_BATCHES):
         collect(tf.constant(number, tf.int64))
     for norm in norms:
+        # So far these are sums of means and of mean squares: Var = E[x²] - E[x]².
         mean = norm.moving_mean / STATISTICS_BATCHES
         norm.moving_variance.assign(norm.moving_variance / STATISTICS_BATCHES - tf.square(mean))
         norm.moving_mean.assign(mean)
@@ -66,4 +62,5 @@ def images_of(
     step = tf.function(lambda part: G(part, statistics=statistics))
     for start in range(0, len(z), batch):
         part = z[start : start + batch]
+        # Filled up with latents of this very batch, so that its statistics stay its own.
         yield step(np.resize(part, [batch, z.shape[1]])).numpy()[: len(part)]

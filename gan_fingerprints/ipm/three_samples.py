@@ -25,11 +25,6 @@ def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return (x @ y.T / x.shape[1] + 1) ** 3
 
 
-def sums_length(number: int) -> int:
-    """Length of what `kernel_sums` returns."""
-    return 3 * number + 2
-
-
 def kernel_sums(reference: np.ndarray, sample: np.ndarray) -> np.ndarray:
     """All that the test needs of a sample: float64 [3m + 2].
 
@@ -61,18 +56,26 @@ def _mmd2_without_reference(sums: np.ndarray) -> float:
 
 def _variance(sums: np.ndarray) -> float:
     """Of the unbiased Σ k(s, s') / m(m - 1) - 2 Σ k(r, s) / m², from unbiased moments."""
+    # Var(A - 2B) = Var A + 4 Var B - 4 Cov(A, B), with A the mean of k within the sample and B
+    # that across: the variances of U-statistics (Hoeffding 1948), at full length. Products of two
+    # kernels are averaged over distinct images only, (Σ_i (Σ_j k_ij)² - Σ_ij k_ij²) / …: the
+    # squares k_ij² in the first sum would make it too large.
     within, across, to_reference, within2, across2 = _parts(sums)
     m = len(within)
     pairs = m * (m - 1)
     mean_within, mean_across = within.sum() / pairs, across.sum() / m**2
-    # First order: how the mean over partners varies; second order: how single pairs vary.
+    # How the mean over partners varies, E[k(s, s') k(s, s'')] - E[k]²; how single pairs vary.
     first = (within @ within - within2) / (pairs * (m - 2)) - mean_within**2
     second = within2 / pairs - mean_within**2
+    # Each of m(m - 1)/2 pairs has one image in common with 2(m - 2) others, two with itself.
     of_within = (4 * (m - 2) * first + 2 * second) / pairs
+    # Each of m² pairs has its image of the sample in common with m - 1 others, and its image of
+    # the reference with as many.
     by_sample = (across @ across - across2) / (m * pairs) - mean_across**2
     by_reference = (to_reference @ to_reference - across2) / (m * pairs) - mean_across**2
     of_pairs = across2 / m**2 - mean_across**2
     of_across = ((m - 1) * (by_sample + by_reference) + of_pairs) / m**2
+    # A and B have the sample in common: a pair of A has two images of it, a pair of B one.
     both = 2 / m * (within @ across / (m * pairs) - mean_within * mean_across)
     return of_within + 4 * of_across - 4 * both
 
@@ -86,7 +89,9 @@ def relative_test(new: np.ndarray, old: np.ndarray) -> tuple[float, float]:
     difference = _mmd2_without_reference(new) - _mmd2_without_reference(old)
     m = (len(new) - 2) // 3
     a, b = _parts(new)[2], _parts(old)[2]
-    shared = (a @ b / m**3 - a.sum() * b.sum() / m**4) / m  # through the reference
+    # Cov(B, B') of the two samples, which have nothing but the reference in common. It enters
+    # Var((A - 2B) - (A' - 2B')) 2·2·2 times, with a minus.
+    shared = (a @ b / m**3 - a.sum() * b.sum() / m**4) / m
     variance = _variance(new) + _variance(old) - 8 * shared
     return difference, difference / math.sqrt(max(variance, SMALLEST_VARIANCE))
 
@@ -116,8 +121,8 @@ class TestedRate:
     def __init__(self, config: Config, real: np.ndarray) -> None:
         self.config = config
         self.real = real
-        length = sums_length(len(real))
-        self._sums = tf.Variable(tf.zeros([config.MMD_sdlr_past_sample, length], tf.float64))
+        shape = [config.MMD_sdlr_past_sample, 3 * len(real) + 2]  # rows as of `kernel_sums`
+        self._sums = tf.Variable(tf.zeros(shape, tf.float64))
         self._kept, self._failures = (tf.Variable(0, dtype=tf.int64) for _ in range(2))
         self.state = [self._sums, self._kept, self._failures]
 

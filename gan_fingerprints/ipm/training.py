@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from gan_fingerprints.data import pipeline
 from gan_fingerprints.data.pipeline import Source
-from gan_fingerprints.ipm.config import Config
+from gan_fingerprints.ipm.config import Config, Intervals
 from gan_fingerprints.ipm.features import Extractor, generated_features, real_features
 from gan_fingerprints.ipm.losses import Objective, between, mean_square, slope_penalty
 from gan_fingerprints.ipm.networks import Discriminator, Generator, Layers
@@ -24,7 +24,7 @@ from gan_fingerprints.training.optimizer import adam, apply_if_finite, random_ke
 from gan_fingerprints.training.run import Losses, Run
 
 CLIP_NORM = 1.0
-STREAM = 2**48  # distance between the keys of one kind of random numbers and the next
+STREAM = 2**48  # from one kind of random numbers' keys to the next's
 GRID_IMAGES = 64
 NOTHING = 1e-5  # a loss of the generator below which the discriminator tells nothing apart
 SETTLED = 50  # iterations after which it should
@@ -35,20 +35,9 @@ DEAD = (
 STEPS_OF_DECAY = 5  # over the run, without the three-sample test
 
 
-@dataclass(frozen=True)
-class Intervals:
-    """How often a run reports, in iterations."""
-
-    log: int
-    sample: int
-    snapshot: int
-
-
 def layers_of(D: Discriminator, batches: list[tf.Tensor]) -> list[Layers]:
-    """The discriminator's layers for several batches of the same size.
-
-    Together in one call, which is faster, unless batch norm would mix them.
-    """
+    """The discriminator's layers for several batches of the same size."""
+    # Together in one call, which is faster, unless batch norm would mix them.
     if D.arguments["batch_norm"]:
         return [D(batch) for batch in batches]
     together = {name: tf.split(h, len(batches)) for name, h in D(tf.concat(batches, 0)).items()}
@@ -77,6 +66,7 @@ def D_loss(
     real, *fakes = [h["hF"] for h in layers]
     loss = objective.discriminator(real, fakes)
     if config.gradient_penalty:
+        # As published, on the lines to the first batch of fakes only.
         loss += gradient_penalty * slope_penalty(
             lambda x: objective.witness(D(x)["hF"], real, fakes),
             between(reals, pictures[0], share), config.gradient_norm,
@@ -165,6 +155,7 @@ class Trainer:
 
     def _clipped(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
         """The mean over replicas, each variable's norm at most 1, as this replica's share of it."""
+        # Adam adds the replicas' gradients up; to clip their mean, all must know it before.
         replicas = self.strategy.num_replicas_in_sync
         if replicas > 1:
             context = tf.distribute.get_replica_context()
@@ -188,9 +179,7 @@ class Trainer:
         return self.strategy.reduce("MEAN", loss, axis=None)
 
     def _update_G(self, pixels: tf.Tensor) -> tf.Tensor:
-        def loss_of(reals: tf.Tensor, z: list[tf.Tensor]) -> tf.Tensor:
-            return G_loss(self.G, self.D, self.objective, reals, z)
-
+        loss_of = partial(G_loss, self.G, self.D, self.objective)
         return self._update(loss_of, self.G, self.G_adam, pixels)
 
     def _update_D(self, pixels: tf.Tensor) -> tf.Tensor:
@@ -209,12 +198,7 @@ def train(
 ) -> None:
     """Trains until `max_iteration` iterations are done, or continues the run's newest checkpoint.
 
-    Args:
-        trainer: networks and settings; filled with old weights where the run starts from some.
-        data: real images of the networks' size.
-        run: where to write.
-        intervals: how often.
-        extract: image features for the three-sample test; None where the rate is not tested.
+    extract: image features for the three-sample test; None where the rate is not tested.
     """
     config, G, seed = trainer.config, trainer.G, trainer.seed
     size, batch, shown = config.output_size, config.batch_size, trainer.shown
@@ -229,7 +213,7 @@ def train(
                 f"learning rate stays {config.learning_rate:g} to the end")  # fmt: skip
 
     def export(name: str) -> None:
-        collect_statistics(G, seed)
+        collect_statistics(G, seed)  # of the weights as they are now, not a running average
         files.save(run.path(f"{name}.safetensors"), G, run.provenance())
 
     def sample(*names: str) -> None:
@@ -257,7 +241,7 @@ def train(
 
         # Reports, the test, pictures and snapshots, each at its own interval.
         iteration = int(trainer.iteration)
-        if iteration % intervals.log == 0:
+        if iteration % intervals.log_interval == 0:
             (G_loss, D_loss), seconds = losses.report(iteration)
             rate, skipped = float(trainer.rate), int(trainer.skipped)
             run.log(
@@ -274,9 +258,9 @@ def train(
         if extract and tested and iteration % config.MMD_sdlr_freq == 0:
             fake = generated_features(G, extract, len(tested.real), batch, [seed, iteration])
             trainer.rate.assign(tested.evaluate(fake, float(trainer.rate), run.log))
-        if iteration % intervals.sample == 0:
+        if iteration % intervals.sample_interval == 0:
             sample(f"train_{iteration:08d}", "latest")
-        if iteration % intervals.snapshot == 0 and iteration < config.max_iteration:
+        if iteration % intervals.snapshot_interval == 0 and iteration < config.max_iteration:
             export(f"network-snapshot-{int(shown) // 1000:06d}")
 
     sample("latest")

@@ -54,7 +54,7 @@ def show(path: Path, networks: list[StoredNetwork]) -> None:
             print(f"  {clipped(name)} = {clipped(value)}")
         outputs = network.arguments.get("num_sources")
         if outputs is not None:
-            known, _, line = source_names(outputs, network.source_names, path.name)
+            known, line = source_names(outputs, network.source_names, path.name)
             print(f"  sources: {line or ', '.join(clipped(name) for name in known)}")
         for name, array in network.arrays.items():
             print(f"    {clipped(name)} {list(array.shape)} {array.dtype}")
@@ -111,9 +111,9 @@ def main(arguments: argparse.Namespace) -> None:
     check_output(output, network)
     outputs = network.arguments.get("num_sources")
     if outputs is not None and (network.source_names is None or arguments.source_names):
-        names, assumed, line = source_names(outputs, arguments.source_names, path.name)
+        names, line = source_names(outputs, arguments.source_names, path.name)
         print(line or f"sources: {', '.join(names)}")
-        network = network if assumed else replace(network, source_names=names)
+        network = network if line else replace(network, source_names=names)
     elif arguments.source_names:
         raise UserError(f"--source_names: a {network.kind} names no sources; leave the flag out")
     write(output, network, f"IN {path}")

@@ -132,7 +132,7 @@ def load(
     sources, assumed = stored.source_names, ""
     if "num_sources" in stored.arguments and (sources is None or names):
         outputs, file_name = stored.arguments["num_sources"], Path(path).name
-        sources, _, assumed = source_names(outputs, names, file_name)
+        sources, assumed = source_names(outputs, names, file_name)
     arguments = getattr(network, "arguments", stored.arguments)
     return Loaded(network, arguments, sources, stored.provenance, assumed, stored.calibration)
 

@@ -11,8 +11,9 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -56,7 +57,9 @@ def describe(path: Path, flag: str) -> StoredNetwork:
 
 def _described(header: Mapping[str, Any], file: Any) -> StoredNetwork:
     names = [name for name in file.keys() if not name.startswith(CALIBRATION)]  # noqa: SIM118
-    shapes = {name: _Shape(tuple(file.get_slice(name).get_shape())) for name in names}
+    shapes = {
+        name: SimpleNamespace(shape=tuple(file.get_slice(name).get_shape())) for name in names
+    }
     return StoredNetwork(
         str(header["network"]), dict(header["arguments"]), shapes, header["source_names"],
         dict(header["provenance"]),
@@ -66,13 +69,13 @@ def _described(header: Mapping[str, Any], file: Any) -> StoredNetwork:
 def read(path: Path, flag: str) -> list[StoredNetwork]:
     """The one network of a file of ours; UserError when it is damaged; `flag` named the file."""
     with _opened(path, flag) as (header, file):
-        found = header.pop("sha256", None)
+        stated = header.pop("sha256", None)
         stored = _described(header, file)
         require_plausible(stored)
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         weights = {name: arrays[name] for name in stored.arrays}
         stored = replace(stored, arrays=weights, calibration=_calibration(header, arrays))
-    if found != _checksum(header, arrays):
+    if stated != _checksum(header, arrays):
         raise UserError(
             f"{flag} {path}: damaged (its content does not have the SHA-256 that it states); "
             "get a fresh copy"
@@ -105,13 +108,6 @@ def _calibration(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) ->
     if len(made.centres.means) != len(header["source_names"]):
         raise ValueError(f"a calibration of {len(made.centres.means)} sources")
     return made
-
-
-@dataclass(frozen=True)
-class _Shape:
-    """An array that is still in its file."""
-
-    shape: tuple[int, ...]
 
 
 def _checksum(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:

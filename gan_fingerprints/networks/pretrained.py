@@ -7,7 +7,7 @@ import csv
 import fnmatch
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path, PurePosixPath
@@ -54,19 +54,12 @@ class Published:
 
 def table() -> list[Published]:
     """All published models that are known."""
-    text = (
-        resources.files("gan_fingerprints.networks").joinpath("pretrained.csv").read_text("utf-8")
-    )
-    rows = csv.reader(text.splitlines())
-    next(rows)
+    text = resources.files(__package__).joinpath("pretrained.csv").read_text("utf-8")
+    _, *rows = csv.reader(text.splitlines())
     return [Published(*row) for row in rows]
 
 
-def kinds_of(rows: Sequence[Published]) -> list[str]:
-    """The kinds of model that are published."""
-    return list(dict.fromkeys(row.kind for row in rows))
-
-
+KINDS = list(dict.fromkeys(row.kind for row in table()))
 OPTIONS = {
     "app": option(
         typed.one_of("list", "get", "verify"), REQUIRED, "print the table; download; check SHA-256"
@@ -74,40 +67,37 @@ OPTIONS = {
     "kinds": option(
         typed.several(typed.text.of("KIND"), "*"),
         None,
-        f"some of {', '.join(kinds_of(table()))} (default: all; get needs at least one)",
+        f"some of {', '.join(KINDS)} (default: all; get needs at least one)",
     ),
     "--root": option(typed.folder, ".", "the project's folder, in which the models are expected"),
     "--files": option(typed.text.of("PATTERN"), "*", "only such names, e.g. '*_seed_v0.pkl'"),
 }
 
 
-def check(arguments: argparse.Namespace, kinds: Sequence[str]) -> None:
+def check(arguments: argparse.Namespace) -> None:
     """UserError unless the kinds that are named exist, and some are named to be downloaded."""
-    unknown = [kind for kind in arguments.kinds if kind not in kinds]
+    unknown = [kind for kind in arguments.kinds if kind not in KINDS]
     if unknown:
-        raise UserError(f"KIND {unknown[0]}: expected one of {', '.join(kinds)}")
+        raise UserError(f"KIND {unknown[0]}: expected one of {', '.join(KINDS)}")
     if arguments.app == "get" and not arguments.kinds:
-        raise UserError(f"KIND is missing: name what to get, some of {', '.join(kinds)}")
+        raise UserError(f"KIND is missing: name what to get, some of {', '.join(KINDS)}")
 
 
 def show_list(rows: list[Published], root: Path) -> None:
     """Prints the table, and what of it is here."""
     for row in rows:
-        here = sorted(path.name for path in (root / row.folder).glob(row.pattern))
-        found = f"{len(here)} files here" if here else "not here"
-        print(f"{row.kind} ({row.data_set}): {row.pattern}\n  from {row.link}\n"
-              f"  to {row.folder}/ ({found})")  # fmt: skip
+        here = len(list((root / row.folder).glob(row.pattern)))
+        print(f"{row.kind} ({row.data_set}): {row.pattern}", f"  from {row.link}", sep="\n")
+        print(f"  to {row.folder}/ ({f'{here} files here' if here else 'not here'})")
     print(LICENCE)
 
 
 def manual_route(rows: list[Published]) -> str:
     """How to get the files with a browser."""
-    steps = [f"  {row.link}  →  {row.folder}/" for row in _folders(rows)]
-    return "\n".join([
-        "By hand: open each link in a browser, choose \"Download all\", unpack the files into the",
-        "folder beside it, then run `gan-fingerprints pretrained verify`.",
-        *steps,
-    ])  # fmt: skip
+    start = """\
+By hand: open each link in a browser, choose "Download all", unpack the files into the
+folder beside it, then run `gan-fingerprints pretrained verify`."""
+    return "\n".join([start, *(f"  {row.link}  →  {row.folder}/" for row in _folders(rows))])
 
 
 def _folders(rows: list[Published]) -> list[Published]:
@@ -152,6 +142,7 @@ def _get_folder(gdown: Any, row: Published, folder: Path, pattern: str) -> None:
             require_sum(path, sums[name])
             print(f"{path}: here already, SHA-256 as recorded")
             continue
+        # Beside its place under another name, so that what is there is always whole.
         partial = path.with_name(f".{path.name}.download")
         partial.parent.mkdir(parents=True, exist_ok=True)
         gdown.download(
@@ -196,10 +187,10 @@ def record(file: Path, name: str, sums: dict[str, str], folder: Path) -> None:
 
 def require_sum(file: Path, expected: str) -> None:
     """UserError unless a file has the SHA-256 that was recorded."""
-    found = sha256(file)
-    if found != expected:
+    digest = sha256(file)
+    if digest != expected:
         raise UserError(
-            f"{file}: SHA-256 {found}, but {expected} was recorded at its first download; it was "
+            f"{file}: SHA-256 {digest}, but {expected} was recorded at its first download; it was "
             f"changed or damaged: remove it and get it again, or its line in {SUMS} if it is meant"
         )
 
@@ -239,39 +230,30 @@ def verify(rows: list[Published], root: Path, pattern: str) -> None:
 def _names_here(folder: Path) -> Iterator[str]:
     """Files of the published kinds, but those of training runs."""
     for path in folder.rglob("*"):
-        if path.is_file() and RELEASED.search(path.name) and not _of_a_run(path, folder):
+        above = [parent for parent in path.parents if parent.is_relative_to(folder)]
+        of_a_run = any((parent / "settings.json").is_file() for parent in above)
+        if path.is_file() and RELEASED.search(path.name) and not of_a_run:
             yield path.relative_to(folder).as_posix()
-
-
-def _of_a_run(path: Path, folder: Path) -> bool:
-    parents = [parent for parent in path.parents if parent.is_relative_to(folder)]
-    return any((parent / "settings.json").is_file() for parent in parents)
 
 
 def _verified(folder: Path, name: str, sums: dict[str, str]) -> str:
     """What there is to say about a file; UserError when it is not as it should be."""
     path = program.existing_file(folder / safe_name(name), "recorded file")
-    known = name in sums
-    if known:
+    line = f"{path}: SHA-256 recorded"
+    if name in sums:
         require_sum(path, sums[name])
-    what = _content(path)
-    record(path, name, sums, folder)
-    return f"{path}: {'SHA-256 as recorded' if known else 'SHA-256 recorded'}{what}"
-
-
-def _content(path: Path) -> str:
-    """Which networks a file holds; nothing for what belongs to a checkpoint but its index."""
-    if path.suffix not in (".pkl", ".npz", ".index"):
-        return ""
-    networks = files.read(path, "file")
-    return f"; holds {', '.join(network.kind for network in networks)}"
+        line = f"{path}: SHA-256 as recorded"
+    if path.suffix in (".pkl", ".npz", ".index"):  # of a checkpoint, the index stands for the rest
+        held = [network.kind for network in files.read(path, "file")]
+        line += f"; holds {', '.join(held)}"
+    record(path, name, sums, folder)  # only now: what cannot be read is not recorded
+    return line
 
 
 def main(arguments: argparse.Namespace) -> None:
     """Does with the published models what was asked for."""
-    rows = table()
-    check(arguments, kinds_of(rows))
-    rows = [row for row in rows if not arguments.kinds or row.kind in arguments.kinds]
+    check(arguments)
+    rows = [row for row in table() if not arguments.kinds or row.kind in arguments.kinds]
     root = program.existing_folder(arguments.root, "--root")
     if arguments.app == "list":
         show_list(rows, root)

@@ -12,6 +12,7 @@ class FusedAdam(keras.optimizers.Adam):
     """Keras's Adam, updating in one pass over the weights where Keras takes about eight."""
 
     def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: Any) -> None:
+        # As Keras counts: `iterations` is raised after all variables were updated.
         step = tf.cast(self.iterations + 1, tf.float32)
         index = self._get_variable_index(variable)
         weights = variable if isinstance(variable, tf.Variable) else variable.value
@@ -48,6 +49,7 @@ def apply_if_finite(
             tf.reduce_all([tf.reduce_all(tf.math.is_finite(g)) for g in parts]), tf.float32
         )
 
+    # All replicas skip or none does: weights that differ from device to device never meet again.
     share = strategy.reduce("MEAN", strategy.run(finite, (gradients,)), axis=None)
 
     def apply() -> tf.Tensor:
@@ -63,7 +65,10 @@ def random_key(seed: int, steps: tf.Variable, stream: int = 0) -> tf.Tensor:
     steps: int64 variable that no two steps see the same; stream: added, to draw several kinds.
     """
     replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-    # From the counter, not from a generator with a state: an interrupted run draws the same.
+    # From the counter, not from a generator with a state: an interrupted run draws the same, with
+    # nothing more to save. 64 keys a step: for up to 64 replicas, or for 32 and a `stream` of 32
+    # where a step draws twice. Further kinds of numbers add 2^32 to the whole key, which no seed
+    # reaches, or have a `stream` of 2^48, which no count of steps does.
     number = steps.read_value() * 64 + stream + tf.cast(replica, tf.int64)
     return tf.stack([tf.constant(seed, tf.int64), number])
 
@@ -72,4 +77,5 @@ def update_average(average: keras.Model, network: keras.Model, decay: float) -> 
     """Moves a network's running average towards it: decay·average + (1 - decay)·weight."""
     pairs = zip(average.trainable_variables, network.trainable_variables, strict=True)
     for mean, value in pairs:
+        # In this order: a decay of 0 copies every bit of the network.
         mean.assign(value + (mean - value) * decay)

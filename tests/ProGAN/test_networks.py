@@ -63,7 +63,7 @@ def test_stored_lod_is_used(reference):
     _, _, Gs = networks(reference(f"{name}.nosrc.pkl"))
     reference = np.load(reference(f"{name}.ref.npz"))
     assert float(Gs.lod) == pytest.approx(1.3)
-    images = full_size_images(Gs, tf.constant(reference["latents"]))
+    images = full_size_images(Gs, tf.constant(reference["latents"]), float(Gs.lod))
     assert relative_error(images, nhwc(reference["Gs_images_savedlod"])) < TOLERANCE
 
 
@@ -72,7 +72,7 @@ def test_published_images_of_a_seed(reference):
     reference = np.load(reference("progan/gen_seed0.npz"))
     latents = np.random.RandomState(0).randn(4, 32).astype(np.float32)
     np.testing.assert_array_equal(latents, reference["latents"])
-    images = to_uint8(full_size_images(Gs, tf.constant(latents)).numpy())
+    images = to_uint8(full_size_images(Gs, tf.constant(latents), float(Gs.lod)).numpy())
     difference = np.abs(images.astype(int) - reference["images_uint8_nhwc"])
     assert difference.max() <= 1
     assert (difference == 0).mean() >= 0.999

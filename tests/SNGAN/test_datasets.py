@@ -8,10 +8,12 @@ from gan_fingerprints import images
 from gan_fingerprints.data import folder as data_folder
 from gan_fingerprints.data import pipeline
 from gan_fingerprints.program import UserError
-from SNGAN.datasets import celeba, listing, lsun_bedroom_200k
-from SNGAN.datasets.celeba import CelebADataset
-from SNGAN.datasets.folder import FolderDataset
-from SNGAN.datasets.lsun_bedroom_200k import LSUNBedroom200kDataset
+from SNGAN.config import DATASETS
+from SNGAN.datasets import listing
+
+
+def opened(dataset, folder, side, workers=1, image_list=None):
+    return listing.open_images(dataset, folder, side, workers, image_list)
 
 
 @pytest.fixture
@@ -44,30 +46,31 @@ def test_programs_write_sorted_lists(run_script, folder, tmp_path, script):
 
 
 def test_names_of_the_lists_are_the_published_ones():
-    assert celeba.IMAGE_LIST == "celeba_align_png_cropped_image_list.txt"
-    assert lsun_bedroom_200k.IMAGE_LIST == "lsun_bedroom_200k_png_image_list.txt"
+    assert listing.NAMES["CelebADataset"] == "celeba_align_png_cropped_image_list.txt"
+    assert listing.NAMES["LSUNBedroom200kDataset"] == "lsun_bedroom_200k_png_image_list.txt"
 
 
 def test_whole_folder_without_a_list(folder, lists, capsys):
-    for kind in (CelebADataset, LSUNBedroom200kDataset, FolderDataset):
-        data = kind(folder, 16, workers=1)
+    assert list(DATASETS) == ["CelebADataset", "LSUNBedroom200kDataset", "FolderDataset"]
+    for dataset in DATASETS:
+        data = opened(dataset, folder, 16)
         assert (data.count, data.resolution, data.name) == (5, 16, "faces")
         np.testing.assert_array_equal(data.images(np.array([4, 0]), 16)[:, 0, 0, 0], [40, 0])
         assert "using all 5 images" in capsys.readouterr().out
 
 
 def test_the_programs_list_is_used_where_it_exists(folder, lists, capsys):
-    (lists / celeba.IMAGE_LIST).write_text("2.png 1\n0.png 0\n")
-    data = CelebADataset(folder, 16, workers=1)
+    (lists / listing.NAMES["CelebADataset"]).write_text("2.png 1\n0.png 0\n")
+    data = opened("CelebADataset", folder, 16)
     assert data.labels[:, 0].tolist() == [1, 0]
     assert "using the 2 images" in capsys.readouterr().out
-    assert FolderDataset(folder, 16, workers=1).count == 5
+    assert opened("FolderDataset", folder, 16).count == 5
 
 
 @pytest.mark.parametrize("kept_bytes", [0, 2**30])
 def test_images_are_resized_and_come_by_position(folder, monkeypatch, kept_bytes):
     monkeypatch.setattr(data_folder, "KEPT_BYTES", kept_bytes)
-    data = FolderDataset(folder, 8, workers=2)
+    data = opened("FolderDataset", folder, 8, workers=2)
     pixels, labels = next(iter(pipeline.minibatches(data, 4, seed=0, start=3)))
     assert pixels.shape == (4, 8, 8, 3)
     assert labels.shape == (4, 1)
@@ -76,11 +79,11 @@ def test_images_are_resized_and_come_by_position(folder, monkeypatch, kept_bytes
 
 
 def test_checksum_is_of_what_the_images_show(folder):
-    before = FolderDataset(folder, 16, workers=1).checksum
+    before = opened("FolderDataset", folder, 16).checksum
     Image.open(folder / "3.png").save(folder / "3.png", compress_level=0)
-    assert FolderDataset(folder, 16, workers=1).checksum == before
+    assert opened("FolderDataset", folder, 16).checksum == before
     images.write_png(folder / "3.png", np.full((16, 16, 3), 31, np.uint8))
-    assert FolderDataset(folder, 16, workers=1).checksum != before
+    assert opened("FolderDataset", folder, 16).checksum != before
 
 
 @pytest.mark.parametrize(
@@ -96,7 +99,7 @@ def test_lists_that_cannot_be_used(folder, tmp_path, text, parts):
     path = tmp_path / "list.txt"
     path.write_text(text)
     with pytest.raises(UserError) as error:
-        FolderDataset(folder, 16, 1, path)
+        opened("FolderDataset", folder, 16, 1, path)
     for part in (str(path), *parts):
         assert part in str(error.value)
 
@@ -104,7 +107,7 @@ def test_lists_that_cannot_be_used(folder, tmp_path, text, parts):
 def test_images_that_cannot_be_used_are_named(folder):
     images.write_png(folder / "5.png", np.zeros((16, 20, 3), np.uint8))
     with pytest.raises(UserError, match=r"5\.png: found 20x16 pixels, expected a square"):
-        FolderDataset(folder, 16, workers=1)
+        opened("FolderDataset", folder, 16)
     (folder / "5.png").write_bytes((folder / "4.png").read_bytes()[:50])
     with pytest.raises(UserError, match=r"5\.png: "):
-        FolderDataset(folder, 16, workers=1)
+        opened("FolderDataset", folder, 16)

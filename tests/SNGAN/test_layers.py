@@ -32,7 +32,7 @@ def test_normalized_weights_have_norm_1_and_evaluation_calls_change_nothing(kind
     before = layer.u.numpy()
     layer(x)
     np.testing.assert_array_equal(layer.u.numpy(), before)
-    weight = layer.normalized(False).numpy()
+    weight = layer.weight(False).numpy()
     weight = weight.reshape(-1, weight.shape[-1])
     assert np.linalg.svd(weight, compute_uv=False)[0] == pytest.approx(1, rel=0.01)
 
@@ -131,7 +131,7 @@ def test_convolutions_add_their_bias_after_resampling(kind, resample):
     layer(x)
     bias = np.arange(1, 5, dtype=np.float32)
     layer.b.assign(bias)
-    weight = layer.W if kind is layers.Conv2D else layer.normalized(False)
+    weight = layer.W if kind is layers.Conv2D else layer.weight(False)
     expected = layers.convolve(x, tf.convert_to_tensor(weight), resample) + bias
     np.testing.assert_allclose(layer(x), expected, atol=1e-5)
     assert {variable.name for variable in layer.trainable_variables} == {"W", "b"}

@@ -5,7 +5,7 @@ A kernel is a function of two batches, float32 [M, features] and [N, features] �
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Literal
 
@@ -29,18 +29,16 @@ def squared_distances(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.math.squared_difference(x[:, None], y[None]), axis=2)
 
 
-def mix_rbf(x: tf.Tensor, y: tf.Tensor, sigmas: Sequence[float] = RBF_SIGMAS) -> tf.Tensor:
+def mix_rbf(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     """Σ_σ exp(-‖x - y‖² / 2σ²)."""
     d = squared_distances(x, y)
-    return tf.add_n([tf.exp(-d / (2 * sigma**2)) for sigma in sigmas])
+    return tf.add_n([tf.exp(-d / (2 * sigma**2)) for sigma in RBF_SIGMAS])
 
 
-def mix_rq(
-    x: tf.Tensor, y: tf.Tensor, alphas: Sequence[float] = RQ_ALPHAS, dot_weight: float = 0.0
-) -> tf.Tensor:
+def mix_rq(x: tf.Tensor, y: tf.Tensor, dot_weight: float = 0.0) -> tf.Tensor:
     """Σ_α (1 + ‖x - y‖² / 2α)^(-α) + dot_weight·⟨x, y⟩."""
     d = squared_distances(x, y)
-    mixture = tf.add_n([tf.exp(-alpha * tf.math.log1p(d / (2 * alpha))) for alpha in alphas])
+    mixture = tf.add_n([tf.exp(-alpha * tf.math.log1p(d / (2 * alpha))) for alpha in RQ_ALPHAS])
     return mixture + dot_weight * dot(x, y) if dot_weight else mixture
 
 
@@ -78,16 +76,13 @@ def constant_diagonal(kernel: str) -> float | None:
     return float(len(RQ_ALPHAS)) if "mix_rq" in kernel else None
 
 
-def mmd2(
-    x: tf.Tensor, y: tf.Tensor, kernel: str, diagonal: Diagonal = "exact", biased: bool = False
-) -> tf.Tensor:
+def mmd2(x: tf.Tensor, y: tf.Tensor, kernel: str, diagonal: Diagonal = "exact") -> tf.Tensor:
     """MMD² between two batches of N features each, a scalar.
 
     kernel: a name of `kernels.KERNELS`.
     diagonal: what the unbiased estimator takes away from the sums of k(x, x') and k(y, y'):
         "exact", all of k(x, x); "published", only its constant part where there is one, which
         leaves ⟨x, x⟩ in with the mix_rq_*dot kernels.
-    biased: leave the diagonal in, mean over all pairs.
     """
     k = FUNCTIONS[kernel]
     number = tf.cast(tf.shape(x)[0], tf.float32)
@@ -95,8 +90,6 @@ def mmd2(
 
     def within(z: tf.Tensor) -> tf.Tensor:
         pairs = k(z, z)
-        if biased:
-            return tf.reduce_mean(pairs)
         if diagonal == "published" and constant is not None:
             own = number * constant
         else:

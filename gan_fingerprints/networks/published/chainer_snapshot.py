@@ -28,11 +28,6 @@ def chainer_order(array: np.ndarray) -> np.ndarray:
     return np.transpose(array, [3, 2, 0, 1]) if array.ndim == 4 else array
 
 
-def our_order(array: np.ndarray) -> np.ndarray:
-    """A weight of Chainer's as ours."""
-    return np.transpose(array, [2, 3, 1, 0]) if array.ndim == 4 else array
-
-
 def read(path: Path) -> list[StoredNetwork]:
     """The one network of a snapshot.
 
@@ -77,6 +72,5 @@ def in_our_order(array: StoredArray) -> StoredArray:
     if len(array.shape) != 4:
         return array
     out, channels, height, width = array.shape
-    return replace(
-        array, shape=(height, width, channels, out), read=lambda: our_order(array.read())
-    )
+    shape = (height, width, channels, out)
+    return replace(array, shape=shape, read=lambda: array.read().transpose(2, 3, 1, 0))

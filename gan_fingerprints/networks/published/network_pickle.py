@@ -30,12 +30,7 @@ OUR_ARGUMENTS = {"C_patch": {"label_size": "num_sources"}, "EG": {"label_size": 
 
 # Arguments that would change the network in a way that ours does not have, with the only value
 # that is understood.
-FIXED = {
-    "num_channels": 3,
-    "fmap_decay": 1,
-    "use_wscale": True,
-    "use_leakyrelu": True,
-}
+FIXED = {"num_channels": 3, "fmap_decay": 1, "use_wscale": True, "use_leakyrelu": True}
 FIXED_PROGAN = {**FIXED, "use_pixelnorm": True, "normalize_latents": True}
 FIXED_CLASSIFIER = {**FIXED, "mbstd_group_size": 0}
 FIXED_OF = {"G_paper": FIXED_PROGAN, "C_patch": FIXED_CLASSIFIER}
@@ -83,7 +78,7 @@ def _network(record: Any) -> StoredNetwork:
         raise Refused("a network without its arguments (static_kwargs)")
     arguments = our_arguments(function, given)
     arrays = _arrays(state.get("variables"))
-    if kind == "generator":
+    if kind == "generator":  # its lod decides which layers draw
         _check_lod(arrays, arguments["resolution"])
     return StoredNetwork(
         kind, arguments, arrays, published_as=f"{clipped(state.get('name'))} ({function})"

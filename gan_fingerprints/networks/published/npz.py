@@ -30,6 +30,7 @@ BROKEN = (
     UnicodeDecodeError,
 )  # fmt: skip
 END_OF_DIRECTORY = struct.Struct("<4s4H2LH")
+# NumPy's header is the text of a Python dict, which is matched here and never evaluated.
 HEADER = re.compile(
     r"\{'descr': '([^']{2,12})', 'fortran_order': (True|False), "
     r"'shape': \(((?:\d{1,15}L?,? ?){0,8})\), \}\s*"
@@ -68,6 +69,7 @@ def _check_directory(path: Path) -> None:
     with path.open("rb") as file:
         if file.read(2) != b"PK":
             raise Refused("not an archive")
+        # With the 20 bytes before it, where an archive in the zip64 format has its locator.
         file.seek(-min(size, length + 20), 2)
         end = file.read()
     magic, *disks, here, members, directory, offset, comment = END_OF_DIRECTORY.unpack(
@@ -88,6 +90,7 @@ def _check_members(members: list[zipfile.ZipInfo], size: int) -> None:
         raise Refused(
             f"{total:,} bytes of arrays in a file of {size:,}, expected at most {allowed:,}"
         )
+    # Members that share their bytes are how a small archive unpacks to a very large one.
     if sum(member.compress_size for member in members) > size:
         raise Refused("members that overlap")
     seen = set()
@@ -131,10 +134,10 @@ def _header(file: zipfile.ZipFile, member: zipfile.ZipInfo) -> _Header:
         extra = content.read(2) if start[6] == 2 else b""
         length = int.from_bytes(start[8:10] + extra, "little")
         text = content.read(min(length, 1024))
-    found = HEADER.fullmatch(text.decode("latin-1")) if len(text) == length else None
-    if found is None:
+    match = HEADER.fullmatch(text.decode("latin-1")) if len(text) == length else None
+    if match is None:
         raise Refused(f"array {clipped(member.filename)}: an unknown header")
-    kind, fortran, sizes = found.groups()
+    kind, fortran, sizes = match.groups()
     shape = tuple(int(size.strip("L ")) for size in sizes.split(",") if size.strip())
     return _Header(_dtype(kind), fortran == "True", plain_shape(shape), 10 + len(extra) + length)
 

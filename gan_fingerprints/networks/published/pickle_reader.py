@@ -88,10 +88,10 @@ class _Machine:
         return f"it wants opcode {name}, which plain values do not need"
 
     def take(self, length: int) -> bytes:
-        found = self.file.read(length)
-        if len(found) != length:
+        content = self.file.read(length)
+        if len(content) != length:
             raise Refused("the file ends in the middle")
-        return found
+        return content
 
     def number(self, form: str) -> Any:
         return struct.unpack(form, self.take(struct.calcsize(form)))[0]
@@ -104,7 +104,7 @@ class _Machine:
         return clipped(text[:-1].decode("latin-1"))
 
     def span(self, length: int) -> Bytes:
-        """Passes over bytes, which must be there."""
+        """Passes over bytes, which must be there: a length alone allocates nothing."""
         offset = self.file.tell()
         if not 0 <= length <= self.size - offset:
             raise Refused(f"{length:,} bytes announced where {self.size - offset:,} are left")
@@ -122,6 +122,7 @@ class _Machine:
             raise Refused("a text that is not UTF-8") from None
 
     def pop(self) -> Any:
+        # Not beyond the newest mark either: Python's own unpickler has a stack for each mark.
         if len(self.stack) <= (self.marks[-1] if self.marks else 0):
             raise Refused("an opcode without its operands")
         return self.stack.pop()
@@ -210,6 +211,10 @@ class _Machine:
         self.stack.append(target)
 
 
+# A pickle is a program for a stack machine: opcodes of one byte, some with operands after them.
+# Here are those that plain values need, and five by which Python would run what a file names:
+# c and \x93 name it, \x81 makes an object of it, R calls it, b hands it a state. These five are
+# answered from a fixed list. All others (INST, OBJ, persistent ids, extensions …) are refused.
 HANDLERS: dict[bytes, Callable[[_Machine], Any]] = {
     b"\x80": _Machine.start,
     b"\x95": _Machine.frame,
@@ -217,16 +222,21 @@ HANDLERS: dict[bytes, Callable[[_Machine], Any]] = {
     b"N": lambda m: m.stack.append(None),
     b"\x88": lambda m: m.stack.append(True),
     b"\x89": lambda m: m.stack.append(False),
+    # Numbers: of one, two, four bytes; a double, the only one with the high byte first; and one
+    # with its length before it.
     b"K": lambda m: m.stack.append(m.number("<B")),
     b"M": lambda m: m.stack.append(m.number("<H")),
     b"J": lambda m: m.stack.append(m.number("<i")),
     b"G": lambda m: m.stack.append(m.number(">d")),
     b"\x8a": _Machine.long,
+    # Texts, then bytes, each with its length before it.
     b"\x8c": lambda m: m.push_text(m.number("<B")),
     b"X": lambda m: m.push_text(m.number("<I")),
     b"C": lambda m: m.stack.append(m.span(m.number("<B"))),
     b"B": lambda m: m.stack.append(m.span(m.number("<I"))),
     b"\x96": lambda m: m.stack.append(m.span(m.number("<Q"))),  # bytearray, protocol 5
+    # Tuples: empty, of one to three values, of all since the mark; lists and dicts, which are
+    # pushed empty and filled by one (a, s) or by all since the mark (e, u).
     b")": lambda m: m.stack.append(()),
     b"\x85": lambda m: m.push_tuple(1),
     b"\x86": lambda m: m.push_tuple(2),
@@ -238,11 +248,13 @@ HANDLERS: dict[bytes, Callable[[_Machine], Any]] = {
     b"}": lambda m: m.stack.append({}),
     b"s": lambda m: m.set_items([m.pop(), m.pop()][::-1]),
     b"u": lambda m: m.set_items(m.pop_to_mark()),
+    # The memo: get, put, and put under the next number, which protocol 4 leaves out.
     b"h": lambda m: m.get(m.number("<B")),
     b"j": lambda m: m.get(m.number("<I")),
     b"q": lambda m: m.put(m.number("<B")),
     b"r": lambda m: m.put(m.number("<I")),
     b"\x94": lambda m: m.put(len(m.memo)),
+    # Classes and functions: only admitted names, and never more than a name.
     b"c": lambda m: m.push_global(m.line(), m.line()),
     b"\x93": lambda m: m.push_global(*[m.pop(), m.pop()][::-1]),
     b"\x81": _Machine.new_object,

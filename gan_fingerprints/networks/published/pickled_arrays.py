@@ -65,6 +65,7 @@ def known_global(module: Any, name: Any) -> Known:
         raise Refused("a global whose name is not a text")
     full = f"{module}.{name}"
     try:
+        # NumPy 2 writes numpy._core where NumPy 1 wrote numpy.core.
         return Known(full.replace("numpy._core.", "numpy.core.", 1))
     except ValueError:
         raise Refused(
@@ -120,6 +121,7 @@ def _from_buffer(path: Path, arguments: tuple) -> Array:
 
 
 def _stored(path: Path, data: Any, kind: Any, shape: Any, fortran: bool = False) -> StoredArray:
+    # As many bytes must be there as shape and type ask for, before anything is made of them.
     shape = plain_shape(shape)
     if type(kind) is not ArrayType:
         raise Refused(f"an array of type {described(kind)}")

@@ -15,7 +15,7 @@ KNOWN_ORDERS = {
 
 def source_names(
     num_sources: int, given: str | Sequence[str] | None = None, file_name: str = ""
-) -> tuple[list[str], bool, str]:
+) -> tuple[list[str], str]:
     """Names of a network's outputs, in their order.
 
     Args:
@@ -24,7 +24,7 @@ def source_names(
         file_name: of the network; a data set other than CelebA in it rules the known orders out.
 
     Returns:
-        The names; whether they are assumed; one line that says so, empty when they were given.
+        The names, and one line that says that they are assumed; empty when they were given.
 
     Raises:
         UserError: `given` has another number of names, or a name twice.
@@ -37,23 +37,12 @@ def source_names(
                 f"--source_names: found {len(names)} names ({', '.join(names)}), expected "
                 f"{num_sources} different ones, in the order of the network's outputs"
             )
-        return names, False, ""
+        return names, ""
     if num_sources in KNOWN_ORDERS and "lsun" not in file_name.lower():
-        names = KNOWN_ORDERS[num_sources]
-        return (
-            list(names),
-            True,
-            (
-                f"source names are assumed, the network carries none: {', '.join(names)}; "
-                "--source_names gives others"
-            ),
-        )
-    names = [f"source_{i}" for i in range(num_sources)]
-    return (
-        names,
-        True,
-        (
-            "source names are assumed, the network carries none and its order is not known: "
-            f"{names[0]} to {names[-1]}; --source_names gives others"
-        ),
-    )
+        names = list(KNOWN_ORDERS[num_sources])
+        shown = f": {', '.join(names)}"
+    else:
+        names = [f"source_{i}" for i in range(num_sources)]
+        shown = f" and its order is not known: {names[0]} to {names[-1]}"
+    line = "source names are assumed, the network carries none"
+    return names, f"{line}{shown}; --source_names gives others"

@@ -6,6 +6,7 @@ opened.
 
 from __future__ import annotations
 
+import glob
 import re
 from pathlib import Path
 
@@ -35,14 +36,14 @@ def newest(folder: str | Path, flag: str) -> Path:
     given = path if path.name.endswith(INDEX) else path.with_name(path.name + INDEX)
     if given.is_file() and _data_file(given):
         return _prefix(given)
-    found = [index for index in path.rglob(f"*{INDEX}") if index.is_file() and _data_file(index)]
-    if not found:
+    indices = [index for index in path.rglob(f"*{INDEX}") if index.is_file() and _data_file(index)]
+    if not indices:
         what = "a folder without one" if path.is_dir() else "a file" if path.exists() else "nothing"
         raise UserError(
             f"{flag} {path}: found {what}, expected a TensorFlow checkpoint: a folder with "
             f"*.model-STEP{INDEX} and *.model-STEP.data-00000-of-00001 in it or below"
         )
-    return _prefix(max(found, key=lambda index: (_step(index), index.stat().st_mtime, str(index))))
+    return _prefix(max(indices, key=lambda path: (_step(path), path.stat().st_mtime, str(path))))
 
 
 def arrays(prefix: Path) -> dict[str, StoredArray]:
@@ -85,11 +86,7 @@ def _prefix(index: Path) -> Path:
 
 def _data_file(index: Path) -> bool:
     """Whether the tensors that an index lists are there."""
-    return any(index.parent.glob(f"{_escaped(_prefix(index).name)}.data-*-of-*"))
-
-
-def _escaped(name: str) -> str:
-    return re.sub(r"([*?[])", r"[\1]", name)
+    return any(index.parent.glob(f"{glob.escape(_prefix(index).name)}.data-*-of-*"))
 
 
 def _step(index: Path) -> int:

@@ -47,6 +47,8 @@ def read(path: Path) -> tuple[int, dict[str, Entry]]:
     content = path.read_bytes()
     if len(content) < FOOTER or content[-8:] != MAGIC:
         raise Refused("not an index, or cut off: its last bytes are not an index's")
+    # The footer says where the block of the index of blocks lies, whose values say where the
+    # blocks with the entries do.
     footer = _Cursor(content[-FOOTER:-8])
     footer.varint(), footer.varint()  # the table of tables about tables, always empty
     blocks = dict(_entries(_block(content, footer.varint(), footer.varint())))
@@ -69,6 +71,7 @@ class _Cursor:
         self.at = 0
 
     def varint(self) -> int:
+        # Seven bits a byte, lowest first; the eighth says that more follow.
         value = 0
         for shift in range(0, 64, 7):
             byte = self.take(1)[0]
@@ -98,12 +101,14 @@ def _block(content: bytes, offset: int, size: int) -> bytes:
 
 def masked(data: bytes) -> int:
     """CRC-32C as checkpoints store it."""
+    # Rotated and shifted: the checksum of data that hold their own checksum is no good one.
     crc = google_crc32c.value(data)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Keys and values; a key repeats the beginning of the one before."""
+    # After the entries, the places where keys are written in full, for searches; not needed here.
     restarts = int.from_bytes(block[-4:], "little")
     end = len(block) - 4 * (restarts + 1)
     if len(block) < 4 or end < 0:
@@ -122,6 +127,7 @@ def _fields(message: bytes) -> dict[int, list[int | bytes]]:
     cursor = _Cursor(message)
     fields: dict[int, list[int | bytes]] = {}
     while cursor.at < len(message):
+        # A tag, the number and the wire type of a field: varint, length and bytes, 8 or 4 bytes.
         tag = cursor.varint()
         number, kind = tag >> 3, tag & 7
         value: int | bytes

@@ -7,7 +7,7 @@ import tensorflow as tf
 from gan_fingerprints.ipm import layers
 from gan_fingerprints.ipm.config import ARCHITECTURES, require_size
 from gan_fingerprints.ipm.networks import Discriminator, Generator
-from gan_fingerprints.networks.layers import box_upscale
+from gan_fingerprints.networks.layers import box_upscale, upscale_conv2d_3x3
 from gan_fingerprints.program import UserError
 from tests.published import relative_error, those_kept
 
@@ -70,7 +70,7 @@ def test_upscaling_convolution_is_that_of_the_repeated_image():
     x = random.randn(2, 16, 16, 3).astype(np.float32)
     weight = random.randn(3, 3, 3, 4).astype(np.float32)
     expected = tf.nn.conv2d(box_upscale(tf.constant(x)), weight, 1, "SAME")
-    found = layers._upscale_conv(tf.constant(x), tf.constant(weight))
+    found = upscale_conv2d_3x3(tf.constant(x), tf.constant(weight))
     assert relative_error(found, expected) < 1e-5
 
 

@@ -85,7 +85,7 @@ def test_population_statistics_are_those_of_many_images(G):
     z = np.random.RandomState(5).uniform(-1, 1, [20_000, 20]).astype(np.float32)
     weight, bias = (np.asarray(v) for v in G.linear.weights)
     x = (z @ weight + bias).reshape(len(z), G.widths[0], -1)
-    norm = G.blocks[0]["BN1"]
+    norm = G.blocks[0]["norm_1"]
     spread = x.std((0, 2))
     assert np.abs(norm.moving_mean - x.mean((0, 2))).max() < 0.06 * spread.max()
     assert relative_error(norm.moving_variance, x.var((0, 2))) < 0.05
