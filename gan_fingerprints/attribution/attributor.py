@@ -151,7 +151,7 @@ class Attributor:
         from gan_fingerprints.networks import files
         from gan_fingerprints.networks.files import constructors
 
-        loaded = files.load(path, constructors(), "network", names)
+        loaded = files.load(path, constructors(), "network", names, batch)
         if loaded.names_assumed:
             warnings.warn(loaded.names_assumed, stacklevel=2)
         return cls.of(loaded, batch, rules=rules)

@@ -87,7 +87,7 @@ def load(path: Path, config: Config, given: set[str]) -> Loaded:
     """
     from gan_fingerprints.ipm.networks import Generator
 
-    loaded = files.load(path, {KIND: Generator}, FLAG)
+    loaded = files.load(path, {KIND: Generator}, FLAG, None, config.batch_size, "--batch_size")
     _require_agreement(path, loaded.arguments, config, given)
     G: Any = loaded.network
     return Loaded(G, path, "published_file" in loaded.provenance)
