@@ -116,7 +116,10 @@ def generate(arguments: argparse.Namespace) -> None:
 
     from ProGAN.networks import Generator, full_size_images
 
-    loaded = files.load(arguments.model_path, {"generator": Generator}, "--model_path")
+    loaded = files.load(
+        arguments.model_path, {"generator": Generator}, "--model_path",
+        batch=arguments.gen_minibatch, batch_flag="--gen_minibatch",
+    )  # fmt: skip
     G = loaded.network
     label = label_of(G.label_size, arguments)
     lod = float(G.lod)

@@ -128,7 +128,7 @@ def open_space(arguments: argparse.Namespace) -> Space:
     from classifier.networks import Classifier
     from gan_fingerprints.networks.layers import in_halves
 
-    loaded = files.load(arguments.model_path, {"classifier": Classifier}, "--model_path")
+    loaded = files.load(arguments.model_path, {"classifier": Classifier}, "--model_path", batch=64)
     extractor = tf.function(in_halves(loaded.network.fingerprints))
     return Space(extractor, loaded.arguments["resolution"], 64, arguments.model_path)
 

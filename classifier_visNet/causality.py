@@ -217,7 +217,7 @@ def main() -> None:
     program.load_tensorflow()
     from classifier_visNet.networks import AutoEncoder
 
-    loaded = load_network(arguments, {"visnet_autoencoder": AutoEncoder})
+    loaded = load_network(arguments, {"visnet_autoencoder": AutoEncoder}, arguments.batch)
     attributor = Attributor.of(loaded, arguments.batch, fingerprints=True)
     names = attributor.source_names
     pixels, labels = read_sources(

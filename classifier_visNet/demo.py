@@ -156,8 +156,8 @@ def main() -> None:
     from classifier_visNet import frames
     from classifier_visNet.networks import AutoEncoder
 
-    loaded = load_network(arguments, {"visnet_autoencoder": AutoEncoder})
     batch = min(arguments.batch, len(paths))
+    loaded = load_network(arguments, {"visnet_autoencoder": AutoEncoder}, batch)
     attributor = Attributor.of(loaded, batch, fingerprints=True)
     cases = usable_cases(attributor.examine(paths), truth)
     # A window shows the first cases while later ones are not read yet.

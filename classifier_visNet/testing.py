@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,24 +18,64 @@ from gan_fingerprints import images, program, workers
 from gan_fingerprints.attribution.attributor import Attributor, Examined
 from gan_fingerprints.attribution.verdict import Attribution
 from gan_fingerprints.pictures import fingerprints as fingerprint_pictures
+from gan_fingerprints.program import UserError
 
 EXAMPLES = 1  # images per source in the figure
 NUMBERS = "fingerprints.npz"
+# Bytes of the names of image and source in one file's name, which is longer while it is written.
+LONGEST = 255 - len("_image_fingerprint_responding_to_model_fingerprint_.png") - 40
 
 
-def stems(paths: Sequence[Path], truth: Sequence[str] | None) -> list[Path]:
+def safe_names(names: Sequence[str], most: int = 100) -> list[str]:
+    """What files may be called after each name, all different; harmless names stay as they are.
+
+    Where a name had to be changed, or two are the same, its index comes first. most: of a name's
+    bytes in UTF-8.
+    """
+    safe = [_safe(name, most) for name in names]
+    times = Counter(safe)
+    found = [
+        new if new == name and times[new] == 1 else f"{i}_{new}"
+        for i, (name, new) in enumerate(zip(names, safe, strict=True))
+    ]
+    different = len(set(found)) == len(found)
+    return found if different else [f"{i}_{new}" for i, new in enumerate(safe)]
+
+
+def _safe(name: str, most: int) -> str:
+    printable = "".join(c if c.isprintable() and c not in "/\\" else "_" for c in name)
+    cut = printable.encode()[:most].decode(errors="ignore")
+    return re.sub(r"^\.", "_", cut) or "_"
+
+
+def within(folder: Path, name: str | Path) -> Path:
+    """The path of a file in a folder; UserError when it would lead out of it."""
+    path = Path(os.path.normpath(folder / name))
+    if not path.is_relative_to(os.path.normpath(folder)):
+        raise UserError(f"{str(name)!r}: leads out of {folder}; expected a name without ..")
+    return path
+
+
+def stems(paths: Sequence[Path], truth: Sequence[str] | None, most: int = 100) -> list[Path]:
     """Where the pictures of each image go, without their endings; all different.
 
     Images of subfolders go into subfolders of the same names. Files that differ in their suffix
-    alone, like a.png and a.jpg, keep it.
+    alone, like a.png and a.jpg, keep it. Names are as `safe_names` makes them.
     """
-    folders = [Path(name) for name in truth] if truth else [Path()] * len(paths)
-    plain = [folder / path.stem for folder, path in zip(folders, paths, strict=True)]
+    plain = [(truth[i] if truth else "", path.stem) for i, path in enumerate(paths)]
     times = Counter(plain)
-    return [
-        stem if times[stem] == 1 else stem.with_name(path.name.replace(".", "_"))
-        for stem, path in zip(plain, paths, strict=True)
-    ]
+    inside: dict[str, list[int]] = {}
+    for i, (source, _) in enumerate(plain):
+        inside.setdefault(source, []).append(i)
+    found = [Path()] * len(paths)
+    for folder, numbers in zip(safe_names(list(inside)), inside.values(), strict=True):
+        names = [
+            plain[i][1] if times[plain[i]] == 1 else paths[i].name.replace(".", "_")
+            for i in numbers
+        ]
+        for i, name in zip(numbers, safe_names(names, most), strict=True):
+            found[i] = Path(folder if truth else "", name)
+    return found
 
 
 @contextmanager
@@ -77,22 +118,24 @@ class FingerprintFolder:
         self.attributor = attributor
         self.paths = paths
         self.truth = truth
-        self.stems = stems(paths, truth)
+        self.sources = safe_names(attributor.source_names)
+        longest = max(len(name.encode()) for name in self.sources)
+        self.stems = stems(paths, truth, LONGEST - longest)
         self._writers = writers
         self._examples: dict[str, list[figures.Example]] = {}
         self._added = 0
-        names, models = attributor.source_names, attributor.model_fingerprints
-        for name, picture in zip(names, fingerprint_pictures.of_models(models), strict=True):
-            images.write_png(folder / f"model_fingerprint_{name}.png", picture)
+        models = attributor.model_fingerprints
+        for name, picture in zip(self.sources, fingerprint_pictures.of_models(models), strict=True):
+            images.write_png(within(folder, f"model_fingerprint_{name}.png"), picture)
         # On disk, as the fingerprints of a large folder do not fit in memory.
         self._numbers = np.lib.format.open_memmap(
             folder / "image_fingerprints.npy", "w+", np.float32, (len(paths), *models.shape[:3])
         )
-        self._logits = np.full([len(paths), len(names)], np.nan, np.float32)
+        self._logits = np.full([len(paths), len(self.sources)], np.nan, np.float32)
 
     def add(self, one: Examined) -> Attribution:
         """Writes what there is of the next image; returns its row."""
-        i, stem = self._added, self.folder / self.stems[self._added]
+        i, stem = self._added, within(self.folder, self.stems[self._added])
         self._added += 1
         if one.fingerprint is None:
             self._numbers[i] = np.nan
@@ -110,7 +153,7 @@ class FingerprintFolder:
     def _pictures(self, stem: Path, one: Examined) -> Iterator[tuple[Path, np.ndarray]]:
         name = f"{stem.name}_image_fingerprint"
         yield stem.with_name(f"{name}.png"), fingerprint_pictures.of_image(one.fingerprint)
-        for k, source in enumerate(self.attributor.source_names):
+        for k, source in enumerate(self.sources):
             model = self.attributor.model_fingerprints[..., k]
             file = f"{name}_responding_to_model_fingerprint_{source}.png"
             yield stem.with_name(file), fingerprint_pictures.response(one.fingerprint, model)

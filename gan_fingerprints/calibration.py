@@ -15,6 +15,8 @@ import numpy as np
 
 SCORES = ("energy", "max_softmax", "feature_distance")
 TEMPERATURES = (0.01, 100.0)
+LIMITS = {"temperature": TEMPERATURES, "threshold": (-1e30, 1e30), "false_alarms": (0.0, 1.0)}
+STORED = ("temperature", "score", "threshold", "false_alarms", "checksum")
 FOLDS = 5
 UNKNOWN = "unknown"  # the answer for images of no known source
 
@@ -162,25 +164,31 @@ class Calibration:
 
     def header(self) -> dict[str, Any]:
         """All but the centres, as JSON can hold it."""
-        names = ("temperature", "score", "threshold", "false_alarms", "checksum")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in STORED}
 
     def arrays(self) -> dict[str, np.ndarray]:
         return {name: np.asarray(x, np.float32) for name, x in self.centres._asdict().items()}
 
     @classmethod
     def of(cls, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Calibration:
-        """From what `header` and `arrays` gave.
-
-        Raises KeyError, TypeError or ValueError for anything else.
-        """
-        made = cls(centres=Centres(arrays["means"], arrays["deviations"]), **header)
-        means, deviations = made.centres
-        if made.score not in SCORES or means.ndim != 2 or deviations.shape != means.shape[1:]:
-            raise ValueError(f"a calibration of {made.score!r} with means {means.shape}")
-        if not (math.isfinite(made.threshold) and 0 < made.temperature < math.inf):
-            raise ValueError(f"temperature {made.temperature}, threshold {made.threshold}")
-        return made
+        """From what `header` and `arrays` gave; ValueError for anything else."""
+        if set(header) != set(STORED) or set(arrays) != set(Centres._fields):
+            raise ValueError(f"a calibration with more or less than {', '.join(STORED)}")
+        for name, (low, high) in LIMITS.items():
+            if type(header[name]) not in (int, float) or not low <= header[name] <= high:
+                shown = repr(header[name])[:80]
+                raise ValueError(f"{name} {shown}; expected a number from {low:g} to {high:g}")
+        if header["score"] not in SCORES:
+            raise ValueError(f"score {header['score']!r:.40}; expected one of {SCORES}")
+        checksum = header["checksum"]
+        if type(checksum) is not str or len(checksum) > 200 or not checksum.isprintable():
+            raise ValueError("a checksum that is no short text")
+        means, deviations = centres = Centres(**arrays)
+        if means.ndim != 2 or deviations.shape != means.shape[1:]:
+            raise ValueError(f"a calibration with means {means.shape}")
+        if not (np.isfinite(means).all() and (deviations > 0).all() and (deviations < 1e30).all()):
+            raise ValueError("a calibration with centres that are out of range")
+        return cls(centres=centres, **header)
 
 
 def calibrate(

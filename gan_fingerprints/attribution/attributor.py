@@ -139,7 +139,7 @@ class Attributor:
         program.load_tensorflow()
         from gan_fingerprints.networks import files
 
-        loaded = files.load(path, files.constructors(), "network", names)
+        loaded = files.load(path, files.constructors(), "network", names, batch)
         if loaded.names_assumed:
             warnings.warn(loaded.names_assumed, stacklevel=2)
         return cls.of(loaded, batch, rules=rules)

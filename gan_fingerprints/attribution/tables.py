@@ -175,10 +175,13 @@ def testing_images(arguments: argparse.Namespace) -> tuple[list[Path], list[str]
 
 
 def load_network(
-    arguments: argparse.Namespace, kinds: Mapping[str, Callable[..., keras.Model]]
+    arguments: argparse.Namespace, kinds: Mapping[str, Callable[..., keras.Model]], batch: int = 1
 ) -> files.Loaded:
-    """The network of --model_path, with --source_names; says so when names are assumed."""
-    loaded = files.load(arguments.model_path, kinds, "--model_path", names=arguments.source_names)
+    """The network of --model_path, with --source_names; says so when names are assumed.
+
+    batch: images that it will be given at once.
+    """
+    loaded = files.load(arguments.model_path, kinds, "--model_path", arguments.source_names, batch)
     if loaded.names_assumed:
         print(loaded.names_assumed)
     return loaded
@@ -201,7 +204,7 @@ def open_attributor(
     fingerprints: bool = False,
 ) -> Attributor:
     """The network of --model_path, with what the other options of `TESTING` say."""
-    loaded = load_network(arguments, kinds)
+    loaded = load_network(arguments, kinds, arguments.batch)
     loaded = replace(loaded, calibration=calibration_of(arguments, loaded))
     rules = Rules(arguments.least_probability, arguments.least_size)
     return Attributor.of(loaded, arguments.batch, fingerprints, rules)

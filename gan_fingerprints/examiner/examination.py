@@ -62,7 +62,7 @@ class Model:
         """
         from gan_fingerprints.networks import files
 
-        loaded = files.load(path, files.constructors(), flag, names)
+        loaded = files.load(path, files.constructors(), flag, names, batch)
         mistaken = {UNKNOWN, INCONCLUSIVE}.intersection(loaded.source_names or [])
         if mistaken:
             raise UserError(

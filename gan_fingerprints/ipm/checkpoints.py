@@ -67,7 +67,7 @@ def load(path: Path, config: Config, given: set[str]) -> Loaded:
     """
     from gan_fingerprints.ipm.networks import Generator
 
-    loaded = files.load(path, {KIND: Generator}, FLAG)
+    loaded = files.load(path, {KIND: Generator}, FLAG, None, config.batch_size, "--batch_size")
     stored = loaded.arguments
     for name in sorted(given & set(stored)):
         if getattr(config, name) != stored[name]:

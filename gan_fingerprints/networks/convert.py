@@ -11,8 +11,9 @@ import numpy as np
 
 from gan_fingerprints import program, typed
 from gan_fingerprints.networks import files
+from gan_fingerprints.networks.header import require_plausible
 from gan_fingerprints.networks.published.source_names import source_names
-from gan_fingerprints.networks.stored import Refused, StoredNetwork, clipped, require_plausible
+from gan_fingerprints.networks.stored import Refused, StoredNetwork, clipped
 from gan_fingerprints.program import REQUIRED, UserError, option
 
 DESCRIPTION = """\

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gan_fingerprints.calibration import Calibration
-from gan_fingerprints.networks import own_format
+from gan_fingerprints.networks import header, own_format
 from gan_fingerprints.networks.published import (
     chainer_snapshot,
     network_pickle,
@@ -26,7 +26,7 @@ from gan_fingerprints.networks.published import (
     tf1_networks,
 )
 from gan_fingerprints.networks.published.source_names import source_names
-from gan_fingerprints.networks.stored import Refused, StoredNetwork, clipped, require_plausible
+from gan_fingerprints.networks.stored import Refused, StoredNetwork, clipped
 from gan_fingerprints.program import UserError, existing_file, whole_file
 
 if TYPE_CHECKING:
@@ -105,6 +105,8 @@ def load(
     kinds: Mapping[str, Callable[..., keras.Model]],
     flag: str,
     names: str | None = None,
+    batch: int = 1,
+    batch_flag: str = "--batch",
 ) -> Loaded:
     """Reads a network file of ours, or a pickle, snapshot or checkpoint of the release.
 
@@ -115,16 +117,19 @@ def load(
         flag: the command-line flag that named the file, for messages.
         names: value of `--source_names`; None for those of the file, or the release's known
             order where it carries none (see `Loaded.names_assumed`).
+        batch: images that it will be given at once, as `batch_flag` says.
 
     Raises:
-        UserError: not a network file, another kind, damaged, or not fitting its own header.
+        UserError: not a network file, another kind, damaged, not fitting its own header, or such
+            that a batch does not fit into memory, see `header.require_memory`.
     """
     stored = read(path, flag, kinds)[-1]
     origin = f"{flag} {path}"
     try:
-        require_plausible(stored)
+        header.require_plausible(stored)
+        header.require_memory(stored, batch, origin, batch_flag)
         network = kinds[stored.kind](**stored.arguments)
-    except (Refused, TypeError, ValueError, KeyError) as error:
+    except ValueError as error:
         raise UserError(
             f"{origin}: arguments that make no {stored.kind} ({str(error)[:500]})"
         ) from None
@@ -138,7 +143,7 @@ def load(
 
 
 def fill(network: keras.Model, arrays: Mapping[str, Any], origin: str) -> None:
-    """Sets every variable; UserError unless names and shapes agree exactly."""
+    """Sets every variable, or none: UserError unless names and shapes agree exactly."""
     variables = named_variables(network)
     for name in [*variables, *arrays]:
         expected = tuple(variables[name].shape) if name in variables else "no such array"
@@ -148,11 +153,14 @@ def fill(network: keras.Model, arrays: Mapping[str, Any], origin: str) -> None:
                 f"{origin}: array {clipped(name)}: found {found}, expected {expected} for this "
                 f"{network.name}; use the settings that the file's network was trained with"
             )
-    for name, variable in variables.items():
+    values = {}
+    for name in variables:
         try:
-            variable.assign(np.asarray(arrays[name]))
-        except ValueError as error:
+            values[name] = np.asarray(arrays[name])
+        except Refused as error:
             raise UserError(f"{origin}: array {clipped(name)}: {error}") from None
+    for name, variable in variables.items():
+        variable.assign(values[name])
 
 
 def fill_from(path: str | Path, networks: Collection[keras.Model], flag: str) -> None:
@@ -178,6 +186,11 @@ def read(path: str | Path, flag: str, kinds: Collection[str] | None = None) -> l
     """
     path = Path(path)
     networks = _format_of(path, flag, kinds).read(path, flag)
+    for network in networks:
+        try:
+            header.require_arguments(network.kind, network.arguments)
+        except Refused as error:
+            raise UserError(f"{flag} {path}: refused: {error}") from None
     if kinds is None:
         return networks
     welcome = [network for network in networks if network.kind in kinds]

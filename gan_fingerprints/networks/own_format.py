@@ -21,28 +21,42 @@ import safetensors
 import safetensors.numpy
 
 from gan_fingerprints.calibration import Calibration
-from gan_fingerprints.networks.stored import Refused, StoredNetwork, require_plausible
+from gan_fingerprints.networks import header
+from gan_fingerprints.networks.stored import Refused, StoredNetwork, clipped
 from gan_fingerprints.program import UserError
 
 HEADER_KEY = "gan_fingerprints"
 CALIBRATION = "calibration/"  # arrays whose names start so are not the network's
 MAX_FILE = 2**30  # bytes
+MAX_BEGINNING = 2**23  # bytes that describe the arrays and hold the header
+WEIGHTS, COUNTERS = ("F32",), ("I32", "I64")  # as safetensors calls their types
 
 
 @contextmanager
 def _opened(path: Path, flag: str) -> Iterator[tuple[dict[str, Any], Any]]:
     """Header and open file of a network of ours; UserError for all that the file does wrong."""
     try:
-        if path.stat().st_size > MAX_FILE:
-            raise Refused(f"{path.stat().st_size:,} bytes, expected at most {MAX_FILE:,}")
+        _require_size(path)
         with safetensors.safe_open(path, framework="numpy") as file:
-            yield json.loads((file.metadata() or {})[HEADER_KEY]), file
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, AttributeError,
-            RecursionError, MemoryError, OSError) as error:  # fmt: skip
+            metadata = file.metadata() or {}
+            if HEADER_KEY not in metadata:
+                raise Refused(f"without {HEADER_KEY} in its metadata")
+            yield header.read(metadata[HEADER_KEY]), file
+    except (safetensors.SafetensorError, ValueError, RecursionError, MemoryError, OSError) as error:
+        why = str(error)[:400] if isinstance(error, Refused) else clipped(str(error))
         raise UserError(
-            f"{flag} {path}: not a network file of ours, or damaged ({str(error)[:400]}); "
+            f"{flag} {path}: not a network file of ours, or damaged ({why}); "
             "expected a .safetensors file that a training run wrote"
         ) from None
+
+
+def _require_size(path: Path) -> None:
+    with path.open("rb") as file:
+        described = int.from_bytes(file.read(8), "little")
+    for what, found, most in (("the whole", path.stat().st_size, MAX_FILE),
+                              ("the beginning", described, MAX_BEGINNING)):  # fmt: skip
+        if found > most:
+            raise Refused(f"{what} is {found:,} bytes, expected at most {most:,}")
 
 
 def describe(path: Path, flag: str) -> StoredNetwork:
@@ -51,42 +65,57 @@ def describe(path: Path, flag: str) -> StoredNetwork:
     Raises:
         UserError: not a file of ours, or damaged so far.
     """
-    with _opened(path, flag) as (header, file):
-        return _described(header, file)
+    with _opened(path, flag) as (said, file):
+        return _described(said, file)
 
 
-def _described(header: Mapping[str, Any], file: Any) -> StoredNetwork:
-    names = [name for name in file.keys() if not name.startswith(CALIBRATION)]  # noqa: SIM118
+def _described(said: Mapping[str, Any], file: Any) -> StoredNetwork:
+    """Refused unless all arrays are of the types and shapes that can be told from the header."""
+    slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
     shapes = {
-        name: SimpleNamespace(shape=tuple(file.get_slice(name).get_shape())) for name in names
+        name: SimpleNamespace(shape=tuple(part.get_shape()), stored_as=part.get_dtype())
+        for name, part in slices.items()
     }
-    return StoredNetwork(
-        str(header["network"]), dict(header["arguments"]), shapes, header["source_names"],
-        dict(header["provenance"]),
-    )  # fmt: skip
+    for name, array in shapes.items():
+        counts = said["network"] == "ResNetGenerator" and name.endswith("/N")
+        if array.stored_as not in (COUNTERS if counts else WEIGHTS):
+            raise Refused(f"array {clipped(name)} of type {array.stored_as}")
+    weights = {name: x for name, x in shapes.items() if not name.startswith(CALIBRATION)}
+    stored = StoredNetwork(
+        said["network"], said["arguments"], weights, said["source_names"], said["provenance"]
+    )
+    found = {name: array.shape for name, array in shapes.items() if name not in weights}
+    expected = {}
+    if "calibration" in said:
+        sources, features = stored.arguments["num_sources"], header.features_of(stored)
+        expected = {"means": (sources, features), "deviations": (features,)}
+    if found != {CALIBRATION + name: shape for name, shape in expected.items()}:
+        listed = ", ".join(f"{clipped(name)} {list(shape)}" for name, shape in found.items())
+        raise Refused(f"a calibration of {listed or 'no arrays'}; expected {expected or 'none'}")
+    return stored
 
 
 def read(path: Path, flag: str) -> list[StoredNetwork]:
     """The one network of a file of ours; UserError when it is damaged; `flag` named the file."""
-    with _opened(path, flag) as (header, file):
-        stated = header.pop("sha256", None)
-        stored = _described(header, file)
-        require_plausible(stored)
+    with _opened(path, flag) as (said, file):
+        stored = _described(said, file)
+        header.require_plausible(stored)
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        weights = {name: arrays[name] for name in stored.arrays}
-        stored = replace(stored, arrays=weights, calibration=_calibration(header, arrays))
-    if stated != _checksum(header, arrays):
-        raise UserError(
-            f"{flag} {path}: damaged (its content does not have the SHA-256 that it states); "
-            "get a fresh copy"
-        )
+        if said.pop("sha256") != _checksum(said, arrays):
+            raise Refused("its content does not have the SHA-256 that it states: get a fresh copy")
+        for name, array in arrays.items():
+            if not np.isfinite(array).all():
+                raise Refused(f"array {clipped(name)}: holds values that are not numbers")
+        weights = {name: arrays.pop(name) for name in stored.arrays}
+        stored = replace(stored, arrays=weights, calibration=_calibration(said, arrays))
+        header.require_lod(stored)
     return [stored]
 
 
 def write(path: Path, stored: StoredNetwork) -> None:
     """Writes a file of ours; the same network gives the same bytes."""
     arrays = {name: np.asarray(array, order="C") for name, array in stored.arrays.items()}
-    header = {
+    said: dict[str, Any] = {
         "network": stored.kind,
         "arguments": stored.arguments,
         "input_range": [-1, 1],
@@ -94,24 +123,21 @@ def write(path: Path, stored: StoredNetwork) -> None:
         "provenance": stored.provenance,
     }
     if stored.calibration:
-        header["calibration"] = stored.calibration.header()
+        said["calibration"] = stored.calibration.header()
         arrays |= {CALIBRATION + name: x for name, x in stored.calibration.arrays().items()}
-    header["sha256"] = _checksum(header, arrays)
-    path.write_bytes(safetensors.numpy.save(arrays, {HEADER_KEY: json.dumps(header)}))
+    said["sha256"] = _checksum(said, arrays)
+    path.write_bytes(safetensors.numpy.save(arrays, {HEADER_KEY: json.dumps(said)}))
 
 
-def _calibration(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Calibration | None:
-    if "calibration" not in header:
+def _calibration(said: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Calibration | None:
+    if "calibration" not in said:
         return None
     parts = {name.removeprefix(CALIBRATION): x for name, x in arrays.items()}
-    made = Calibration.of(header["calibration"], parts)
-    if len(made.centres.means) != len(header["source_names"]):
-        raise ValueError(f"a calibration of {len(made.centres.means)} sources")
-    return made
+    return Calibration.of(said["calibration"], parts)
 
 
-def _checksum(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
-    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+def _checksum(said: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
     for name in sorted(arrays):
         digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}\n".encode())
         digest.update(np.ascontiguousarray(arrays[name]).tobytes())

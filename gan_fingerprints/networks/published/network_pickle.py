@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from gan_fingerprints.networks.header import require_arguments, require_lod
 from gan_fingerprints.networks.published import pickle_reader
 from gan_fingerprints.networks.published.pickled_arrays import Array, described
 from gan_fingerprints.networks.stored import Refused, StoredArray, StoredNetwork, clipped
@@ -34,15 +35,6 @@ FIXED = {"num_channels": 3, "fmap_decay": 1, "use_wscale": True, "use_leakyrelu"
 FIXED_PROGAN = {**FIXED, "use_pixelnorm": True, "normalize_latents": True}
 FIXED_CLASSIFIER = {**FIXED, "mbstd_group_size": 0}
 FIXED_OF = {"G_paper": FIXED_PROGAN, "C_patch": FIXED_CLASSIFIER}
-RANGES = {
-    "resolution": (4, 1024),
-    "fmap_base": (1, 2**20),
-    "fmap_max": (1, 2**14),
-    "label_size": (0, 2**16),
-    "switching_res": (4, 1024),
-    "latent_res": (-1, 1024),
-    "mbstd_group_size": (0, 2**16),
-}
 
 
 def read(path: Path) -> list[StoredNetwork]:
@@ -77,12 +69,11 @@ def _network(record: Any) -> StoredNetwork:
     if type(given) is not dict:
         raise Refused("a network without its arguments (static_kwargs)")
     arguments = our_arguments(function, given)
+    published_as = f"{clipped(state.get('name'))} ({function})"
     arrays = _arrays(state.get("variables"))
-    if kind == "generator":  # its lod decides which layers draw
-        _check_lod(arrays, arguments["resolution"])
-    return StoredNetwork(
-        kind, arguments, arrays, published_as=f"{clipped(state.get('name'))} ({function})"
-    )
+    network = StoredNetwork(kind, arguments, arrays, published_as=published_as)
+    require_lod(network)
+    return network
 
 
 def our_arguments(function: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -100,11 +91,10 @@ def our_arguments(function: str, given: dict[str, Any]) -> dict[str, Any]:
     renamed = OUR_ARGUMENTS.get(function, {})
     arguments = {}
     for name, default in FUNCTIONS[function][1].items():
-        value = given.get(name, default)
-        _check_argument(name, value)
-        arguments[renamed.get(name, name)] = value
-    if arguments.get("num_sources") == 0:
-        raise Refused("label_size=0; expected one output or more")
+        arguments[renamed.get(name, name)] = given.get(name, default)
+    require_arguments(FUNCTIONS[function][0], arguments)
+    if arguments.get("mode") == "predownscale_residual":  # ours alone
+        raise Refused("mode=predownscale_residual; expected postpool or predownscale")
     return arguments
 
 
@@ -113,20 +103,6 @@ def _plain(value: Any) -> Any:
     if type(value) is Array and value.content is not None and value.content.shape == ():
         return np.asarray(value.content).item()
     return value
-
-
-def _check_argument(name: str, value: Any) -> None:
-    if name in RANGES:
-        low, high = RANGES[name]
-        if type(value) is not int or not low <= value <= high:
-            raise Refused(f"{name}={clipped(value)}; expected a whole number, {low} to {high}")
-        if name.endswith("resolution") and value & (value - 1):
-            raise Refused(f"{name}={value}; expected a power of two")
-    elif name == "mode":
-        if value not in ("postpool", "predownscale"):
-            raise Refused(f"mode={clipped(value)}; expected postpool or predownscale")
-    elif type(value) is not bool:
-        raise Refused(f"{name}={clipped(value)}; expected True or False")
 
 
 def _arrays(variables: Any) -> dict[str, StoredArray]:
@@ -150,12 +126,3 @@ def _arrays(variables: Any) -> dict[str, StoredArray]:
 def _constant(value: float) -> StoredArray:
     array = np.asarray(value, np.float64)
     return StoredArray((), array.dtype, lambda: array)
-
-
-def _check_lod(arrays: dict[str, StoredArray], resolution: int) -> None:
-    """Refused unless the stored lod is one of the resolutions' that the generator has."""
-    highest = resolution.bit_length() - 3
-    if "lod" in arrays and arrays["lod"].shape == ():
-        lod = float(np.asarray(arrays["lod"]))
-        if not 0 <= lod <= highest:
-            raise Refused(f"lod {lod}; expected 0 to {highest}")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gan_fingerprints.networks.header import require_names
+from gan_fingerprints.networks.stored import Refused
 from gan_fingerprints.program import UserError
 
 GANS = ("ProGAN", "SNGAN", "CramerGAN", "MMDGAN")
@@ -27,16 +29,17 @@ def source_names(
         The names, and one line that says that they are assumed; empty when they were given.
 
     Raises:
-        UserError: `given` has another number of names, or a name twice.
+        UserError: `given` has another number of names, a name twice, or one that is no name.
     """
     if given is not None:
         names = given.split(",") if isinstance(given, str) else list(given)
         names = [name.strip() for name in names]
-        if len(names) != num_sources or len(set(names)) != len(names) or "" in names:
+        try:
+            require_names(names, num_sources)
+        except Refused as error:
             raise UserError(
-                f"--source_names: found {len(names)} names ({', '.join(names)}), expected "
-                f"{num_sources} different ones, in the order of the network's outputs"
-            )
+                f"--source_names: {error}, in the order of the network's outputs"
+            ) from None
         return names, ""
     if num_sources in KNOWN_ORDERS and "lsun" not in file_name.lower():
         names = list(KNOWN_ORDERS[num_sources])

@@ -33,7 +33,7 @@ def test_features_of_a_classifier_are_its_image_fingerprints(classifier_file):
 
 
 def test_a_classifier_of_patches_is_refused(tmp_path):
-    files.save(tmp_path / "x.safetensors", Classifier(16, 2, 64, 16, latent_res=8), {}, ["a"])
+    files.save(tmp_path / "x.safetensors", Classifier(16, 2, 64, 16, latent_res=8), {}, ["a", "b"])
     with pytest.raises(UserError, match="classifier of patches"):
         features.of_classifier(tmp_path / "x.safetensors")
 

@@ -44,7 +44,7 @@ def test_round_trip(network, saved):
 @pytest.fixture
 def calibration():
     rng = np.random.default_rng(0)
-    logits, features = rng.normal(size=(60, 3)), rng.normal(size=(60, 32))
+    logits, features = rng.normal(size=(60, 3)), rng.normal(size=(60, 16))
     return calibrate(logits, features, np.arange(60) % 3, "checksum of the split")
 
 
@@ -77,7 +77,11 @@ def test_a_calibration_that_means_nothing_is_refused(network, tmp_path, calibrat
 def test_a_calibration_of_other_sources_is_refused(network, tmp_path, calibration):
     path = tmp_path / "network.safetensors"
     files.save(path, network, PROVENANCE, ["real", "a"], calibration)
-    with pytest.raises(UserError, match="a calibration of 3 sources"):
+    with pytest.raises(UserError, match=r"found 2 names \(real, a\), expected 3 different"):
+        files.load(path, KINDS, "--model_path")
+    two = Classifier(16, 2, fmap_base=64, fmap_max=16)
+    files.save(path, two, PROVENANCE, ["real", "a"], calibration)
+    with pytest.raises(UserError, match=r"a calibration of .*means \[3, 16\].*expected .*\(2, 16"):
         files.load(path, KINDS, "--model_path")
 
 

@@ -168,11 +168,21 @@ def write(folder: Path, good: bytes) -> list[Path]:
 
 def sparse_files() -> dict[str, bytes]:
     """Beginnings of files of 1 or 8 GiB that take no room on the disk."""
-    ours = json.dumps({"network": "classifier", "arguments": {"resolution": 8, "fmap_base": 8},
-                       "source_names": [], "provenance": {}})  # fmt: skip
-    size = 2**28 - 128
+    arguments = {
+        "resolution": 8,
+        "num_sources": 2,
+        "fmap_base": 8,
+        "fmap_max": 8,
+        "mode": "postpool",
+        "switching_res": 4,
+        "latent_res": -1,
+        "fused_scale": False,
+    }
+    ours = json.dumps({"network": "classifier", "arguments": arguments, "input_range": [-1, 1],
+                       "source_names": None, "provenance": {}, "sha256": "0" * 64})  # fmt: skip
+    size = 2**28 - 256
     tensor = {"dtype": "F32", "shape": [size], "data_offsets": [0, 4 * size]}
-    text = json.dumps({"__metadata__": {"gan_fingerprints": ours}, "a": tensor}).ljust(504)
+    text = json.dumps({"__metadata__": {"gan_fingerprints": ours}, "a": tensor}).ljust(1016)
     one_array = b"\x80\x04B" + struct.pack("<I", 2**30 - 8)
     return {
         "huge.pkl": b"\x80\x04",
