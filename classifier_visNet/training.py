@@ -20,7 +20,7 @@ from gan_fingerprints.networks.layers import to_network
 from gan_fingerprints.pictures import fingerprints as fingerprint_pictures
 from gan_fingerprints.training import begin
 from gan_fingerprints.training.optimizer import adam, apply_if_finite, random_key, update_average
-from gan_fingerprints.training.run import Losses, Run, passed
+from gan_fingerprints.training.run import Run, passed
 
 GRID_IMAGES = 64
 
@@ -191,7 +191,7 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
     if not int(shown):
         run.picture("reals", grid_pixels)
 
-    losses, status = Losses(int(shown)), ""
+    losses, status = run.losses(int(shown)), ""
     while (before := int(shown)) < total:
         run.advance(status)  # a checkpoint here finds all of the last tick's files written
 
@@ -229,4 +229,4 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
     run.log(calibration.describe())
     export("network-final", calibration)
     files.save(run.path("critic-final.safetensors"), trainer.D, run.provenance())
-    run.finish()
+    run.finish("network-final.safetensors", "critic-final.safetensors")
