@@ -16,7 +16,7 @@ from gan_fingerprints.networks import files
 from gan_fingerprints.networks.layers import box_downscale, box_upscale, to_network
 from gan_fingerprints.training import begin
 from gan_fingerprints.training.optimizer import adam, apply_if_finite, random_key, update_average
-from gan_fingerprints.training.run import Losses, Run, passed
+from gan_fingerprints.training.run import Run, passed
 from ProGAN.config import Config, Schedule, schedule
 from ProGAN.losses import discriminator_loss, generator_loss
 from ProGAN.networks import Discriminator, Generator, full_size_images, lerp, level_and_fade
@@ -202,7 +202,7 @@ def train(trainer: Trainer, data: DataSet, run: Run) -> None:
         reals = data.images(np.arange(min(GRID_IMAGES, data.count)), resolution)
         run.picture("reals", reals)
 
-    losses, status = Losses(int(shown)), ""
+    losses, status = run.losses(int(shown)), ""
     while (before := int(shown)) < total:
         run.advance(status)  # a checkpoint here finds all of the last tick's files written
 
@@ -246,4 +246,4 @@ def train(trainer: Trainer, data: DataSet, run: Run) -> None:
 
     picture("fakes-final")
     export("network-final")
-    run.finish()
+    run.finish("network-final.safetensors")

@@ -13,7 +13,7 @@ from gan_fingerprints.data import pipeline
 from gan_fingerprints.data.pipeline import Source
 from gan_fingerprints.networks import files
 from gan_fingerprints.training.optimizer import adam, apply_if_finite, random_key
-from gan_fingerprints.training.run import Losses, Run
+from gan_fingerprints.training.run import Run
 from SNGAN.config import Config
 from SNGAN.dis_models.snresnet import SNResNetProjectionDiscriminator
 from SNGAN.gen_models.resnet import ResNetGenerator
@@ -182,9 +182,11 @@ def train(trainer: Trainer, data: Source, run: Run) -> None:
     classes = preview_rng.randint(max(G.n_classes, 1), size=GRID_IMAGES)
     generate = tf.function(lambda z, y: G(z, y))
 
-    def snapshot() -> None:
-        for network in (G, trainer.D):
-            files.save(run.path(f"{network.name}_{trainer.iteration}.npz"), network, {})
+    def snapshot() -> list[str]:
+        written = {f"{network.name}_{trainer.iteration}.npz": network for network in (G, trainer.D)}
+        for name, network in written.items():
+            files.save(run.path(name), network, {})
+        return list(written)
 
     def preview(*names: str) -> None:
         run.path("preview").mkdir(exist_ok=True)
@@ -199,7 +201,7 @@ def train(trainer: Trainer, data: Source, run: Run) -> None:
     if not int(shown):
         run.picture("reals", data.images(np.arange(min(GRID_IMAGES, data.count)), config.size))
 
-    losses, status = Losses(trainer.iteration), ""
+    losses, status = run.losses(trainer.iteration), ""
     while (before := trainer.iteration) < config.iteration:
         run.advance(status)  # a checkpoint here finds all files of the last iteration written
 
@@ -231,5 +233,4 @@ def train(trainer: Trainer, data: Source, run: Run) -> None:
             snapshot()
 
     preview("image_latest")
-    snapshot()
-    run.finish()
+    run.finish(*snapshot())

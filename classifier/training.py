@@ -15,7 +15,7 @@ from gan_fingerprints.networks.layers import in_halves, to_network
 from gan_fingerprints.training import begin
 from gan_fingerprints.training.classifying import Measured
 from gan_fingerprints.training.optimizer import adam, apply_if_finite
-from gan_fingerprints.training.run import Losses, Run, passed
+from gan_fingerprints.training.run import Run, passed
 
 
 def loss_per_image(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
@@ -108,7 +108,7 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
     )
     stream = iter(trainer.strategy.experimental_distribute_dataset(source))
 
-    losses, status = Losses(int(shown)), ""
+    losses, status = run.losses(int(shown)), ""
     while (before := int(shown)) < total:
         run.advance(status)  # a checkpoint here finds all of the last tick's files written
 
@@ -139,4 +139,4 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
 
     measured.measure(int(shown))
     measured.export_calibrated()
-    run.finish()
+    run.finish("network-final.safetensors")

@@ -19,7 +19,7 @@ from gan_fingerprints.pictures import fingerprints as fingerprint_pictures
 from gan_fingerprints.training import begin
 from gan_fingerprints.training.classifying import Measured
 from gan_fingerprints.training.optimizer import adam, apply_if_finite, random_key, update_average
-from gan_fingerprints.training.run import Losses, Run, passed
+from gan_fingerprints.training.run import Run, passed
 
 GRID_IMAGES = 64
 
@@ -170,7 +170,7 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
     if not int(shown):
         run.picture("reals", grid_pixels)
 
-    losses, status = Losses(int(shown)), ""
+    losses, status = run.losses(int(shown)), ""
     while (before := int(shown)) < total:
         run.advance(status)  # a checkpoint here finds all of the last tick's files written
 
@@ -205,4 +205,4 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
     picture("-final")
     measured.export_calibrated()
     files.save(run.path("critic-final.safetensors"), trainer.D, run.provenance())
-    run.finish()
+    run.finish("network-final.safetensors", "critic-final.safetensors")

@@ -23,8 +23,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from gan_fingerprints.program import UserError, check_writable
-from gan_fingerprints.training.run import write_json
+from gan_fingerprints.program import UserError, check_writable, write_json
 
 PROJECT = Path(__file__).resolve().parents[1]
 OUT = "$OUT"  # stands for the output folder in commands, so that it may be moved

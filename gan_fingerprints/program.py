@@ -8,16 +8,22 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import hashlib
+import json
 import os
 import re
+import secrets
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from gan_fingerprints import disk
 from gan_fingerprints.typed import Kind, given, switch, toggle
 from gan_fingerprints.version import __version__
 
@@ -29,18 +35,44 @@ class UserError(Exception):
     """
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a program as Ctrl-C does."""
+
+
 def run(main: Callable[[], int | None]) -> NoReturn:
-    """Calls `main` and ends the process: 0 done, 2 bad input (one line), 130 interrupted."""
+    """Calls `main` and ends the process: 0 done, 130 interrupted, 143 terminated; in one line, 2.
+
+    That is for bad input, a full disk and a worker process that was killed.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         status = main()
     except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        status = 2
+        status = _say(f"error: {' '.join(str(error).split())}", 2)
+    except Terminated:
+        status = _say("terminated", 143)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        status = 130
+        status = _say("interrupted", 130)
+    except BrokenProcessPool:
+        lack = "most often as memory ran out; free some and run the same command again"
+        status = _say(f"error: a worker process was killed, {lack}", 2)
+    except Exception as error:
+        if not disk.is_full(error):
+            raise
+        status = _say(f"error: {' '.join(str(error).split())}; make room and run it again", 2)
     sys.stdout.flush()
     sys.exit(status or 0)
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # what is half-written is being removed
+    raise Terminated
+
+
+def _say(line: str, status: int) -> int:
+    bars = sys.modules.get("tqdm")
+    (bars.tqdm.write if bars else print)(line, file=sys.stderr)  # above a bar, not behind it
+    return status
 
 
 def load_tensorflow() -> None:
@@ -190,6 +222,9 @@ def new_output(path: str | Path, flag: str) -> Path:
         pass
     elif path.exists():
         raise UserError(f"{flag} {path}: already exists; name a new one, or remove it first")
+    disk.sweep(path.absolute().parent)
+    if _partial_of(path.absolute()).exists():
+        raise UserError(f"{flag} {BEING_WRITTEN.format(path)}")
     check_writable(path, flag)
     return path
 
@@ -211,28 +246,85 @@ def check_writable(path: Path, flag: str) -> None:
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; renames it to `path` only when all went well."""
+    """Yields a temporary path; what is there becomes `path`, on the disk, only if all went well.
+
+    Raises:
+        UserError: the disk is full.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    try:
+    if disk.in_partial(path):  # it appears with all that is around it
+        try:
+            yield path
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return
+    disk.make_folder(path.parent)
+    disk.sweep_once(path.parent.absolute())
+    with _whole(path.with_name(disk.PARTIAL + secrets.token_hex(8)), path) as partial:
         yield partial
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 @contextmanager
 def whole_folder(path: str | Path) -> Iterator[Path]:
-    """Yields a temporary folder beside `path`; renames it to `path` only when all went well."""
+    """Yields a temporary folder, which becomes `path`, on the disk, only if all went well.
+
+    Raises:
+        UserError: another process is writing it; the disk is full.
+    """
     path = Path(path).absolute()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    partial.mkdir()
-    try:
+    disk.make_folder(path.parent)
+    disk.sweep(path.parent)
+    with _whole(_partial_of(path), path) as partial:
+        partial.mkdir()
         yield partial
-        if path.is_dir():
-            path.rmdir()  # an empty folder, as new_output made sure
-        os.rename(partial, path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _partial_of(path: Path) -> Path:
+    """Where all processes write a folder, so that a lock there keeps all but one out."""
+    return path.with_name(disk.PARTIAL + hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16])
+
+
+@contextmanager
+def _whole(folder: Path, path: Path) -> Iterator[Path]:
+    held, partial = disk.claim(folder), folder / path.name
+    if held is None:
+        raise UserError(BEING_WRITTEN.format(path))
+    with held:
+        try:
+            with full_disk(path, partial):
+                disk.remove(partial)
+                yield partial
+                disk.sync_all(partial)
+                os.replace(partial, path)  # a folder, too, where there is none or an empty one
+                disk.sync(path.parent)
+        finally:
+            disk.remove(folder)
+
+
+BEING_WRITTEN = "{}: another process is writing this; wait for it or stop it, or name a new one"
+
+
+@contextmanager
+def full_disk(path: Path, needed: Path | int) -> Iterator[None]:
+    """Makes a UserError that names `path` of what says that the disk is full.
+
+    needed: bytes; or where that is which was written until then.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not disk.is_full(error):
+            raise
+        more, size = ("", needed) if isinstance(needed, int) else ("more than ", disk.size(needed))
+        free = shutil.disk_usage(path.parent).free
+        raise UserError(
+            f"{path}: the disk is full: it needs {more}{size:,} bytes, {free:,} are free; make "
+            "room and run the same command again, a training with --resume"
+        ) from error
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes readable JSON, whole or not at all."""
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(content, indent=2) + "\n")

@@ -28,7 +28,7 @@ def find(checkpoint_dir: str, name: str, description: str) -> Path:
         if network := newest_network(place):
             return network
         # A run's own training states are in folders of that name, and no networks.
-        if any(index.parent.name != "checkpoints" for index in place.rglob("*.index")):
+        if any("checkpoints" not in x.relative_to(place).parts for x in place.rglob("*.index")):
             return tf1_checkpoint.newest(place, FLAG)
     what = "no checkpoint in or below it" if folder.is_dir() else "no such folder"
     raise UserError(

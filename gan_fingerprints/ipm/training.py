@@ -21,7 +21,7 @@ from gan_fingerprints.ipm.three_samples import TestedRate
 from gan_fingerprints.networks import files
 from gan_fingerprints.training import begin
 from gan_fingerprints.training.optimizer import adam, apply_if_finite, random_key
-from gan_fingerprints.training.run import Losses, Run
+from gan_fingerprints.training.run import Run
 
 CLIP_NORM = 1.0
 STREAM = 2**48  # from one kind of random numbers' keys to the next's
@@ -208,9 +208,6 @@ def train(
     if extract:
         number = min(config.MMD_sdlr_images, data.count)
         tested = TestedRate(config, real_features(data, extract, number, batch))
-    elif config.MMD_lr_scheduler:
-        run.log("warning: --MMD_lr_scheduler without --features_weights or --features_model: the "
-                f"learning rate stays {config.learning_rate:g} to the end")  # fmt: skip
 
     def export(name: str) -> None:
         collect_statistics(G, seed)  # of the weights as they are now, not a running average
@@ -224,13 +221,16 @@ def train(
     # The state, and the data from where the state is.
     state = trainer.state | ({"tested_rate": tested.state} if tested else {})
     run.start(state, config.total_images / 1000, shown)
+    if config.MMD_lr_scheduler and not tested:
+        run.log("warning: --MMD_lr_scheduler without --features_weights or --features_model: the "
+                f"learning rate stays {config.learning_rate:g} to the end", once=True)  # fmt: skip
     source = pipeline.minibatches(data, batch, seed=seed, start=int(shown), resolution=size)
     stream = iter(trainer.strategy.experimental_distribute_dataset(source))
     run.path("samples").mkdir(parents=True, exist_ok=True)
     if not int(shown):
         run.picture("samples/reals", data.images(np.arange(min(GRID_IMAGES, data.count)), size))
 
-    losses, status, warned = Losses(int(trainer.iteration)), "", False
+    losses, status = run.losses(int(trainer.iteration)), ""
     while int(trainer.iteration) < config.max_iteration:
         run.advance(status)  # a checkpoint here finds all files of the last iteration written
 
@@ -248,9 +248,8 @@ def train(
                 f"iteration {iteration} g_loss {G_loss:.4f} d_loss {D_loss:.4f} lr {rate:.3g} "
                 f"sec/iteration {seconds:.3f} skipped_steps {skipped}", show=False,
             )  # fmt: skip
-            if abs(G_loss) < NOTHING and iteration >= SETTLED and not warned:
-                run.log(DEAD)
-                warned = True
+            if abs(G_loss) < NOTHING and iteration >= SETTLED:
+                run.log(DEAD, once=True)
             run.scalars({"loss/G": G_loss, "loss/D": D_loss, "lr": rate,
                          "sec_per_iteration": seconds, "skipped_steps": skipped})  # fmt: skip
             status = f"it {iteration} G {G_loss:.3f} D {D_loss:.3f}"
@@ -265,4 +264,4 @@ def train(
 
     sample("latest")
     export("network-final")
-    run.finish()
+    run.finish("network-final.safetensors")

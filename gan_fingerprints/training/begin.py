@@ -7,16 +7,15 @@ after a program has checked its own arguments.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from gan_fingerprints import program
+from gan_fingerprints import disk, program
 from gan_fingerprints.networks import files
-from gan_fingerprints.program import UserError
-from gan_fingerprints.training.run import Execution, Run, write_json
+from gan_fingerprints.program import UserError, write_json
+from gan_fingerprints.training.run import Execution, Run
 from gan_fingerprints.version import versions
 
 if TYPE_CHECKING:
@@ -79,12 +78,18 @@ class Start:
         if self._arguments.dry_run:
             print("dry run: everything fits; nothing was written")
             return None
-        folder, resume = self._folder, self._arguments.resume
-        if not prepare_folder(folder, self._flag, self._settings, resume):
+        folder = self._folder
+        settings = json.loads(json.dumps(self._settings))  # as it will be read back
+        begun = check_folder(folder, self._flag, settings, self._arguments.resume)
+        if begun and finished(folder):
             print(f"{folder}: this run is finished")
             return None
+        disk.make_folder(folder)
         lock = locked(folder, self._flag)
-        return Run(folder, lock, self._origin, self._execution.checkpoint_minutes)
+        disk.sweep(folder)
+        if not begun:
+            write_json(folder / "settings.json", {**settings, "versions": versions()})
+        return Run(folder, lock, self._origin, self._execution.checkpoint_minutes, begun)
 
 
 def devices(arguments: argparse.Namespace) -> int:
@@ -145,14 +150,17 @@ def fill_from(
     files.fill(network, files.arrays_of(old.network), f"--init_from {path}")
 
 
-def prepare_folder(folder: Path, flag: str, settings: dict[str, Any], resume: bool) -> bool:
-    """Makes a run's folder, or checks the one to continue; False when that run is finished.
+def check_folder(folder: Path, flag: str, settings: dict[str, Any], resume: bool) -> bool:
+    """Whether the folder of a run is one to continue; else it may become a new one.
 
     Raises:
         UserError: the folder is taken, cannot be written, or its run has other settings.
     """
-    settings = json.loads(json.dumps(settings))  # as it will be read back
-    taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    taken = folder.exists() and (
+        not folder.is_dir()
+        # What is hidden is a lock, and what a killed program left before the run had begun.
+        or any(not path.name.startswith(".") for path in folder.iterdir())
+    )
     file = folder / "settings.json"
     if taken and not resume:
         advice = "add --resume to continue it, or name a new folder" if file.is_file() else (
@@ -162,24 +170,35 @@ def prepare_folder(folder: Path, flag: str, settings: dict[str, Any], resume: bo
     program.check_writable(folder, flag)
     if taken:
         _require_same(folder, _stored(file), settings)
-        return not (folder / "finished.json").is_file()
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(file, {**settings, "versions": versions()})
-    return True
+    return taken
+
+
+def finished(folder: Path) -> bool:
+    """Whether a run is complete: it says so, and has what it says; prints it if it has not.
+
+    Earlier versions did not say it; they are believed.
+    """
+    file = folder / "finished.json"
+    if not file.exists():
+        return False
+    try:
+        sums = json.loads(file.read_text()).get("sha256", {})
+        wrong = [name for name in sums if disk.digest(folder / name) != sums[name]]
+    except (OSError, ValueError, AttributeError) as error:
+        wrong = [str(error)]
+    if wrong:
+        print(f"{file} does not fit the run ({', '.join(wrong)}): continuing from its checkpoint")
+    return not wrong
 
 
 def locked(folder: Path, flag: str) -> IO[str]:
     """A lock on a run folder that the system lifts when this process ends, however it ends."""
-    file = (folder / ".lock").open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        file.close()
-        raise UserError(
-            f"{flag} {folder}: another process is training in this folder; wait for it or stop "
-            "it, or name a new folder"
-        ) from None
-    return file
+    if held := disk.lock(folder / ".lock"):
+        return held
+    raise UserError(
+        f"{flag} {folder}: another process is training in this folder; wait for it or stop it, or "
+        "name a new folder"
+    )
 
 
 def _stored(file: Path) -> dict[str, Any]:

@@ -7,18 +7,19 @@ TensorFlow is imported by the methods that need it, after the arguments are know
 from __future__ import annotations
 
 import dataclasses
-import json
+import os
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from tqdm import tqdm
 
-from gan_fingerprints import images, program, typed
-from gan_fingerprints.program import option
+from gan_fingerprints import disk, images, program, typed
+from gan_fingerprints.program import UserError, option, write_json
 from gan_fingerprints.version import versions
 
 if TYPE_CHECKING:
@@ -69,21 +70,26 @@ class Run:
         lock: what keeps other processes out of it; closed at the end.
         origin: what an exported network says of the run: command, seed, data.
         checkpoint_minutes: how often `advance` saves.
+        begun: whether the folder was there before.
 
     Attributes:
         elsewhere: name of a file or subfolder → where that is instead.
     """
 
     def __init__(
-        self, folder: Path, lock: IO[str], origin: Mapping[str, Any], checkpoint_minutes: float
-    ) -> None:
+        self, folder: Path, lock: IO[str], origin: Mapping[str, Any], checkpoint_minutes: float,
+        begun: bool = False,
+    ) -> None:  # fmt: skip
         self.folder = folder
         self.elsewhere: dict[str, Path] = {}
         self.bar: tqdm | None = None
         self._checkpoint_seconds = checkpoint_minutes * 60
         self._last_save = time.monotonic()
-        self._stop_requested = False
+        self._stopped_by: int | None = None
         self._saved = -1
+        self._losses: Losses | None = None
+        self._notes: Mapping[str, Any] = {}
+        self._begun = begun
         self._started = time.monotonic()
         self._origin = dict(origin)
         self._lock = lock
@@ -93,38 +99,49 @@ class Run:
         first, *rest = Path(name).parts
         return self.elsewhere.get(first, self.folder / first).joinpath(*rest)
 
-    def log(self, text: str, show: bool = True) -> None:
-        """Adds a line to log.txt and, with `show`, prints it above the progress bar."""
-        with self.path("log.txt").open("a") as file:
-            file.write(text + "\n")
+    @contextmanager
+    def _room(self, name: str) -> Iterator[Path]:
+        with program.full_disk(self.path(name), self.path(name)):
+            yield self.path(name)
+
+    def log(self, text: str, show: bool = True, once: bool = False) -> None:
+        """Adds a line to log.txt and, with `show`, prints it above the progress bar.
+
+        once: not if it is there, as it is after another session.
+        """
+        with self._room("log.txt") as path:
+            if once and path.is_file() and text in path.read_text().splitlines():
+                return
+            with path.open("a") as file:
+                file.write(text + "\n")
         if show:
             tqdm.write(text)
 
     def start(self, state: Mapping[str, Any], total_kimg: float, shown: tf.Variable) -> None:
-        """Restores the newest checkpoint if there is one, and starts the progress bar.
+        """Restores the newest intact checkpoint if there is any, and starts the progress bar.
 
         Args:
             state: name → list of variables: everything that the next step depends on.
             total_kimg: length of the run, in thousand images.
             shown: int64 variable, images shown so far; one of the state's.
+
+        Raises:
+            UserError: the run had begun, and no checkpoint is intact.
         """
         import tensorflow as tf
+
+        from gan_fingerprints.training.checkpoints import Checkpoints
 
         # A plain list of variables: Keras objects would leave out what they do not track.
         lists = {
             name: [v if isinstance(v, tf.Variable) else v.value for v in part]
             for name, part in state.items()
         }
-        self._checkpoint = tf.train.Checkpoint(**lists)
-        self._manager = tf.train.CheckpointManager(
-            self._checkpoint, str(self.path("checkpoints")), max_to_keep=2
-        )
+        self._checkpoints = Checkpoints(self.path("checkpoints"), lists)
         self._shown = shown
-        self._writer = tf.summary.create_file_writer(str(self.path("tensorboard")))
-        if self._manager.latest_checkpoint:
-            self._checkpoint.restore(self._manager.latest_checkpoint).assert_consumed()
-            self.log(f"continuing at {int(shown) / 1000:.1f} kimg")
-            self._saved = int(shown)
+        with self._room("tensorboard") as path:
+            self._writer = tf.summary.create_file_writer(str(path))
+        self._continue()
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, self._request_stop)
         self.bar = tqdm(
@@ -133,11 +150,40 @@ class Run:
             "[{elapsed}<{remaining}, {rate_fmt}] {postfix}",
         )  # fmt: skip
 
+    def _continue(self) -> None:
+        """Goes back to the newest intact checkpoint; writes the first one of a new run."""
+        log = self.path("log.txt")
+        size = log.stat().st_size if log.is_file() else 0
+        if found := self._checkpoints.restore():
+            number, self._notes, damaged = found
+            if size > self._notes.get("log_bytes", size):
+                os.truncate(log, self._notes["log_bytes"])  # what follows is done again
+            if damaged:
+                self.log(f"{'; '.join(damaged)}; continuing from checkpoint {number}")
+            self.log(f"continuing at {int(self._shown) / 1000:.1f} kimg")
+            self._saved = number
+        elif self._begun and size:
+            raise UserError(
+                f"--resume {self.folder}: {log} shows that this run had begun, and there is no "
+                f"checkpoint in {self.path('checkpoints')}; put one there, or move the run's "
+                "folder away to start from zero"
+            )
+        self.save()
+
     def _request_stop(self, signal_number: int, frame: Any) -> None:
-        if self._stop_requested:
-            raise KeyboardInterrupt
-        self._stop_requested = True
+        if self._stopped_by:
+            raise self._end()
+        self._stopped_by = signal_number
         tqdm.write("stopping after this step; once more to stop at once")
+
+    def _end(self) -> KeyboardInterrupt:
+        by_user = self._stopped_by == signal.SIGINT
+        return KeyboardInterrupt() if by_user else program.Terminated()
+
+    def losses(self, done: int) -> Losses:
+        """The losses since the last report, also those of an interrupted session."""
+        self._losses = Losses(done, self._notes.get("losses"))
+        return self._losses
 
     def advance(self, status: str = "") -> None:
         """Moves the progress bar, and saves when it is time or the user asked to stop."""
@@ -147,17 +193,24 @@ class Run:
             self.bar.set_postfix_str(status, refresh=False)
         self.bar.update(0)
         due = time.monotonic() - self._last_save >= self._checkpoint_seconds
-        if due or self._stop_requested:
+        if due or self._stopped_by:
             self.save()
-        if self._stop_requested:
+        if self._stopped_by:
             self.bar.close()
             self.log(f"stopped at {int(self._shown) / 1000:.1f} kimg; --resume continues")
-            raise KeyboardInterrupt
+            raise self._end()
 
     def save(self) -> None:
-        """Writes the whole training state under a new name, then moves the pointer to it."""
-        if self._saved != int(self._shown):  # never write over the newest one
-            self._manager.save(checkpoint_number=int(self._shown))
+        """Writes a checkpoint, unless the newest is of the same moment."""
+        if self._saved != int(self._shown):
+            log = self.path("log.txt")
+            notes: dict[str, Any] = {}
+            if log.is_file():
+                disk.sync(log)
+                notes["log_bytes"] = log.stat().st_size
+            if self._losses:
+                notes["losses"] = self._losses.state
+            self._checkpoints.save(int(self._shown), notes)
             self._saved = int(self._shown)
         self._last_save = time.monotonic()
 
@@ -165,7 +218,7 @@ class Run:
         """Writes numbers to TensorBoard, at the images shown so far."""
         import tensorflow as tf
 
-        with self._writer.as_default(step=int(self._shown)):
+        with self._room("tensorboard"), self._writer.as_default(step=int(self._shown)):
             for name, value in values.items():
                 tf.summary.scalar(name, value)
 
@@ -187,17 +240,25 @@ class Run:
             self.bar.close()
         self._lock.close()
 
-    def finish(self) -> None:
-        """Saves a last time and leaves the marker that the run is complete."""
+    def finish(self, *results: str) -> None:
+        """Saves a last time and leaves the marker that the run is complete.
+
+        results: names of the files that were its aim; the marker holds only while they are there.
+        """
         self.save()
-        self.close()
-        self._writer.close()
+        if self.bar:
+            self.bar.close()
+        with self._room("tensorboard"):
+            self._writer.close()
         seconds = round(time.monotonic() - self._started, 1)
-        write_json(
-            self.path("finished.json"),
-            {"images_shown": int(self._shown), "seconds_of_last_session": seconds},
-        )
+        content = {
+            "images_shown": int(self._shown),
+            "seconds_of_last_session": seconds,
+            "sha256": {name: disk.digest(self.path(name)) for name in results},
+        }
+        write_json(self.path("finished.json"), content)
         self.log(f"finished: {self.folder}")
+        self.close()
 
 
 class Losses:
@@ -205,32 +266,46 @@ class Losses:
 
     Args:
         done: images or iterations before the first of them; later counts are of the same.
+        before: `state` of an earlier session, whose losses belong to the same report.
     """
 
-    def __init__(self, done: int) -> None:
+    def __init__(self, done: int, before: Mapping[str, Any] | None = None) -> None:
         self.restart(done)
+        if before and before["steps"]:
+            self._values.append(before["sum"])
+            self._steps, self._done = before["steps"], before["done"]
+            self._since -= before["seconds"]
 
     def restart(self, done: int) -> None:
         """Begins anew, after a report."""
         self._values: list[Any] = []
-        self._done, self._since = done, time.monotonic()
+        self._steps, self._done, self._since = 0, done, time.monotonic()
 
     def add(self, losses: Any) -> None:
         """Losses of one step: tensors, which are not read before the report."""
         self._values.append(losses)
+        self._steps += 1
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What a later session needs to report the same means."""
+        return {
+            "done": self._done,
+            "seconds": time.monotonic() - self._since,
+            "steps": self._steps,
+            "sum": self._sum().tolist() if self._steps else None,
+        }
+
+    def _sum(self) -> np.ndarray:
+        # One after the other, so that it does not depend on where a session ended.
+        return np.cumsum(np.array(self._values, np.float64), axis=0)[-1]
 
     def report(self, done: int) -> tuple[np.ndarray, float]:
         """Mean losses, and seconds per image or iteration."""
-        means = np.mean(np.array(self._values, np.float64), axis=0)
+        means = self._sum() / self._steps
         return means, (time.monotonic() - self._since) / (done - self._done)
 
 
 def passed(before: int, now: int, interval: float) -> bool:
     """Whether a multiple of `interval` was reached since `before`."""
     return now // interval > before // interval
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Writes readable JSON, whole or not at all."""
-    with program.whole_file(path) as partial:
-        partial.write_text(json.dumps(content, indent=2) + "\n")

@@ -316,7 +316,7 @@ def long_run(tmp_path):
         # Programs started in the background ignore it, and so would this one if the tests do.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    while not any(path.stat().st_size for path in tmp_path.glob(".out.partial-*/*r07*")):
+    while not any(path.stat().st_size for path in tmp_path.glob(".*partial*/out/*r07*")):
         assert process.poll() is None
         time.sleep(0.02)
     yield process
