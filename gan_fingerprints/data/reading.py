@@ -154,7 +154,9 @@ def _opened(path: Path) -> int:
             raise OSError("not a file")
         return os.open(path, os.O_RDONLY)
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error}), expected records") from None
+        raise UserError(
+            f"{path}: cannot be read ({error}), expected records; {layout.ADVICE}"
+        ) from None
 
 
 class RecordFile:
