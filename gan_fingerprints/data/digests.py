@@ -13,7 +13,7 @@ from blake3 import blake3
 from gan_fingerprints.data import layout
 from gan_fingerprints.program import UserError
 
-AT_ONCE = 2**23  # bytes
+AT_ONCE = 2**22  # bytes
 SETTLED = 2 * 10**9  # ns; a file that changed later than so long ago may change again unnoticed
 
 
