@@ -79,7 +79,7 @@ def check(config: Config, data: DataSet, gpus: int) -> None:
 def train(arguments: argparse.Namespace) -> None:
     program.require(arguments, "train", "training_data_dir", "out_model_dir")
     config = program.options_from(arguments, Config, PRESETS[arguments.preset])
-    data = DataSet.open(arguments.training_data_dir, "--training_data_dir")
+    data = DataSet.open(arguments.training_data_dir, "--training_data_dir", verify=arguments.verify)
     check(config, data, begin.devices(arguments))
     start = begin.Start(
         arguments, arguments.out_model_dir, command="ProGAN/run.py --app train",

@@ -29,6 +29,7 @@ from gan_fingerprints.attribution.verdict import row_of
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.program import UserError, option
 from gan_fingerprints.training.classifying import open_splits
+from gan_fingerprints.training.run import STARTING
 
 DESCRIPTION = """\
 Attributes images with the methods that the classifier is compared with.
@@ -51,6 +52,7 @@ FIT = {
         typed.folder, None, "another of the same sources, to choose by"
     ),
     "--training_images": option(typed.positive_int, 5000, "the first N at most; all are in memory"),
+    "--verify": STARTING["--verify"],
     "--out_model": option(typed.file, None, "where the fitted method goes"),
 }
 TEST = {

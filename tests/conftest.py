@@ -4,6 +4,7 @@ import functools
 import os
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,11 @@ from tests.launcher import Launcher
 
 PROJECT = Path(__file__).resolve().parents[1]
 
+# Digests of data sets are not remembered in the user's cache, but matplotlib's fonts are.
+CACHE = tempfile.TemporaryDirectory()
+USUAL = os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
+os.environ.setdefault("MPLCONFIGDIR", str(Path(USUAL, "matplotlib")))
+os.environ["XDG_CACHE_HOME"] = CACHE.name
 
 PACKED = PROJECT / "tests" / "data" / "oracles"
 # Names a folder with more reference files: oracles/ (as packed here) and data/ (photographs).

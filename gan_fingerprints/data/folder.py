@@ -143,7 +143,7 @@ class Records:
 
 
 def open_images(
-    dataset: str, data_dir: str | None, flag: str, side: int, workers: int
+    dataset: str, data_dir: str | None, flag: str, side: int, workers: int, verify: bool = True
 ) -> Images | Records:
     """The training images that the command line names.
 
@@ -155,6 +155,7 @@ def open_images(
         flag: the command-line flag that named the folder, for messages.
         side: the size that the images are resized to, bilinearly.
         workers: processes that decode.
+        verify: compare TFRecords with their manifest.
 
     Raises:
         UserError: nothing there, or something that cannot be used.
@@ -170,6 +171,6 @@ def open_images(
         load = partial(lsun_image, database=database)
         return Images(name, database.keys(), load, side, workers)
     if any(folder.glob("*.tfrecords")):
-        return Records(DataSet.open(folder, flag), side)
+        return Records(DataSet.open(folder, flag, verify=verify), side)
     load = partial(square_image, kernel=Image.Resampling.BILINEAR)
     return Images(name, images.list_images(folder, flag), load, side, workers)

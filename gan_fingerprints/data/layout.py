@@ -6,12 +6,16 @@ costs as much as decoding a PNG. The files are the same, checksums included.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 import google_crc32c
 import numpy as np
+
+from gan_fingerprints import images
+from gan_fingerprints.program import UserError
 
 FRAME = 12  # bytes before a record: its length (uint64) and the checksum of that (uint32)
 ADVICE = "copy it again or prepare the data set again"
@@ -28,6 +32,40 @@ def labels_path(folder: Path, name: str) -> Path:
 
 def manifest_path(folder: Path, name: str) -> Path:
     return folder / f"{name}.json"
+
+
+def file_names(folder: Path) -> list[str]:
+    """Names of the files of data sets that a folder holds, manifests left out."""
+    kinds = ("*.tfrecords", "*-rxx.labels")
+    return sorted(path.name for kind in kinds for path in folder.glob(kind))
+
+
+def find_name(folder: Path, flag: str) -> str:
+    """How the files of the data set in `folder` begin; empty in some published ones.
+
+    Raises:
+        UserError: there is no data set, or more than one.
+    """
+    names = set()
+    for file in file_names(folder):
+        match = re.fullmatch(r"(.*)-r((0[2-9]|1[0-3])\.tfrecords|xx\.labels)", file)
+        if not match:
+            raise UserError(
+                f"{folder / file}: found this name, expected NAME-rNN.tfrecords, NN being log2 of "
+                "the resolution, 02 to 13; rename the file or remove it"
+            )
+        names.add(match[1])
+    if not any(folder.glob("*.tfrecords")):
+        raise UserError(
+            f"{flag} {folder}: found {images.content_of(folder)}, expected a data set (files "
+            "NAME-rNN.tfrecords); prepare one with dataset_tool.py or data_preparation.py"
+        )
+    if len(names) > 1:
+        raise UserError(
+            f"{flag} {folder}: found {len(names)} data sets ({', '.join(sorted(names))}), "
+            "expected one; give each a folder of its own"
+        )
+    return names.pop()
 
 
 def crc32c(rows: np.ndarray) -> np.ndarray:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import io
 import os
-import re
 import weakref
 from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from blake3 import blake3
 
-from gan_fingerprints import images, program
-from gan_fingerprints.data import layout
+from gan_fingerprints import program
+from gan_fingerprints.data import digests, layout
+from gan_fingerprints.data import manifest as manifests
 from gan_fingerprints.program import UserError, load_tensorflow
 
 
@@ -39,10 +39,12 @@ class DataSet:
         folder: Path,
         name: str,
         files: dict[int, RecordFile],
-        labels: np.ndarray | None,
+        labels: Labels | None,
         manifest: dict[str, Any] | None,
     ) -> None:
-        self.folder, self.name, self.labels, self.manifest = folder, name, labels, manifest
+        self.folder, self.name, self.manifest = folder, name, manifest
+        self.labels = labels.array if labels else None
+        self._labels_digest = labels.digest if labels else ""
         self.resolutions = sorted(files)
         self.resolution = self.resolutions[-1]
         self.count = files[self.resolution].count
@@ -50,30 +52,42 @@ class DataSet:
         self._files = files
 
     @classmethod
-    def open(cls, folder: str | Path, flag: str, *, needs_labels: bool = False) -> DataSet:
+    def open(
+        cls, folder: str | Path, flag: str, *, needs_labels: bool = False, verify: bool = True
+    ) -> DataSet:
         """Opens and checks the data set in a folder; `flag` named the folder.
 
+        verify: compare the content of every file with the manifest, if there is one; False takes
+        its word for the checksum.
+
         Raises:
-            UserError: naming the file that is missing, cut off, damaged, of another shape, or
-                disagrees with the manifest or the other files.
+            UserError: naming the file that is missing, too many, cut off, damaged, of another
+                shape or content, or disagrees with the manifest or the other files.
         """
         folder = program.existing_folder(folder, flag)
-        name = find_name(folder, flag)
-        manifest = read_manifest(folder, name)
+        name = layout.find_name(folder, flag)
+        manifest = manifests.read(folder, name)
+        if manifest:
+            manifests.require_files(folder, manifest, set(layout.file_names(folder)))
         files = {}
         for path in sorted(folder.glob("*.tfrecords")):
             resolution = 2 ** int(path.stem[-2:])
             files[resolution] = RecordFile(path, resolution)
         count = _common_count(files.values(), manifest)
-        if manifest:
-            check_sizes(folder, manifest)
         labels = read_labels(folder, name, count)
         if needs_labels and labels is None:
             raise UserError(
                 f"{flag} {folder}: found no {name}-rxx.labels, expected labels; prepare the data "
                 "with data_preparation.py of the classifier"
             )
-        return cls(folder, name, files, labels, manifest)
+        data = cls(folder, name, files, labels, manifest)
+        if manifest:
+            manifests.require_shape(folder, manifest, data.resolution, data.labels)
+            if verify:
+                manifests.require_unchanged(folder, manifest, data.digests)
+            else:
+                data.digests = {name: x["blake3"] for name, x in manifest["files"].items()}
+        return data
 
     def _named_sources(self) -> list[str] | None:
         names = self.manifest.get("source_names") if self.manifest else None
@@ -109,24 +123,17 @@ class DataSet:
         return self._files[resolution].read(np.asarray(indices, np.int64))
 
     @cached_property
+    def digests(self) -> dict[str, str]:
+        """File name → BLAKE3 of what is read from it, or of what the manifest says it holds."""
+        files = {file.path: file.descriptor for file in self._files.values()}
+        labels = layout.labels_path(self.folder, self.name).name
+        known = {} if self.labels is None else {labels: self._labels_digest}
+        return digests.of_files(files) | known
+
+    @cached_property
     def checksum(self) -> str:
-        """Identifies the content: BLAKE3 over those of the files, from the manifest if any."""
-        hashes = self._recorded_hashes()
-        if not hashes:
-            paths = [file.path for file in self._files.values()]
-            if self.labels is not None:
-                paths.append(layout.labels_path(self.folder, self.name))
-            hashes = {path.name: _blake3(path) for path in paths}
-        return blake3("".join(hashes[x] for x in sorted(hashes)).encode()).hexdigest()
-
-    def changed_files(self) -> list[str]:
-        """Names of the files whose content is no longer what the manifest says."""
-        recorded = self._recorded_hashes().items()
-        return [name for name, digest in recorded if _blake3(self.folder / name) != digest]
-
-    def _recorded_hashes(self) -> dict[str, str]:
-        files = self.manifest["files"] if self.manifest else {}
-        return {name: facts["blake3"] for name, facts in files.items()}
+        """Identifies the content: BLAKE3 over those of the files."""
+        return blake3("".join(x for _, x in sorted(self.digests.items())).encode()).hexdigest()
 
 
 def _common_count(files: Collection[RecordFile], manifest: dict[str, Any] | None) -> int:
@@ -141,8 +148,15 @@ def _common_count(files: Collection[RecordFile], manifest: dict[str, Any] | None
     return expected
 
 
-def _blake3(path: Path) -> str:
-    return blake3().update_mmap(path).hexdigest()
+def _opened(path: Path) -> int:
+    try:
+        if not path.is_file():  # opening a pipe would wait for ever
+            raise OSError("not a file")
+        return os.open(path, os.O_RDONLY)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be read ({error}), expected records; {layout.ADVICE}"
+        ) from None
 
 
 class RecordFile:
@@ -153,21 +167,22 @@ class RecordFile:
     Attributes:
         path, resolution: as given.
         count: number of records.
+        descriptor: the open file.
 
     Raises:
-        UserError: the file is empty, cut off inside a record, or its first or last record is
-            damaged or of another shape.
+        UserError: the file cannot be opened, is empty, cut off inside a record, or its first or
+            last record is damaged or of another shape.
     """
 
     def __init__(self, path: Path, resolution: int) -> None:
         self.path = path
         self.resolution = resolution
-        self._size = path.stat().st_size
+        # Not a memory map: its pages would count as memory of this process.
+        self.descriptor = _opened(path)
+        weakref.finalize(self, os.close, self.descriptor)
+        self._size = os.fstat(self.descriptor).st_size
         if not self._size:
             raise UserError(f"{path}: found an empty file, expected records; {layout.ADVICE}")
-        # Not a memory map: its pages would count as memory of this process.
-        self._descriptor = os.open(path, os.O_RDONLY)
-        weakref.finalize(self, os.close, self._descriptor)
         self._usual = layout.record_layout(resolution).dtype.itemsize
         self._starts: list[int] | None = None
         self.count = self._size // self._usual
@@ -177,8 +192,14 @@ class RecordFile:
         self.read(np.array([0, self.count - 1]))
 
     def _end_of_record(self, start: int) -> int:
-        length = int.from_bytes(os.pread(self._descriptor, 8, start), "little")
+        length = int.from_bytes(self._content(8, start), "little")
         return start + layout.FRAME + length + 4
+
+    def _content(self, length: int, start: int) -> bytes:
+        try:
+            return os.pread(self.descriptor, length, start)
+        except OSError as error:
+            raise self._error(f"cannot be read ({error})") from None
 
     def _walk(self) -> list[int]:
         """Where each record starts, and the end of the file."""
@@ -207,7 +228,7 @@ class RecordFile:
         """Records of the same length with their frames: uint8 [N, length]."""
         rows = np.empty((len(starts), length), np.uint8)
         for row, start in zip(rows, starts.tolist(), strict=True):
-            content = os.pread(self._descriptor, length, start)
+            content = self._content(length, start)
             if len(content) != length:
                 raise self._error(f"ends in the middle of the record at byte {start}")
             row[:] = np.frombuffer(content, np.uint8)
@@ -260,74 +281,15 @@ class RecordFile:
         return np.frombuffer(data, np.uint8).reshape(expected).transpose(1, 2, 0)
 
 
-def find_name(folder: Path, flag: str) -> str:
-    """How the files of the data set in `folder` begin; empty in some published ones.
+class Labels(NamedTuple):
+    """Labels, float32 [count, sources], and the BLAKE3 of the file that they were read from."""
 
-    Raises:
-        UserError: there is no data set, or more than one.
-    """
-    paths = sorted(folder.glob("*.tfrecords"))
-    names = set()
-    for path in paths:
-        match = re.fullmatch(r"(.*)-r(0[2-9]|1[0-3])\.tfrecords", path.name)
-        if not match:
-            raise UserError(
-                f"{path}: found this name, expected NAME-rNN.tfrecords, NN being log2 of the "
-                "resolution, 02 to 13; rename the file or remove it"
-            )
-        names.add(match[1])
-    if not names:
-        raise UserError(
-            f"{flag} {folder}: found {images.content_of(folder)}, expected a data set (files "
-            "NAME-rNN.tfrecords); prepare one with dataset_tool.py or data_preparation.py"
-        )
-    if len(names) > 1:
-        raise UserError(
-            f"{flag} {folder}: found {len(names)} data sets ({', '.join(sorted(names))}), "
-            "expected one; give each a folder of its own"
-        )
-    return names.pop()
+    array: np.ndarray
+    digest: str
 
 
-def read_manifest(folder: Path, name: str) -> dict[str, Any] | None:
-    """The manifest, when there is one.
-
-    Raises:
-        UserError: it is not one, or a file that it lists is missing.
-    """
-    path = layout.manifest_path(folder, name)
-    if not path.exists():
-        return None
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        names = [str(name) for name in manifest["files"]]
-        for facts in [manifest["count"], *(x["bytes"] for x in manifest["files"].values())]:
-            int(facts)
-        for facts in manifest["files"].values():
-            bytes.fromhex(facts["blake3"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{path}: cannot be read as the manifest of a data set ({error!r}); {layout.ADVICE}"
-        ) from None
-    for name in names:
-        if not (folder / name).is_file():
-            raise UserError(f"{folder / name}: missing, but listed in {path.name}; {layout.ADVICE}")
-    return manifest
-
-
-def check_sizes(folder: Path, manifest: dict[str, Any]) -> None:
-    """UserError unless the files are as large as the manifest says."""
-    for name, facts in manifest["files"].items():
-        size = (folder / name).stat().st_size
-        if size != facts["bytes"]:
-            raise UserError(
-                f"{folder / name}: found {size} bytes, expected {facts['bytes']} as the manifest "
-                f"says; {layout.ADVICE}"
-            )
-
-
-def read_labels(folder: Path, name: str, count: int) -> np.ndarray | None:
-    """The labels, float32 [count, sources], when there are any.
+def read_labels(folder: Path, name: str, count: int) -> Labels | None:
+    """The labels when there are any, exactly one-hot.
 
     Raises:
         UserError: the file holds something else, or not one label per record.
@@ -336,13 +298,14 @@ def read_labels(folder: Path, name: str, count: int) -> np.ndarray | None:
     if not path.exists():
         return None
     try:
-        labels = np.load(path, allow_pickle=False)
+        content = path.read_bytes()
+        labels = np.load(io.BytesIO(content), allow_pickle=False)
         found = f"{labels.dtype} of shape {list(labels.shape)}"
-    except (ValueError, OSError, EOFError, AttributeError) as error:
+    except Exception as error:  # NumPy evaluates the header, which may fail in any way
         raise UserError(
             f"{path}: cannot be read as a NumPy array ({error}); {layout.ADVICE}"
         ) from None
-    if labels.ndim != 2 or labels.dtype.kind != "f":
+    if labels.ndim != 2 or labels.dtype != np.float32:
         raise UserError(
             f"{path}: found {found}, expected float32 [images, sources]; {layout.ADVICE}"
         )
@@ -350,4 +313,11 @@ def read_labels(folder: Path, name: str, count: int) -> np.ndarray | None:
         raise UserError(
             f"{path}: found {len(labels)} labels, expected {count} records; {layout.ADVICE}"
         )
-    return labels.astype(np.float32)
+    wrong = ((labels == 1).sum(axis=1) != 1) | ((labels != 0).sum(axis=1) != 1)  # so is NaN
+    if wrong.any():
+        first = int(np.argmax(wrong))
+        raise UserError(
+            f"{path}: label {first} is {str(labels[first].tolist())[:60]}, expected one 1 and "
+            f"zeros; {layout.ADVICE}"
+        )
+    return Labels(labels, blake3(content).hexdigest())

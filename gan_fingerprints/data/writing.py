@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import mmap
 import os
 import platform
@@ -17,7 +16,7 @@ import numpy as np
 import PIL
 from blake3 import blake3
 
-from gan_fingerprints.data import layout
+from gan_fingerprints.data import layout, manifest
 from gan_fingerprints.images import ImageError
 from gan_fingerprints.program import UserError
 from gan_fingerprints.version import __version__
@@ -245,15 +244,15 @@ class GrowingFile:
 
 
 def write_manifest(folder: Path, name: str, facts: dict[str, Any]) -> None:
-    """Writes NAME.json: the facts, and the versions that made them."""
+    """Writes NAME.json: the facts, the versions that made them, and a checksum of both."""
     versions = {
         "gan_fingerprints": __version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "pillow": PIL.__version__,
     }
-    text = json.dumps(facts | {"versions": versions}, indent=2, ensure_ascii=False)
-    layout.manifest_path(folder, name).write_text(text + "\n", encoding="utf-8")
+    text = manifest.sealed(facts | {"versions": versions})
+    layout.manifest_path(folder, name).write_text(text, encoding="utf-8")
 
 
 def write_labels(path: Path, labels: np.ndarray, count: int) -> dict[str, Any]:

@@ -154,8 +154,9 @@ def train(gan: Gan, arguments: argparse.Namespace, config: Config) -> None:
         if path:
             program.existing_file(path, flag)
     pictures = open_images(
-        arguments.dataset, arguments.data_dir, "--data_dir", config.output_size, arguments.threads
-    )
+        arguments.dataset, arguments.data_dir, "--data_dir", config.output_size, arguments.threads,
+        arguments.verify,
+    )  # fmt: skip
     folder = Path(arguments.name, config.description(arguments.dataset, arguments.suffix))
     start = begin.Start(
         arguments, Path(arguments.checkpoint_dir, folder), "--checkpoint_dir",

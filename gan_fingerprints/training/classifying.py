@@ -48,7 +48,10 @@ def open_splits(arguments: argparse.Namespace, minibatch: int, gpus: int) -> lis
     """Training and validation data; UserError unless they and the settings fit each other."""
     flags = ("training_data_dir", "validation_data_dir")
     data, validation = (
-        DataSet.open(getattr(arguments, flag), f"--{flag}", needs_labels=True) for flag in flags
+        DataSet.open(
+            getattr(arguments, flag), f"--{flag}", needs_labels=True, verify=arguments.verify
+        )
+        for flag in flags
     )
     if validation.source_names != data.source_names:
         raise UserError(

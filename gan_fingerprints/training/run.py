@@ -53,6 +53,9 @@ STARTING = {
         typed.given, False, "continue the folder's run: on a CPU bit for bit as if never stopped"
     ),
     "--init_from": option(typed.path, None, "start a new run from old weights"),
+    "--verify": option(
+        typed.switch, True, "0: trust a data set's manifest, do not read its files to compare them"
+    ),
     "--dry_run": option(typed.given, False, "check everything, print the settings, train nothing"),
 }
 RUN = (("how to run", Execution), ("starting and continuing", STARTING))
