@@ -253,6 +253,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     if disk.in_partial(path):  # it appears with all that is around it
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield path
         except BaseException:

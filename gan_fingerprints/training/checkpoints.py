@@ -22,7 +22,7 @@ from gan_fingerprints.program import UserError
 
 KEPT = 2  # should the newest be damaged, there is one more
 NAME = re.compile(r"ckpt-(\d+)(\.|$)")
-UNREADABLE = (tf.errors.OpError, OSError, ValueError, RuntimeError, AssertionError, KeyError)
+UNREADABLE = (tf.errors.OpError, OSError, ValueError, LookupError, RuntimeError, AssertionError)
 
 
 class Damaged(Exception):

@@ -206,11 +206,10 @@ class Run:
     def save(self) -> None:
         """Writes a checkpoint, unless the newest is of the same moment."""
         if self._saved != int(self._shown):
-            log = self.path("log.txt")
-            notes: dict[str, Any] = {}
-            if log.is_file():
+            with self._room("log.txt") as log:
+                log.touch()
                 disk.sync(log)
-                notes["log_bytes"] = log.stat().st_size
+            notes: dict[str, Any] = {"log_bytes": log.stat().st_size}
             if self._losses:
                 notes["losses"] = self._losses.state
             self._checkpoints.save(int(self._shown), notes)

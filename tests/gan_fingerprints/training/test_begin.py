@@ -1,5 +1,6 @@
 """How a run begins: its settings, its folder and what is refused, old weights."""
 
+import hashlib
 import json
 import types
 
@@ -8,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from classifier.networks import Classifier
-from gan_fingerprints import program
+from gan_fingerprints import disk, program
 from gan_fingerprints.networks import files
 from gan_fingerprints.program import UserError
 from gan_fingerprints.training import begin
@@ -75,6 +76,46 @@ def test_a_run_is_continued_with_its_own_settings_until_it_is_finished(tmp_path,
     (folder / "finished.json").write_text("{}")
     assert start(folder, "--resume").open_run() is None
     assert capsys.readouterr().out.endswith(f"{folder}: this run is finished\n")
+
+
+def test_a_run_is_finished_only_with_the_network_that_it_names(tmp_path, capsys):
+    folder = tmp_path / "run"
+    run = start(folder).open_run()
+    run.start({"counters": []}, 1.0, tf.Variable(5, dtype=tf.int64))
+    network = folder / "network-final.safetensors"
+    network.write_bytes(b"weights")
+    run.finish(network.name)
+    marker = json.loads((folder / "finished.json").read_text())
+    assert marker["sha256"] == {network.name: hashlib.sha256(b"weights").hexdigest()}
+    assert start(folder, "--resume").open_run() is None
+    capsys.readouterr()
+    for content in (b"weightr", b"", None):
+        network.unlink()
+        if content is not None:
+            network.write_bytes(content)
+        start(folder, "--resume").open_run().close()
+        said = f"{folder}/finished.json does not fit the run ({network.name}): continuing from its"
+        assert said in capsys.readouterr().out or content is None
+    network.write_bytes(b"weights")
+    for content in ("", "[]", "{"):
+        (folder / "finished.json").write_text(content)
+        start(folder, "--resume").open_run().close()
+        assert "finished.json does not fit the run" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("flags", [[], ["--resume"]])
+def test_a_folder_without_settings_that_was_just_made_has_not_begun(tmp_path, flags, monkeypatch):
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(begin, "write_json", lambda *_: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            start(folder).open_run()
+    partial = folder / f"{disk.PARTIAL}1"
+    partial.mkdir()
+    (partial / "settings.json").write_text("{")
+    start(folder, *flags).open_run().close()
+    assert sorted(path.name for path in folder.iterdir()) == [".lock", "settings.json"]
+    assert json.loads((folder / "settings.json").read_text())["config"] == CONFIG
 
 
 def test_other_folders_are_not_runs(tmp_path):

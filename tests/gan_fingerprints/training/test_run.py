@@ -1,5 +1,7 @@
 """Runs: optimizer, skipped steps, several devices, checkpoints, reports."""
 
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -9,6 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from gan_fingerprints import program
+from gan_fingerprints.program import UserError
 from gan_fingerprints.training.optimizer import adam, apply_if_finite
 from gan_fingerprints.training.run import PRECISIONS, Losses, Run, passed
 from gan_fingerprints.version import versions
@@ -111,9 +115,9 @@ def test_two_devices_take_the_same_steps_as_one():
     assert done.stdout.endswith("same\n"), done.stderr[-3000:]
 
 
-def opened(folder):
+def opened(folder, begun=False):
     folder.mkdir(exist_ok=True)
-    return Run(folder, (folder / ".lock").open("w"), ORIGIN, 5.0)
+    return Run(folder, (folder / ".lock").open("w"), ORIGIN, 5.0, begun)
 
 
 ORIGIN = {"command": "test", "seed": 1, "data": {"count": 3}}
@@ -150,6 +154,110 @@ def test_a_checkpoint_restores_everything(tmp_path):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
     assert "continuing at 3.0 kimg" in (tmp_path / "run" / "log.txt").read_text()
     assert again.provenance() == {**ORIGIN, "images_shown": 3000, "versions": versions()}
+
+
+def begin(folder, begun=True):
+    """A run, and the variable that counts its images."""
+    shown = tf.Variable(0, dtype=tf.int64)
+    run = opened(folder, begun)
+    run.start({"counters": [shown]}, 10.0, shown)
+    return run, shown
+
+
+def steps(run, shown, losses, until):
+    """Of 10 images each, with reports at every 50."""
+    while int(shown) < until:
+        losses.add((tf.constant(np.float32(0.1 * int(shown))), tf.constant(1.0)))
+        shown.assign_add(10)
+        if int(shown) % 50 == 0:
+            means, _ = losses.report(int(shown))
+            run.log(f"tick {int(shown)} {means[0]!r} {means[1]!r}")
+            losses.restart(int(shown))
+
+
+def test_a_continued_run_reports_as_if_it_had_never_stopped(tmp_path):
+    run, shown = begin(tmp_path / "once", False)
+    steps(run, shown, run.losses(0), 200)
+    run.close()
+    run, shown = begin(tmp_path / "killed", False)
+    for last_checkpoint, killed in ((30, 120), (80, 130), (200, 200)):
+        losses = run.losses(int(shown))
+        steps(run, shown, losses, last_checkpoint)
+        run.save()
+        steps(run, shown, losses, killed)
+        run.close()
+        run, shown = begin(tmp_path / "killed")
+        assert int(shown) == last_checkpoint
+    run.close()
+    once, again = ((tmp_path / x / "log.txt").read_text().splitlines() for x in ("once", "killed"))
+    assert [line for line in again if "continuing" not in line] == once
+    assert len(once) == len(set(once)) == 4
+    assert again.count("continuing at 0.1 kimg") == 1
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_continued(tmp_path):
+    run, shown = begin(tmp_path, False)
+    for number in (1000, 2000):
+        shown.assign(number)
+        run.save()
+    run.close()
+    (tmp_path / "checkpoints" / "ckpt-2000" / "state.index").write_bytes(b"")
+    run, shown = begin(tmp_path)
+    run.close()
+    assert int(shown) == 1000
+    assert (tmp_path / "log.txt").read_text() == (
+        "checkpoint 2000 is damaged (state.index is not as it was written); continuing from "
+        "checkpoint 1000\ncontinuing at 1.0 kimg\n"
+    )
+
+
+def test_a_run_that_made_progress_never_begins_anew_by_itself(tmp_path):
+    run, _ = begin(tmp_path, False)
+    run.log("tick 1")
+    run.close()
+    begin(tmp_path)[0].close()  # from the checkpoint of its beginning
+    shutil.rmtree(tmp_path / "checkpoints")
+    with pytest.raises(UserError, match=r"^--resume .*log.txt shows that this run had begun, and"):
+        begin(tmp_path)
+    (tmp_path / "log.txt").unlink()
+    begin(tmp_path)[0].close()
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, program.Terminated)],
+)
+def test_a_signal_saves_and_ends(tmp_path, number, kind):
+    before = {x: signal.getsignal(x) for x in (signal.SIGINT, signal.SIGTERM)}
+    run, shown = begin(tmp_path, False)
+    signal.raise_signal(number)
+    shown.assign(700)
+    with pytest.raises(KeyboardInterrupt) as stop:
+        run.advance()
+    assert stop.type is kind
+    with pytest.raises(kind):
+        signal.raise_signal(number)  # at once
+    for each, handler in before.items():
+        signal.signal(each, handler)
+    run.close()
+    assert int(begin(tmp_path)[1]) == 700
+
+
+def test_a_line_that_is_wanted_once(tmp_path):
+    run = opened(tmp_path)
+    for _ in range(2):
+        run.log("a warning", once=True)
+        run.log("warning")
+    run.close()
+    assert (tmp_path / "log.txt").read_text() == "a warning\nwarning\nwarning\n"
+
+
+def test_a_full_disk_names_the_file(tmp_path):
+    (tmp_path / "log.txt").symlink_to("/dev/full")
+    run = opened(tmp_path)
+    with pytest.raises(UserError, match=r"^.*/log.txt: the disk is full: .* with --resume$"):
+        run.log("a line")
+    run.close()
 
 
 def test_losses_are_averaged_over_what_was_added_since_the_last_report(monkeypatch):
