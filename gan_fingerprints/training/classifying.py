@@ -12,6 +12,8 @@ import numpy as np
 from gan_fingerprints import calibration, typed
 from gan_fingerprints.calibration import Calibration
 from gan_fingerprints.data.reading import DataSet
+from gan_fingerprints.networks import header
+from gan_fingerprints.networks.stored import Refused
 from gan_fingerprints.perturbations import Perturbation
 from gan_fingerprints.program import UserError, option
 from gan_fingerprints.training.run import Run
@@ -69,6 +71,10 @@ def open_splits(arguments: argparse.Namespace, minibatch: int, gpus: int) -> lis
             f"--training_data_dir {data.folder}: {data.resolution} pixels, expected 16 or more; "
             "prepare it with --resolution"
         )
+    try:  # else the network's file could not be loaded
+        header.require_names(names := data.source_names or [], len(names))
+    except Refused as error:
+        raise UserError(f"--training_data_dir {data.folder}: sources: {error}") from None
     if minibatch % gpus:
         raise UserError(f"--minibatch {minibatch}: not a multiple of {gpus} GPUs")
     return [data, validation]

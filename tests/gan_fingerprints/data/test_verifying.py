@@ -10,13 +10,13 @@ import time
 import numpy as np
 import pytest
 from blake3 import blake3
-from gan_fingerprints.attribution.measuring import open_splits
 
 from gan_fingerprints.data import digests
 from gan_fingerprints.data.folder import open_images
 from gan_fingerprints.data.reading import DataSet
-from gan_fingerprints.program import UserError
-from gan_fingerprints.training.begin import data_facts, prepare_folder
+from gan_fingerprints.program import UserError, write_json
+from gan_fingerprints.training.begin import check_folder, data_facts
+from gan_fingerprints.training.classifying import open_splits
 from tests.gan_fingerprints.data import faults
 
 # Of 24 images in records of two sizes and three sources, as the first release of this format wrote
@@ -177,7 +177,10 @@ def test_without_a_manifest_other_content_has_another_checksum(folder):
 def test_a_run_is_not_continued_on_swapped_data(folder, tmp_path):
     def begin(resume):
         settings = {"data": data_facts(DataSet.open(folder, ""))}
-        return prepare_folder(tmp_path / "run", "--out_model_dir", settings, resume)
+        begun = check_folder(tmp_path / "run", "--out_model_dir", settings, resume)
+        if not begun:
+            write_json(tmp_path / "run" / "settings.json", settings)
+        return begun
 
     begin(resume=False)
     assert begin(resume=True)
