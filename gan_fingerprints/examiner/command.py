@@ -141,7 +141,7 @@ def head(model: Model) -> str:
         "none in this file, so no image can be answered unknown"
         if scale is None
         else f"unknown below {scale.score} {scale.threshold:.6g}, "
-        f"which gives up {scale.false_alarms:.1%} of the images of known sources"
+        f"which rejects {scale.false_alarms:.1%} of the images of known sources"
     )
     lines = [
         f"model: {model.file} ({model.network}, {model.side}×{model.side} pixels)",

@@ -80,7 +80,7 @@ def test_the_head_says_what_is_examined_with(attributed, networks):
         f"model: {networks.classifier.path} (classifier, 16×16 pixels)",
         f"SHA-256: {records(attributed[1])[0]['model']['sha256']}",
         f"sources: {', '.join(NAMES)}",
-        "threshold: unknown below energy 0.5, which gives up 5.0% of the images of known sources",
+        "threshold: unknown below energy 0.5, which rejects 5.0% of the images of known sources",
     ]
 
 
