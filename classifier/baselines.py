@@ -109,6 +109,7 @@ def rows_of(method: Baseline, header: dict, paths: list[Path]):
 
     def answer(pixels: Sequence[np.ndarray]) -> np.ndarray:
         scores = method.scores(np.stack(pixels))
+        # The neighbours' votes are shares already.
         return scores if method.name == "knn" else calibration.softmax(scores)
 
     read = partial(answering.read, side=header["resolution"])

@@ -54,6 +54,7 @@ class Config(Settings):
             raise UserError(
                 f"--component_res {side}: expected at most {resolution}, the resolution of the data"
             )
+        # What was published as pre-downscaling and its residual, in the words of the figure.
         whole = {"mode": "postpool", "switching_res": 4, "latent_res": -1}
         view = {
             "full": {},

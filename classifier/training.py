@@ -81,6 +81,7 @@ class Trainer:
     def _gradients(self, pixels: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
             losses = loss_per_image(self.logits_of(to_network(pixels)), labels)
+            # Not the mean: each device has its share, and their gradients are added up.
             loss = tf.reduce_sum(losses) / self.config.minibatch
         return loss, tape.gradient(loss, self.C.trainable_variables)
 

@@ -84,6 +84,7 @@ class Trainer:
             keras.utils.set_random_seed(config.training_seed)
             self.EG = AutoEncoder(resolution, num_sources, **shape, **kind)
             self.EGs = AutoEncoder(resolution, num_sources, **shape, **kind)
+            # The layer draws N(0, 1), as published, and scaled afterwards all else keeps its seeds.
             model_fingerprints = self.EG.model_fingerprints.weight
             model_fingerprints.assign(model_fingerprints * config.fingerprint_init)
             self.D = Critic(resolution, **shape, mbstd_group_size=config.mbstd_group_size)
@@ -121,6 +122,7 @@ class Trainer:
         EG_losses, gradients = strategy.run(self._EG_step, (pixels, labels))
         apply_if_finite(strategy, self.EG_adam, gradients, self.EG.trainable_variables, skipped)
         update_average(self.EGs, self.EG, self.config.average_decay)
+        # Last: a random key is made of the images shown before the step.
         self.shown.assign_add(self.config.minibatch)
         sums = [strategy.reduce("SUM", x, axis=None) for x in (D_loss, *EG_losses)]
         return tf.stack(sums) / self.config.minibatch

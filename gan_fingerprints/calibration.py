@@ -35,7 +35,7 @@ def negative_log_likelihood(logits: np.ndarray, labels: np.ndarray, temperature:
 
 
 def _log_sum_exp(values: np.ndarray) -> np.ndarray:
-    most = values.max(axis=1)
+    most = values.max(axis=1)  # taken out, as the exponential of 1,000 is infinite
     return most + np.log(np.exp(values - most[:, None]).sum(axis=1))
 
 

@@ -73,6 +73,7 @@ def answered(
 def _ahead(
     read: Callable[[Item], Read], items: Iterable[Item], most: int
 ) -> Generator[Read, None, None]:
+    # Threads, not processes: decoders release Python's lock, and pixels need not be copied.
     pool = ThreadPoolExecutor(min(8, workers.cores()))
     pending: deque[Future[Read]] = deque()
     try:
@@ -113,6 +114,7 @@ def _pixels_of(one: One) -> np.ndarray:
 
 def content_of(path: Path) -> bytes | str:
     """The bytes of a file, or why it cannot be an image."""
+    # Of the open file, not of its name: it could be another one by the time it is read.
     try:
         with open(path, "rb") as file:
             if os.fstat(file.fileno()).st_size > MAX_BYTES:

@@ -115,6 +115,7 @@ def verdict_of(
 
 def apart(value: float, bound: float) -> tuple[str, str]:
     """Two numbers as texts, with as many digits as it takes to see that they differ."""
+    # "0.9, less than 0.9" would be no reason.
     for digits in (4, 6, 9, 17):
         texts = f"{value:.{digits}g}", f"{bound:.{digits}g}"
         if texts[0] != texts[1]:

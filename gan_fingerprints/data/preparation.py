@@ -77,6 +77,7 @@ class Reader:
                 content = file.read()
         except OSError as error:
             raise ImageError(f"{job.path}: {error.strerror}; replace or remove it") from None
+        # The audit looks at the file as it came: resizing would hide what gives it away.
         native = images.open_image(job.path, content)
         if self.like and native.size != (self.resolution, self.resolution):
             raise ImageError(

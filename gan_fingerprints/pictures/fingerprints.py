@@ -46,6 +46,7 @@ def contributions(fingerprint: np.ndarray, models: np.ndarray) -> np.ndarray:
     a picture shows, times a constant, is the logit of the source.
     """
     shares = np.einsum("hwc,hwcs->shw", np.asarray(fingerprint), np.asarray(models))
+    # A percentile, as one odd pixel would leave all others pale.
     strongest = max(float(np.percentile(np.abs(shares), BRIGHTEST)), 1e-12)
     strength = np.clip(shares / strongest, -1, 1)[..., None]
     colour = np.where(strength > 0, np.array(FOR), np.array(AGAINST))
