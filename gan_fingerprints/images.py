@@ -18,7 +18,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from gan_fingerprints.program import UserError, whole_file
+from gan_fingerprints.program import UserError, existing_folder, whole_file
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
@@ -49,7 +49,7 @@ def find_images(folder: str | Path) -> list[Path]:
 
 def list_images(folder: str | Path, flag: str) -> list[Path]:
     """As `find_images`, but UserError when there are none. `flag` named the folder."""
-    found = find_images(_existing(folder, flag))
+    found = find_images(existing_folder(folder, flag))
     if not found:
         raise UserError(
             f"{flag} {folder}: found {content_of(folder)}, expected images "
@@ -65,20 +65,13 @@ def list_sources(folder: str | Path, flag: str) -> dict[str, list[Path]]:
     Raises:
         UserError: there are no subfolders, or one of them holds no images.
     """
-    subfolders = sorted(x for x in _existing(folder, flag).iterdir() if _is_subfolder(x))
+    subfolders = sorted(x for x in existing_folder(folder, flag).iterdir() if _is_subfolder(x))
     if not subfolders:
         raise UserError(
             f"{flag} {folder}: found {content_of(folder)}, expected one subfolder of images per "
             "source; move the images of each source into a subfolder with its name"
         )
     return {subfolder.name: list_images(subfolder, flag) for subfolder in subfolders}
-
-
-def _existing(folder: str | Path, flag: str) -> Path:
-    if not Path(folder).is_dir():
-        found = "a file" if Path(folder).exists() else "nothing"
-        raise UserError(f"{flag} {folder}: found {found}, expected a folder")
-    return Path(folder)
 
 
 def _is_subfolder(path: Path) -> bool:

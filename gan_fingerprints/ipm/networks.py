@@ -28,7 +28,7 @@ class Generator(keras.Model):
     """Latents to images.
 
     Args:
-        architecture: a name of `config.ARCHITECTURES`, which has the side output_size.
+        architecture: a name of `config.ARCHITECTURES`; output_size: side of the images.
         gf_dim, z_dim: width; length of the latents.
 
     Call: z float32 [N, z_dim] in [-1, 1], statistics (see `layers.BatchNorm`) → images float32
