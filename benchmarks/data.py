@@ -93,28 +93,27 @@ def preparation_rate(sources: dict[str, list[Path]], root: Path) -> float:
     return len(jobs) / (time.perf_counter() - start)
 
 
-def testing_rates(paths: list[Path]) -> tuple[float, float]:
-    """Images per second of testing PNG files, and of the same network on pixels in memory."""
+def testing_of_inference(paths: list[Path], rounds: int) -> dict[str, float]:
+    """Images per second of testing PNG files beside the same network on pixels in memory."""
+    program.load_tensorflow()
     from classifier.networks import Classifier
 
     attributor = Attributor(Classifier(RESOLUTION, 5), list("abcde"), RESOLUTION)
     pixels = np.stack([images.read_image(path) for path in paths[:640]])
-    attributor.attribute_arrays(pixels[:64])
-    start = time.perf_counter()
-    rows = list(attributor.attribute(paths))
-    tested = len(rows) / (time.perf_counter() - start)
-    start = time.perf_counter()
-    attributor.attribute_arrays(pixels)
-    return tested, len(pixels) / (time.perf_counter() - start)
+    attributor.attribute_arrays(pixels[:64])  # the first call is slower
+
+    def rate(images, attribute):
+        return lambda: len(images) / machine.seconds_per_call(lambda: list(attribute(images)), 1)
+
+    testing, inference = attributor.attribute, attributor.attribute_arrays
+    return machine.paired_ratio(rate(paths, testing), rate(pixels, inference), rounds)
 
 
 def training_memory_mib(folder: Path) -> float:
     """Peak memory of a process that trains the paper's classifier on a data set."""
     project = str(Path(__file__).resolve().parents[1])
-    program = TRAIN_STEPS.format(project=project, folder=str(folder))
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-c", TRAIN_STEPS.format(project=project, folder=str(folder))]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return round(float(done.stdout.splitlines()[-1]), 1)
 
 
@@ -135,13 +134,7 @@ def measure(number: int, rounds: int) -> dict:
             f"{number} images": large,
             f"{2 * (number // 20)} images": small,
         }
-        program.load_tensorflow()
-        pairs = [testing_rates(paths[:5000]) for _ in range(max(1, rounds // 2))]
-        ratios = sorted(tested / pure for tested, pure in pairs)
-        results["testing_of_inference"] = {
-            "ratio": round(float(np.median(ratios)), 3),
-            "rate": round(float(np.median([tested for tested, _ in pairs])), 2),
-        }
+        results["testing_of_inference"] = testing_of_inference(paths[:5000], max(1, rounds // 2))
     return results
 
 

@@ -11,6 +11,7 @@ import resource
 import time
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,7 @@ import numpy as np
 
 from gan_fingerprints import program, typed
 from gan_fingerprints.program import option
-from gan_fingerprints.training.run import PRECISIONS
+from gan_fingerprints.training.run import PRECISIONS, write_json
 
 
 def seconds_per_call(function: Callable[[], Any], calls: int) -> float:
@@ -174,8 +175,6 @@ def describe() -> dict[str, Any]:
 
 def report(results: dict[str, Any], out: str | None) -> None:
     """Prints the results as JSON, and writes them to a file if one is named."""
-    text = json.dumps(results, indent=2)
-    print(text)
+    print(json.dumps(results, indent=2))
     if out:
-        with program.whole_file(out) as partial:
-            partial.write_text(text + "\n")
+        write_json(Path(out), results)

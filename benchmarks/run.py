@@ -17,6 +17,7 @@ import tempfile
 
 from gan_fingerprints import program, typed
 from gan_fingerprints.program import option
+from gan_fingerprints.training.run import write_json
 
 BENCHMARKS = ("data", "classifier", "visnet", "sngan", "ipm")
 
@@ -41,8 +42,7 @@ def main() -> None:
                 check=True,
             )
             results[name] = json.loads(out.read_text())
-    with program.whole_file(arguments.out) as partial:
-        partial.write_text(json.dumps(results, indent=2) + "\n")
+    write_json(Path(arguments.out), results)
     print(f"wrote {arguments.out}")
 
 

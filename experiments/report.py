@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from experiments import figures
 from experiments import report_tables as tables
 from experiments.markdown import Markdown
+from experiments.results import plain
 from gan_fingerprints import program
 from gan_fingerprints.pictures.html_page import Page
 
@@ -42,7 +42,7 @@ _TIME = "Time: a step that several tables share counts in each, and once in the 
 
 def write(results: Results, out: str | Path) -> None:
     """Writes OUT/results.json, .csv and .md, and OUT/figures/NAME.png and .pdf, of one table."""
-    out, results = Path(out), _plain(results)
+    out, results = Path(out), plain(results)
     note = {"published_note": PUBLISHED_NOTE} if _has_published(results) else {}
     stored = json.dumps({**results, **note}, indent=2, ensure_ascii=False) + "\n"
     lines = io.StringIO()
@@ -67,7 +67,7 @@ def write_study(
     named in results are looked for there, then in OUT.
     """
     out = Path(out)
-    ordered = tables.in_order([_plain(x) for x in results])
+    ordered = tables.in_order([plain(x) for x in results])
     drawn = [figures.write(x, out / x["table"] / "figures", ("png",)) for x in ordered]
     page, markdown = Page(title, lead), Markdown(title, lead, out)
     for document in (page, markdown):
@@ -190,16 +190,3 @@ def _add_origins(document: Document, results: Sequence[Results]) -> None:
 def _machine(machine: Mapping[str, Any]) -> str:
     forms = {"cores": "{} cores", "python": "Python {}", "tensorflow": "TensorFlow {}"}
     return ", ".join(forms.get(key, "{}").format(x) for key, x in machine.items() if x) or "–"
-
-
-def _plain(value: Any) -> Any:
-    """Only what JSON knows: arrays as lists, and what is no number as null."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(x) for key, x in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(x) for x in value]
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    if isinstance(value, Path):
-        return str(value)
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import itertools
 import json
+import math
 import os
 import platform
 from collections.abc import Mapping
@@ -100,7 +101,7 @@ def of(
         if answered.scores.size and (line.variant in ("", NOTHING) or line.unknown)
     }
     records = {name: folder.record(name) for name in table.steps}
-    return {
+    results = {
         "table": table.name,
         "title": table.title,
         "claim": table.claim,
@@ -109,7 +110,7 @@ def of(
         "seed": 0,
         "commit": next((r["commit"] for r in reversed(records.values()) if r["commit"]), None),
         "machine": machine(),
-        "data": dict(data),
+        "data": data,
         "rows": rows,
         "measures": [*_distances(table, folder), *_open_set(scored)],
         "curves": _curves(scored),
@@ -125,6 +126,20 @@ def of(
             for name, record in records.items()
         ],
     }
+    return plain(results)
+
+
+def plain(value: Any) -> Any:
+    """Only what JSON knows: arrays as lists, and what is no number as null."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(x) for key, x in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(x) for x in value]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, Path):
+        return str(value)
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _pictures(table: Table) -> list[dict[str, str]]:
@@ -142,8 +157,8 @@ def _row(line: Answers, answered: Answered, table: Table) -> dict[str, Any]:
     right, number = int(answered.right[known].sum()), int(known.sum())
     low, high = metrics.wilson_interval(right, number)
     matrix = metrics.confusion_matrix(labels, probabilities.argmax(axis=1), len(names))
-    precision, recall = (shares.tolist() for shares in metrics.precision_recall(matrix))
-    row = {
+    precision, recall = metrics.precision_recall(matrix)
+    row: dict[str, Any] = {
         "method": line.method,
         "variant": line.variant,
         "correct": right,
@@ -157,7 +172,7 @@ def _row(line: Answers, answered: Answered, table: Table) -> dict[str, Any]:
             name: {"precision": p, "recall": r}
             for name, p, r in zip(names, precision, recall, strict=True)
         },
-        "confusion": {"names": names, "counts": matrix.tolist()},
+        "confusion": {"names": names, "counts": matrix},
     }
     if line.method not in BASELINES:  # which give no probabilities
         is_real = np.array(["real" in name for name in names])
@@ -165,14 +180,9 @@ def _row(line: Answers, answered: Answered, table: Table) -> dict[str, Any]:
         row["ap"], row["auc"] = metrics.real_or_generated(is_real[labels], generated)
         row["ece"] = metrics.expected_calibration_error(probabilities, labels)
         row["brier"] = metrics.brier_score(probabilities, labels)
-        bins = map(_plain, metrics.reliability(probabilities, labels))
+        bins = np.array(metrics.reliability(probabilities, labels), np.float64)
         row["reliability"] = dict(zip(("number", "confidence", "accuracy"), bins, strict=True))
-    # NaN, of what is not defined for so few sources, is no JSON.
-    return {name: None if value != value else value for name, value in row.items()}
-
-
-def _plain(values: np.ndarray) -> list[float | None]:
-    return [None if np.isnan(x) else float(x) for x in values]
+    return row
 
 
 def _distances(table: Table, folder: Folder) -> list[dict[str, Any]]:
@@ -217,8 +227,8 @@ def _curves(scored: Mapping[Answers, Answered]) -> list[dict[str, Any]]:
     for line, answered in scored.items():
         coverage, risk = calibration.risk_and_coverage(answered.scores, answered.right)
         shown = np.unique(np.linspace(0, len(coverage) - 1, POINTS).astype(int))
-        x, y = coverage[shown].tolist(), risk[shown].tolist()
-        lines.append({"name": line.variant or line.method, "x": x, "y": y})
+        name = line.variant or line.method
+        lines.append({"name": name, "x": coverage[shown], "y": risk[shown]})
     curve = {
         "name": "risk and coverage",
         "x_label": "share of images answered, those that fit best first",
