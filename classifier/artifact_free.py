@@ -21,6 +21,7 @@ from classifier import feature_spaces
 from gan_fingerprints import images, program, typed
 from gan_fingerprints.attribution.finding import find_testing_images
 from gan_fingerprints.program import REQUIRED, UserError, option
+from gan_fingerprints.shown import cell, shown
 
 DESCRIPTION = """\
 Chooses the generated images that look most like real ones: those nearest to a real image.
@@ -159,7 +160,7 @@ def extracted(
     bar = tqdm(found, what, total=len(paths), unit="image", dynamic_ncols=True)
     for i, (path, features) in enumerate(bar):
         if isinstance(features, str):
-            tqdm.write(f"skipped: {path}: {features}")
+            tqdm.write(shown(f"skipped: {path}: {features}"))
         else:
             yield i, features
 
@@ -215,9 +216,11 @@ def write(out_dir: Path, in_dir: Path, rows: Sequence[Row]) -> None:
             table.writerow(["path", "source", "nearest", "distance", "kept"])
             for row in rows:
                 distance = "" if row.distance is None else f"{row.distance:.8g}"
-                nearest = row.nearest and row.nearest.name
+                nearest = row.nearest.name if row.nearest else ""
                 name = row.path.relative_to(in_dir)
-                table.writerow([name, row.source, nearest, distance, int(row.kept)])
+                table.writerow(
+                    [cell(name), cell(row.source), cell(nearest), distance, int(row.kept)]
+                )
         for row in rows:
             if row.kept:
                 copy = folder / row.path.relative_to(in_dir)

@@ -18,6 +18,7 @@ from classifier import feature_spaces
 from gan_fingerprints import images, metrics, program, typed
 from gan_fingerprints.networks import files
 from gan_fingerprints.program import REQUIRED, UserError, option
+from gan_fingerprints.shown import shown
 
 DESCRIPTION = """\
 Writes the image fingerprints of images, says how far apart their sources lie, and maps them.
@@ -148,7 +149,7 @@ def features_of(
     with tqdm(total=len(truth), unit="image", dynamic_ncols=True) as bar:
         for path, found in feature_spaces.extract(space.extractor, truth, space.side, space.batch):
             if isinstance(found, str):
-                tqdm.write(f"skipped: {path}: {found}")
+                tqdm.write(shown(f"skipped: {path}: {found}"))
             else:
                 rows[truth[path]].append(found)
                 used.append(path)

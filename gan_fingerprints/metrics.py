@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gan_fingerprints import program
+from gan_fingerprints.shown import drawn
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -164,7 +165,7 @@ def _percent(part: float, unit: str = " %") -> str:
 
 def confusion_png(path: str | Path, matrix: np.ndarray, names: Sequence[str]) -> None:
     """Writes the confusion matrix [n, n] as a picture: counts, and percent of each row."""
-    with program.whole_file(path) as partial:
+    with program.room_for(path), program.whole_file(path) as partial:
         confusion_figure(matrix, names).savefig(partial, format="png")
 
 
@@ -179,7 +180,7 @@ def confusion_figure(matrix: np.ndarray, names: Sequence[str]) -> Figure:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    short = [shorten(name, 30) for name in names]
+    short = [drawn(shorten(name, 30)) for name in names]
     axes.set_xticks(range(n), short, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(n), short)
     axes.set(xlabel="predicted source", ylabel="true source")

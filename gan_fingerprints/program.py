@@ -8,18 +8,25 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import errno
+import io
+import json
 import os
 import re
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
+from gan_fingerprints.shown import shown
 from gan_fingerprints.typed import Kind, given, switch, toggle
 from gan_fingerprints.version import __version__
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class UserError(Exception):
@@ -31,11 +38,19 @@ class UserError(Exception):
 
 def run(main: Callable[[], int | None]) -> NoReturn:
     """Calls `main` and ends the process: 0 done, 2 bad input (one line), 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names may be no text
     try:
-        status = main()
+        with room_for("an output"):
+            status = main()
     except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {shown(' '.join(str(error).split()))}", file=sys.stderr)
         status = 2
+    except BrokenExecutor:
+        print("error: a worker process was killed, perhaps for lack of memory; start again "
+              "with more memory free", file=sys.stderr)  # fmt: skip
+        status = 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         status = 130
@@ -130,9 +145,9 @@ def _add(parser: argparse._ActionsContainer, name: str, field: Any, unless_given
         how |= {"type": kind, "metavar": kind.unit}
     if default is REQUIRED and name.startswith("--"):
         how["required"] = True
-    shown, about, no = _shown(kind, default), field.metadata["help"], f"--no{name[2:]}"
+    by_default, about, no = _shown(kind, default), field.metadata["help"], f"--no{name[2:]}"
     about += f"; {no} for False" if kind is toggle else ""
-    about += f" (default: {shown})" if shown else ""
+    about += f" (default: {by_default})" if by_default else ""
     parser.add_argument(name, help=about.replace("%", "%%"), **how)
     if kind is toggle:
         parser.add_argument(no, dest=name[2:], action="store_false", help=argparse.SUPPRESS)
@@ -207,6 +222,33 @@ def check_writable(path: Path, flag: str) -> None:
             pass
     except OSError as error:
         raise UserError(f"{flag} {path}: cannot write in {folder} ({error.strerror})") from None
+
+
+@contextmanager
+def room_for(path: str | Path, size: int | None = None) -> Iterator[None]:
+    """UserError instead of OSError when there is no room to write `path`, of so many bytes."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        needed = "enough room" if size is None else f"{size:,} bytes"
+        raise UserError(
+            f"{error.filename or path}: found no room to write it ({os.strerror(error.errno)}), "
+            f"expected {needed}; make room, or name an output elsewhere"
+        ) from error
+
+
+def write_whole(path: str | Path, content: bytes) -> None:
+    """Writes a file that appears only when it is whole; UserError where there is no room."""
+    with room_for(path, len(content)), whole_file(path) as partial:
+        partial.write_bytes(content)
+
+
+def write_json(path: str | Path, values: Any) -> None:
+    """As `write_whole`, as JSON; what a name holds beside UTF-8 becomes an escape of JSON's."""
+    text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    write_whole(path, text.encode("utf-8", "backslashreplace"))
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import mmap
 import os
 import platform
@@ -17,6 +16,7 @@ import numpy as np
 import PIL
 from blake3 import blake3
 
+from gan_fingerprints import program
 from gan_fingerprints.data import layout
 from gan_fingerprints.images import ImageError
 from gan_fingerprints.program import UserError
@@ -252,8 +252,7 @@ def write_manifest(folder: Path, name: str, facts: dict[str, Any]) -> None:
         "numpy": np.__version__,
         "pillow": PIL.__version__,
     }
-    text = json.dumps(facts | {"versions": versions}, indent=2, ensure_ascii=False)
-    layout.manifest_path(folder, name).write_text(text + "\n", encoding="utf-8")
+    program.write_json(layout.manifest_path(folder, name), facts | {"versions": versions})
 
 
 def write_labels(path: Path, labels: np.ndarray, count: int) -> dict[str, Any]:

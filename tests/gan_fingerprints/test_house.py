@@ -22,7 +22,7 @@ FLOORS = [  # from the top down; a room imports only rooms of lower floors, and 
     ["pictures", "data"],
     ["networks", "metrics", "images"],
     ["program"],
-    ["calibration", "perturbations", "typed", "version", "workers"],
+    ["calibration", "limits", "perturbations", "shown", "typed", "version", "workers"],
 ]
 
 
