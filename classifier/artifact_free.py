@@ -20,6 +20,7 @@ from classifier import feature_spaces
 from gan_fingerprints import images, program, typed
 from gan_fingerprints.attribution.finding import find_testing_images
 from gan_fingerprints.program import REQUIRED, UserError, option
+from gan_fingerprints.shown import cell
 
 DESCRIPTION = """\
 Chooses the generated images that look most like real ones: those nearest to a real image.
@@ -204,7 +205,7 @@ def write(out_dir: Path, in_dir: Path, rows: Sequence[Row]) -> None:
             distance = "" if row.distance is None else f"{row.distance:.8g}"
             nearest = row.nearest and row.nearest.name
             name = row.path.relative_to(in_dir)
-            table.writerow([name, row.source, nearest, distance, int(row.kept)])
+            table.writerow([*map(cell, (name, row.source, nearest)), distance, int(row.kept)])
             if row.kept:
                 (folder / name).parent.mkdir(exist_ok=True)
                 shutil.copyfile(row.path, folder / name)

@@ -17,6 +17,7 @@ from gan_fingerprints import images, perturbations, program, typed, workers
 from gan_fingerprints.images import ImageError
 from gan_fingerprints.perturbations import Perturbation
 from gan_fingerprints.program import REQUIRED, option
+from gan_fingerprints.shown import cell, shown
 
 DESCRIPTION = """\
 Attacks images as somebody might who wants to hide where they are from.
@@ -109,11 +110,11 @@ def main() -> None:
             for job, outcome in zip(jobs, outcomes, strict=True):
                 if not isinstance(outcome, ImageError):
                     for name, parameters in outcome.items() or {"none": {}}.items():
-                        table.writerow([job.name, name, json.dumps(parameters)])
+                        table.writerow([cell(job.name), name, json.dumps(parameters)])
     bad = [outcome for outcome in outcomes if isinstance(outcome, ImageError)]
     for error in bad:
-        print(f"skipped: {error}")
-    print(f"{len(jobs) - len(bad)} images, attack {arguments.attack}: {out_dir}")
+        print(shown(f"skipped: {error}"))
+    print(shown(f"{len(jobs) - len(bad)} images, attack {arguments.attack}: {out_dir}"))
 
 
 if __name__ == "__main__":

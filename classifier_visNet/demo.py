@@ -18,6 +18,7 @@ from gan_fingerprints.attribution.attributor import Attributor
 from gan_fingerprints.attribution.finding import find_testing_images
 from gan_fingerprints.attribution.tables import load_network, model_options
 from gan_fingerprints.program import REQUIRED, UserError, option
+from gan_fingerprints.shown import shown
 
 DESCRIPTION = """\
 Shows, case by case, which fingerprint an image carries.
@@ -140,7 +141,7 @@ def usable_cases(examined: Iterator, truth: list[str | None]) -> Iterator:
 
     for image, name in zip(examined, truth, strict=True):
         if image.row.error:
-            print(f"{image.row.path}: skipped: {image.row.error}")
+            print(shown(f"{image.row.path}: skipped: {image.row.error}"))
         else:
             yield Case(image, name)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from gan_fingerprints import metrics, program
 from gan_fingerprints.pictures import fingerprints as fingerprint_pictures
+from gan_fingerprints.shown import drawn, shown
 
 LEGEND = "red pixels speak for a source,\nblue ones against it;\nframed: the strongest"
 GREEN, RED, PLAIN = "#1a7f37", "#c9252d", "#444444"
@@ -26,14 +27,14 @@ class Example(NamedTuple):
 def wrapped(name: str, width: int = 14, lines: int = 3) -> str:
     """A source's name on up to `lines` lines of `width` characters, broken after underscores."""
     rows = [""]
-    for part in name.replace("_", "_\0").split("\0"):
+    for part in shown(name).replace("_", "_\0").split("\0"):
         if rows[-1] and len(rows[-1]) + len(part) > width:
             rows.append("")
         rows[-1] += part
     rows = [metrics.shorten(row, width) for row in rows]
     if len(rows) > lines:
         rows = [*rows[: lines - 1], metrics.shorten("".join(rows[lines - 1 :]), width)]
-    return "\n".join(rows)
+    return "\n".join(map(drawn, rows))
 
 
 def grid_of(rows: int, columns: int, size: tuple[float, float]) -> tuple[Any, np.ndarray]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-import html
 import io
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ import numpy as np
 from classifier_visNet.figures import GREEN, PLAIN, RED, wrapped
 from gan_fingerprints import metrics
 from gan_fingerprints.pictures import fingerprints as fingerprint_pictures
+from gan_fingerprints.shown import drawn, shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -142,7 +143,7 @@ class Display:
         self._image.set_xlabel(f"predicted:\n{predicted}", fontsize=9, loc="left")
         truth = "not known" if case.truth is None else wrapped(case.truth, 22, 2)
         self._fingerprint.set_xlabel(f"truth:\n{truth}", fontsize=9, loc="left")
-        name = metrics.shorten(case.image.row.path.name, 40)
+        name = drawn(metrics.shorten(shown(case.image.row.path.name), 40))
         self.figure.suptitle(f"{position}  {name}".strip(), x=0.02, ha="left", fontsize=10)
 
     def frame(self) -> np.ndarray:
@@ -209,7 +210,7 @@ def write_html(
         Image.fromarray(frame).save(file, format="PNG", optimize=True)
         pngs.append(base64.b64encode(file.getvalue()).decode())
     options = "".join(
-        f'<option value="{i}">{html.escape(text)}</option>' for i, text in enumerate(captions)
+        f'<option value="{i}">{escape(shown(text))}</option>' for i, text in enumerate(captions)
     )
     page = PAGE.replace("$OPTIONS", options).replace("$MILLISECONDS", str(round(seconds * 1000)))
     path.write_text(page.replace("$FRAMES", json.dumps(pngs)), encoding="utf-8")

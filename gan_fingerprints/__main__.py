@@ -39,9 +39,6 @@ def run(words: list[str]) -> int | None:
 
     Only the module of the command that is named is imported.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")  # file names may be no text
     if words and words[0] in COMMANDS:
         module = importlib.import_module(f"gan_fingerprints.{COMMANDS[words[0]][0]}")
         prog = f"gan-fingerprints {words[0]}"

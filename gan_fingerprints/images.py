@@ -10,22 +10,36 @@ import io
 import math
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
 
+from gan_fingerprints import limits
 from gan_fingerprints.program import UserError, existing_folder, whole_file
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
 MAX_PIXELS = 100_000_000
+MAX_WEBP = 48_000_000  # whose decoder takes 16 bytes for each, four times as much as the others
 ORIENTATION = 0x0112  # EXIF tag
 PNG_END = b"IEND\xaeB\x60\x82"
+JPEG = ("JPEG", "MPO")
+JPEG_END, JPEG_SCAN = b"\xff\xd9", b"\xff\xda"
+BAND = 512  # rows that are converted at a time
+MORE_DATA = bytes(range(1, 200))
+JPEG_DENSEST = 512  # pixels per byte: each block of 8×8 takes a bit or more
+JPEG_SCANS = 64  # of one image; libjpeg goes over all of it for each
+NOT_DRAWN = (127, 128)  # the values of pixels that a JPEG file has no data for
+# Pixels up to which images are decoded in this process; what these formats hold may have been
+# compressed a thousandfold.
+MOST_HERE = {"PNG": 25_000_000, "WEBP": 4_000_000, "TIFF": 4_000_000}
 
+Result = TypeVar("Result")
 
 Image.preinit()  # else naming the formats makes the first Image.open import all of Pillow's
 Image.MAX_IMAGE_PIXELS = None  # read_image checks the size itself, without Pillow's warning
@@ -111,24 +125,65 @@ def open_image(path: str | Path, content: bytes | None = None) -> Image.Image:
     try:
         with (
             open(path, "rb") if content is None else io.BytesIO(content) as file,
-            Image.open(file, formats=FORMATS) as image,
+            opened(file) as image,
         ):
+            if image.format in JPEG:
+                _require_bytes_for(image, file)
             decoded = rgb(image, path)
             if image.format == "PNG":
                 _require_png_end(file)
+            elif image.format in JPEG:
+                _require_jpeg_data(image, file)
             return decoded
-    except ImageError:
+    except (ImageError, limits.CostlyError):
         raise
     except Exception as error:  # damaged files make decoders raise nearly anything
         raise ImageError(f"{path}: {_reason(error)}; replace or remove it") from None
 
 
+def within_limits(path: object, function: Callable[..., Result], *arguments: Any) -> Result:
+    """As `limits.within`, but what takes too much is an ImageError that names `path`."""
+    try:
+        return limits.within(function, *arguments)
+    except limits.ExceededError as error:
+        raise ImageError(f"{path}: {error}; make it smaller or remove it") from None
+
+
+@contextmanager
+def opened(file: BinaryIO) -> Iterator[Image.Image]:
+    """Pillow's image of a file, not yet decoded; announces what that takes, see `limits`."""
+    with Image.open(file, formats=FORMATS) as image:
+        pixels = image.width * image.height
+        if pixels <= MAX_PIXELS:
+            limits.announce(pixels, apart=_is_costly(image, file))
+        yield image
+
+
+def _is_costly(image: Image.Image, file: BinaryIO) -> bool:
+    """Whether decoding it, or counting its pages, may take far more than usual."""
+    if image.format == "JPEG" and image.info.get("progressive"):
+        return _content(file).count(JPEG_SCAN) > JPEG_SCANS
+    if image.format == "TIFF" and getattr(image, "is_animated", False):
+        return True
+    return image.width * image.height > MOST_HERE.get(str(image.format), limits.PIXELS)
+
+
+def _content(file: BinaryIO) -> bytes:
+    """All of a file, whose position is kept."""
+    place = file.tell()
+    file.seek(0)
+    content = file.read()
+    file.seek(place)
+    return content
+
+
 def rgb(image: Image.Image, name: object = "image") -> Image.Image:
     """Pillow's image of any mode as `open_image` gives it; ImageError, which names it, else."""
-    if image.width * image.height > MAX_PIXELS:
+    most = MAX_WEBP if image.format == "WEBP" else MAX_PIXELS
+    if image.width * image.height > most:
         raise ImageError(
             f"{name}: found {image.width}x{image.height} pixels, expected at most "
-            f"{MAX_PIXELS // 10**6} megapixels; make it smaller or remove it"
+            f"{most // 10**6} megapixels; make it smaller or remove it"
         )
     try:
         return _rgb(image)
@@ -143,29 +198,61 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise ValueError("its pixels are floating-point numbers, expected 8 or 16 bits")
     if image.mode.startswith("I"):
-        return Image.fromarray(_grey_of_16_bits(np.asarray(image)))
+        return _grey_of_16_bits(image).convert("RGB")
     if image.mode != "RGB":
-        image = image.copy()  # the caller's keeps its transparency
-        image.info.pop("transparency", None)  # alpha of a palette: dropped like any other
+        if "transparency" in image.info:  # alpha of a palette: dropped like any other
+            image = image.copy()  # the caller's keeps it
+            del image.info["transparency"]
         image = image.convert("RGB")
     return image
 
 
 def _require_png_end(file: BinaryIO) -> None:
     # Pillow ends with the last row of pixels, without missing what should follow.
-    file.seek(-min(1024, file.seek(0, os.SEEK_END)), os.SEEK_END)
+    file.seek(-min(1024, _size(file)), os.SEEK_END)
     if PNG_END not in file.read():
         raise ValueError("image file is truncated")
 
 
-def _grey_of_16_bits(values: np.ndarray) -> np.ndarray:
-    if values.min() < 0 or values.max() > 65535:
-        raise ValueError("its pixels have more than 16 bits, expected 8 or 16")
-    grey = ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    return np.repeat(grey[:, :, None], 3, axis=2)
+def _size(file: BinaryIO) -> int:
+    place, size = file.tell(), file.seek(0, os.SEEK_END)
+    file.seek(place)
+    return size
+
+
+def _require_bytes_for(image: Image.Image, file: BinaryIO) -> None:
+    if image.width * image.height > JPEG_DENSEST * _size(file):
+        raise ValueError("its header states more pixels than its bytes can hold")
+
+
+def _require_jpeg_data(image: Image.Image, file: BinaryIO) -> None:
+    # Where data ends before the image does, libjpeg leaves the rest grey and Pillow does not tell.
+    # Then data that is added is drawn; behind an image that is complete it is skipped.
+    corner = image.getpixel((image.width - 1, image.height - 1))
+    if any(x not in NOT_DRAWN for x in (corner if isinstance(corner, tuple) else (corner,))):
+        return
+    content = _content(file)
+    end = content.rfind(JPEG_END)
+    with Image.open(io.BytesIO(content[:end] + MORE_DATA + content[end:])) as longer:
+        if ImageChops.difference(image, longer).getbbox(alpha_only=False):
+            raise ValueError("image file is truncated")
+
+
+def _grey_of_16_bits(image: Image.Image) -> Image.Image:
+    grey = Image.new("L", image.size)
+    for top in range(0, image.height, BAND):  # all at once would take much memory
+        bottom = min(top + BAND, image.height)
+        values = np.asarray(image.crop((0, top, image.width, bottom)))
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError("its pixels have more than 16 bits, expected 8 or 16")
+        levels = (values.astype(np.uint32) + 128) // 257
+        grey.paste(Image.fromarray(levels.astype(np.uint8)), (0, top))
+    return grey
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return f"takes more than {limits.MEMORY >> 20} MiB of memory to read"
     if isinstance(error, FileNotFoundError):
         return "no such file"
     if isinstance(error, UnidentifiedImageError):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gan_fingerprints import program
+from gan_fingerprints.shown import drawn
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -177,7 +178,7 @@ def confusion_figure(matrix: np.ndarray, names: Sequence[str]) -> Figure:
     figure = Figure(figsize=(side + 2.6, side + 1.6), layout="constrained", dpi=120)
     axes = figure.add_subplot()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    short = [shorten(name, 30) for name in names]
+    short = [drawn(shorten(name, 30)) for name in names]
     axes.set_xticks(range(n), short, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(n), short)
     axes.set(xlabel="predicted source", ylabel="true source")

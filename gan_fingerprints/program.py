@@ -9,6 +9,7 @@ import argparse
 import dataclasses
 import difflib
 import hashlib
+import io
 import json
 import os
 import re
@@ -18,12 +19,13 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 from gan_fingerprints import disk
+from gan_fingerprints.shown import shown
 from gan_fingerprints.typed import Kind, given, switch, toggle
 from gan_fingerprints.version import __version__
 
@@ -44,22 +46,27 @@ def run(main: Callable[[], int | None]) -> NoReturn:
 
     That is for bad input, a full disk and a worker process that was killed.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names may be no text
     signal.signal(signal.SIGTERM, _terminate)
     try:
         status = main()
     except UserError as error:
-        status = _say(f"error: {' '.join(str(error).split())}", 2)
+        status = _say(f"error: {shown(' '.join(str(error).split()))}", 2)
     except Terminated:
         status = _say("terminated", 143)
     except KeyboardInterrupt:
         status = _say("interrupted", 130)
-    except BrokenProcessPool:
+    except BrokenExecutor:
         lack = "most often as memory ran out; free some and run the same command again"
         status = _say(f"error: a worker process was killed, {lack}", 2)
     except Exception as error:
         if not disk.is_full(error):
             raise
-        status = _say(f"error: {' '.join(str(error).split())}; make room and run it again", 2)
+        status = _say(
+            f"error: {shown(' '.join(str(error).split()))}; make room and run it again", 2
+        )
     sys.stdout.flush()
     sys.exit(status or 0)
 
@@ -162,9 +169,9 @@ def _add(parser: argparse._ActionsContainer, name: str, field: Any, unless_given
         how |= {"type": kind, "metavar": kind.unit}
     if default is REQUIRED and name.startswith("--"):
         how["required"] = True
-    shown, about, no = _shown(kind, default), field.metadata["help"], f"--no{name[2:]}"
+    by_default, about, no = _shown(kind, default), field.metadata["help"], f"--no{name[2:]}"
     about += f"; {no} for False" if kind is toggle else ""
-    about += f" (default: {shown})" if shown else ""
+    about += f" (default: {by_default})" if by_default else ""
     parser.add_argument(name, help=about.replace("%", "%%"), **how)
     if kind is toggle:
         parser.add_argument(no, dest=name[2:], action="store_false", help=argparse.SUPPRESS)
@@ -325,7 +332,13 @@ def full_disk(path: Path, needed: Path | int) -> Iterator[None]:
         ) from error
 
 
-def write_json(path: Path, content: Any) -> None:
-    """Writes readable JSON, whole or not at all."""
+def write_whole(path: str | Path, content: bytes) -> None:
+    """Writes a file, whole or not at all."""
     with whole_file(path) as partial:
-        partial.write_text(json.dumps(content, indent=2) + "\n")
+        partial.write_bytes(content)
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Writes readable JSON; what a name holds beside UTF-8 becomes an escape that JSON knows."""
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    write_whole(path, text.encode("utf-8", "backslashreplace"))

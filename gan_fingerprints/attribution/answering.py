@@ -15,7 +15,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
-from gan_fingerprints import images, workers
+from gan_fingerprints import images, limits, workers
 from gan_fingerprints.attribution.finding import One
 
 MAX_BYTES = 2**30
@@ -91,25 +91,26 @@ def read(one: One, side: int, change: Change | None = None) -> Picture:
     """Reads an image, which the `change` of files happens to, and resizes it to `side`."""
     path = one if isinstance(one, Path) else None
     try:
-        pixels = _pixels_of(one)
+        pixels, size = images.within_limits(path or "image", _resized, one, side, change)
     except images.ImageError as error:
         return Picture(path, error=reason_of(error, path))
-    if change and path:
-        pixels = change(pixels, path)
-    height, width, _ = pixels.shape
-    return Picture(path, images.resize(pixels, side), (width, height))
+    return Picture(path, pixels, size)
 
 
-def _pixels_of(one: One) -> np.ndarray:
-    """uint8 [H, W, 3]; ImageError where there is none."""
+def _resized(one: One, side: int, change: Change | None) -> tuple[np.ndarray, tuple[int, int]]:
+    """uint8 [side, side, 3], and the size before; ImageError where there is none."""
     if isinstance(one, np.ndarray):
-        return one
+        return images.resize(one, side), (one.shape[1], one.shape[0])
     if isinstance(one, Image.Image):
-        return np.asarray(images.rgb(one))
-    content = content_of(one)
-    if isinstance(content, str):
-        raise images.ImageError(content)
-    return images.read_image(one, content)
+        image = images.rgb(one)
+    else:
+        content = content_of(one)
+        if isinstance(content, str):
+            raise images.ImageError(content)
+        image = images.open_image(one, content)
+        if change:
+            image = Image.fromarray(change(np.asarray(image), one))
+    return np.asarray(images.resize_image(image, side)), image.size
 
 
 def content_of(path: Path) -> bytes | str:
@@ -117,8 +118,10 @@ def content_of(path: Path) -> bytes | str:
     # Of the open file, not of its name: it could be another one by the time it is read.
     try:
         with open(path, "rb") as file:
-            if os.fstat(file.fileno()).st_size > MAX_BYTES:
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_BYTES:
                 return f"larger than {MAX_BYTES:,} bytes"
+            limits.announce(0, apart=size > limits.MANY_BYTES)
             return file.read()
     except OSError as error:
         what = "a folder that cannot be listed" if os.path.isdir(path) else "cannot be read"

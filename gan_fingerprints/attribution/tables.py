@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,7 @@ from gan_fingerprints.calibration import UNKNOWN, Calibration
 from gan_fingerprints.networks import files
 from gan_fingerprints.perturbations import Perturbation
 from gan_fingerprints.program import UserError, option
+from gan_fingerprints.shown import cell, shown, shown_lines
 
 if TYPE_CHECKING:
     import keras
@@ -39,7 +42,7 @@ def line(i: int, n: int, row: Attribution) -> str:
         )
     elif row.predicted == INCONCLUSIVE:
         answer = f"inconclusive (most like {row.most_probable}): {row.reason}"
-    return f"Classifying {i}/{n} images: {row.path.name if row.path else ''}: {answer}"
+    return shown(f"Classifying {i}/{n} images: {row.path.name if row.path else ''}: {answer}")
 
 
 def write_csv(path: str | Path, rows: Sequence[Attribution]) -> None:
@@ -48,21 +51,29 @@ def write_csv(path: str | Path, rows: Sequence[Attribution]) -> None:
     The probability is that of the most probable source, whatever the verdict.
     """
     names = list(rows[0].probabilities) if rows else []
-    with program.whole_file(path) as partial, open(partial, "w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["path", "predicted", "probability", *names, "reason", "error"])
-        for row in rows:
-            numbers = [row.probability, *row.probabilities.values()]
-            cells = ["" if p is None else f"{p:.8g}" for p in numbers]
-            table.writerow([row.path, row.predicted, *cells, row.reason, row.error])
+    table = [["path", "predicted", "probability", *map(cell, names), "reason", "error"]]
+    for row in rows:
+        numbers = [row.probability, *row.probabilities.values()]
+        cells = ["" if p is None else f"{p:.8g}" for p in numbers]
+        table.append([*_cells(row.path, row.predicted), *cells, *_cells(row.reason, row.error)])
+    _write_table(path, table)
+
+
+def _cells(*names: object) -> list[str]:
+    return ["" if name is None else cell(name) for name in names]
+
+
+def _write_table(path: str | Path, table: Iterable[Iterable[str]]) -> None:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(table)
+    program.write_whole(path, text.getvalue().encode())
 
 
 def write_json(path: str | Path, rows: Sequence[Attribution]) -> None:
     """Writes a list of objects {path, predicted, probabilities: {source: p}, reason, error}."""
     names = ("predicted", "probabilities", "reason", "error")
     table = [{"path": str(row.path)} | {name: getattr(row, name) for name in names} for row in rows]
-    with program.whole_file(path) as partial:
-        partial.write_text(json.dumps(table, indent=1) + "\n")
+    program.write_whole(path, (json.dumps(table, indent=1) + "\n").encode())
 
 
 def write_confusion_png(
@@ -88,13 +99,12 @@ def write_scores(
 
     score: the name of the score, which heads its column.
     """
-    with program.whole_file(path) as partial, open(partial, "w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["path", "predicted", "most_probable", score, "threshold", "error"])
-        for row in rows:
-            value = "" if row.score is None else f"{row.score:.8g}"
-            cells = [row.path, row.predicted, row.most_probable, value, f"{threshold:.8g}"]
-            table.writerow([*cells, row.error])
+    table = [["path", "predicted", "most_probable", score, "threshold", "error"]]
+    for row in rows:
+        numbers = ["" if row.score is None else f"{row.score:.8g}", f"{threshold:.8g}"]
+        names = _cells(row.path, row.predicted, row.most_probable)
+        table.append([*names, *numbers, *_cells(row.error)])
+    _write_table(path, table)
 
 
 def model_options(needed: Any = None) -> dict[str, Any]:
@@ -153,11 +163,11 @@ TESTING = {
 def attack_by_name(attack: Perturbation, tested: str | Path) -> Change:
     """An attack on tested images, keyed by their path below `tested` as perturb.py does it."""
     folder = Path(tested) if Path(tested).is_dir() else Path(tested).parent
+    return partial(_attacked, attack, folder)
 
-    def change(image: np.ndarray, path: Path) -> np.ndarray:
-        return attack(image, str(path.relative_to(folder).with_suffix(".png")))[0]
 
-    return change
+def _attacked(attack: Perturbation, folder: Path, image: np.ndarray, path: Path) -> np.ndarray:
+    return attack(image, str(path.relative_to(folder).with_suffix(".png")))[0]
 
 
 def check_tables(arguments: argparse.Namespace) -> None:
@@ -228,16 +238,31 @@ def write_results(
     names: Sequence[str],
     scale: Calibration | None = None,
 ) -> None:
-    """Prints the summary, writes the files that were asked for and says where they are."""
-    print(summarize(rows, truth, names))
-    if arguments.out_csv:
-        write_csv(arguments.out_csv, rows)
-        print(f"table: {arguments.out_csv}")
-    if arguments.out_json:
-        write_json(arguments.out_json, rows)
-        print(f"JSON: {arguments.out_json}")
-    if scale and arguments.out_scores:
-        write_scores(arguments.out_scores, rows, scale.score, scale.threshold)
-        print(f"scores: {arguments.out_scores}")
-    if truth and write_confusion_png(arguments.out_confusion, rows, truth, names):
-        print(f"confusion matrix: {arguments.out_confusion}")
+    """Prints the summary, writes the files that were asked for and says where they are.
+
+    Raises:
+        UserError: there was no room for one; the others are written.
+    """
+    print(shown_lines(summarize(rows, truth, names)))
+    files: list[tuple[str, str | None, Callable[[str], object]]] = [
+        ("table", arguments.out_csv, lambda path: write_csv(path, rows)),
+        ("JSON", arguments.out_json, lambda path: write_json(path, rows)),
+    ]
+    if scale:
+        score, at = scale.score, scale.threshold
+        files.append(
+            ("scores", arguments.out_scores, lambda path: write_scores(path, rows, score, at))
+        )
+    if truth and len(with_known_truth(rows, truth, names)[1]):
+        picture = partial(write_confusion_png, rows=rows, truth=truth, source_names=names)
+        files.append(("confusion matrix", arguments.out_confusion, picture))
+    failed = []
+    for name, path, write in files:
+        if path:
+            try:
+                write(path)
+                print(shown(f"{name}: {path}"))
+            except UserError as error:
+                failed.append(error)
+    if failed:
+        raise failed[0]

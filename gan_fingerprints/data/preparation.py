@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import json
+import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gan_fingerprints import images, program, typed
+from gan_fingerprints import images, limits, program, typed
 from gan_fingerprints.data import audit
 from gan_fingerprints.data.audit import ImageFacts
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.data.writing import Writer, default_name, shuffled_order
 from gan_fingerprints.images import ImageError
 from gan_fingerprints.program import REQUIRED, UserError, option
+from gan_fingerprints.shown import shown, shown_lines
 
 DESCRIPTION = """\
 Makes a data set for training or validating a classifier from one folder of images per source.
@@ -50,6 +51,9 @@ OPTIONS = {
 }
 
 
+LONGEST_NAME = 100  # characters of a source's
+
+
 class Job(NamedTuple):
     """An image to prepare, the label of its source, and whether the audit gathers its facts."""
 
@@ -72,8 +76,13 @@ class Reader:
 
     def __call__(self, job: Job) -> tuple[np.ndarray, Audited | None]:
         """The image as uint8 [R, R, 3], and what the audit needs of it. Raises ImageError."""
+        return images.within_limits(job.path, self._read, job)
+
+    def _read(self, job: Job) -> tuple[np.ndarray, Audited | None]:
         try:
             with open(job.path, "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                limits.announce(0, apart=size > limits.MANY_BYTES)
                 content = file.read()
         except OSError as error:
             raise ImageError(f"{job.path}: {error.strerror}; replace or remove it") from None
@@ -100,6 +109,12 @@ def find_sources(in_dir: str) -> dict[str, list[Path]]:
             f"--in_dir {in_dir}: found one subfolder, {next(iter(sources))}, expected two or more; "
             "name the folder that holds one subfolder per source"
         )
+    for name in sources:
+        if not name.isprintable() or len(name) > LONGEST_NAME:
+            raise UserError(
+                f"--in_dir {in_dir}: found a subfolder named {name}, which cannot be a source's "
+                f"name, expected at most {LONGEST_NAME} printable characters; rename it"
+            )
     return sources
 
 
@@ -210,11 +225,10 @@ def main(command: str) -> None:
             outcomes = write(writer, names, jobs, reader, arguments)
         if arguments.audit:
             findings = examine(names, jobs, outcomes, other)
-            text = json.dumps(findings, indent=2, ensure_ascii=False)
-            (folder / f"{name}-audit.json").write_text(text + "\n", encoding="utf-8")
-            print(audit.text(findings))
+            program.write_json(folder / f"{name}-audit.json", findings)
+            print(shown_lines(audit.text(findings)))
     bad = [outcome for outcome in outcomes if isinstance(outcome, ImageError)]
     for error in bad:
-        print(f"skipped: {error}")
+        print(shown(f"skipped: {error}"))
     number = len(jobs) - len(bad)
-    print(f"{number} images of {len(names)} sources, {resolution}x{resolution}: {out_dir}")
+    print(shown(f"{number} images of {len(names)} sources, {resolution}x{resolution}: {out_dir}"))

@@ -23,6 +23,7 @@ from gan_fingerprints.examiner import examination
 from gan_fingerprints.examiner.examination import UNREADABLE, Model, rounded
 from gan_fingerprints.examiner.page import ExaminationPage
 from gan_fingerprints.program import REQUIRED, UserError, option
+from gan_fingerprints.shown import shown
 from gan_fingerprints.version import versions
 
 MODEL = "GAN_FINGERPRINTS_MODEL"
@@ -84,11 +85,11 @@ def attribute(arguments: argparse.Namespace) -> int:
     with lines_file(arguments.out) as lines:
         counts = examine(model, listing.paths, lines, page)
         print(totals(counts, listing), flush=True)
-        if page:
-            page.page(origin(arguments, listing)).write(arguments.report)
-    for name, file in (("results", arguments.out), ("report", arguments.report)):
-        if file:
-            print(f"{name}: {shown(file)}")
+    if arguments.out:
+        print(f"results: {shown(arguments.out)}", flush=True)
+    if page:
+        page.page(origin(arguments, listing)).write(arguments.report)
+        print(f"report: {shown(arguments.report)}")
     return SOME_UNREADABLE if counts[None] else 0
 
 
@@ -218,8 +219,3 @@ def origin(arguments: argparse.Namespace, listing: Listing) -> dict[str, object]
         "least share of the network's side": arguments.least_size,
         "other files left out": listed(listing.left_out) or "none",
     }
-
-
-def shown(text: object) -> str:
-    """Text, a file's name say, without characters that would do something to a terminal."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text))

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from gan_fingerprints import images
+from gan_fingerprints import images, limits
 from gan_fingerprints.attribution.answering import Picture, content_of, reason_of
 
 THUMBNAIL = 256  # pixels at most
+MOST_FRAMES = 1000  # that are counted
 TURNS = {
     2: "mirrored", 3: "turned by 180°", 4: "flipped", 5: "transposed", 6: "turned clockwise",
     7: "transposed the other way", 8: "turned counterclockwise",
@@ -31,7 +32,8 @@ class Header(NamedTuple):
         format, mode: as Pillow calls them ("JPEG", "RGB").
         size: stored width and height.
         orientation: 1 to 8, of EXIF.
-        frames: pictures in the file, of which the first is used; None where damage hides them.
+        frames: pictures in the file, of which the first is used, one more than `MOST_FRAMES`
+            where they are not counted on; None where damage hides them.
     """
 
     format: str
@@ -39,6 +41,13 @@ class Header(NamedTuple):
     size: tuple[int, int]
     orientation: int
     frames: int | None
+
+    @property
+    def pictures(self) -> str:
+        """How many there are, as said in words."""
+        if self.frames is None:
+            return "an unknown number"
+        return f"more than {MOST_FRAMES}" if self.frames > MOST_FRAMES else str(self.frames)
 
     @property
     def upright(self) -> tuple[int, int]:
@@ -64,6 +73,13 @@ class Specimen(Picture):
 
 def read(path: Path, side: int, thumbnail: bool = False) -> Specimen:
     """Reads a file once: what is hashed is what is decoded, resized to `side` and described."""
+    try:
+        return images.within_limits(path, _read, path, side, thumbnail)
+    except images.ImageError as error:
+        return Specimen(path, error=reason_of(error, path), sha256=_digest_of_file(path))
+
+
+def _read(path: Path, side: int, thumbnail: bool) -> Specimen:
     content = content_of(path)
     if isinstance(content, str):
         return Specimen(path, error=content, sha256=_digest_of_file(path))
@@ -72,9 +88,9 @@ def read(path: Path, side: int, thumbnail: bool = False) -> Specimen:
         image = images.open_image(path, content)
     except images.ImageError as error:
         return Specimen(path, error=reason_of(error, path), sha256=digest, header=header)
-    pixels = np.asarray(images.resize_image(image, side))
+    pixels, size = np.asarray(images.resize_image(image, side)), image.size
     small = _thumbnail(image) if thumbnail else None
-    return Specimen(path, pixels, image.size, None, digest, header, small)
+    return Specimen(path, pixels, size, None, digest, header, small)
 
 
 def _digest_of_file(path: Path) -> str | None:
@@ -89,26 +105,35 @@ def _digest_of_file(path: Path) -> str | None:
 def read_header(content: bytes) -> Header | None:
     """The header of an image file's content, or None when it cannot be read."""
     try:
-        with Image.open(io.BytesIO(content), formats=images.FORMATS) as image:
+        with images.opened(io.BytesIO(content)) as image:
             turn = image.getexif().get(images.ORIENTATION, 1)
             orientation = turn if turn in TURNS else 1
             return Header(str(image.format), image.mode, image.size, orientation, _frames(image))
+    except limits.CostlyError:
+        raise
     except Exception:  # damaged files make decoders raise nearly anything
         return None
 
 
 def _frames(image: Image.Image) -> int | None:
+    number = None
     try:
-        return getattr(image, "n_frames", 1)
+        if image.format != "TIFF":  # which finds its pages one by one
+            return getattr(image, "n_frames", 1)
+        for number in range(1, MOST_FRAMES + 1):
+            image.seek(number)
+        return MOST_FRAMES + 1
+    except EOFError:
+        return number
     except Exception:  # damaged behind the first picture, which is all that is used
         return None
 
 
 def _thumbnail(image: Image.Image) -> bytes:
-    small = image.copy()
-    small.thumbnail((THUMBNAIL, THUMBNAIL))
+    """JPEG of an image that becomes it itself, as a copy of a large one takes much memory."""
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
     file = io.BytesIO()
-    small.save(file, "JPEG", quality=85)
+    image.save(file, "JPEG", quality=85)
     return file.getvalue()
 
 
@@ -116,7 +141,7 @@ def preprocessing(header: Header, side: int) -> dict[str, Any]:
     """What is done before a network of `side` pixels sees an image: fields, and `in_words`."""
     resized = header.upright != (side, side)
     return {
-        "frame": f"1 of {header.frames or 'an unknown number'}",
+        "frame": f"1 of {header.pictures}",
         "orientation": header.orientation,
         "mode": header.mode,
         "mode_used": "RGB",
@@ -138,7 +163,8 @@ def _steps(header: Header, side: int) -> Sequence[str]:
     width, height = header.upright
     steps = [f"{describe(header)} decoded"]
     if header.frames != 1:
-        steps.append(f"first of {header.frames or 'an unknown number of'} pictures taken")
+        of = "" if header.frames else " of"
+        steps.append(f"first of {header.pictures}{of} pictures taken")
     if header.orientation != 1:
         steps.append(f"{TURNS[header.orientation]} as its EXIF orientation says")
     if header.mode != "RGB":

@@ -10,6 +10,7 @@ import numpy as np
 
 from gan_fingerprints import images, program, typed
 from gan_fingerprints.program import REQUIRED, UserError, option
+from gan_fingerprints.shown import drawn, shown
 
 DESCRIPTION = """\
 Draws one picture with a row of samples per source, each row with its name.
@@ -34,7 +35,7 @@ def contact_sheet(path: str | Path, samples: Mapping[str, np.ndarray]) -> None:
     rows = figure.subplots(len(samples), 1, squeeze=False)[:, 0]
     for axes, (name, batch) in zip(rows, samples.items(), strict=True):
         axes.imshow(np.concatenate(list(batch), axis=1), interpolation="nearest")
-        axes.set_title(f"{name} ({len(batch)} samples)", loc="left", fontsize=9)
+        axes.set_title(f"{drawn(name)} ({len(batch)} samples)", loc="left", fontsize=9)
         axes.set_xlim(-0.5, widest * batch.shape[2] - 0.5)
         axes.axis("off")
     figure.tight_layout(pad=0.4)
@@ -47,12 +48,12 @@ def samples_of(
 ) -> dict[str, np.ndarray]:
     """Evenly spread images of each subfolder but those of some names, resized to a common size."""
     sources = images.list_sources(folder, "FOLDER")
-    shown = {name: paths for name, paths in sources.items() if name not in without}
-    if not shown:
+    kept = {name: paths for name, paths in sources.items() if name not in without}
+    if not kept:
         raise UserError(f"--without leaves none of {folder}'s sources: {', '.join(sources)}")
     return {
         name: np.stack([images.resize(images.read_image(p), size) for p in _spread(paths, num)])
-        for name, paths in shown.items()
+        for name, paths in kept.items()
     }
 
 
@@ -66,4 +67,4 @@ def main(arguments: argparse.Namespace) -> None:
     program.check_writable(Path(arguments.out), "OUT.png")
     folder, without = Path(arguments.folder), arguments.without
     contact_sheet(arguments.out, samples_of(folder, arguments.num, arguments.size, without))
-    print(f"wrote {arguments.out}")
+    print(shown(f"wrote {arguments.out}"))

@@ -20,6 +20,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from gan_fingerprints import program
+from gan_fingerprints.shown import shown, shown_lines
 
 Picture = str | Path | bytes
 
@@ -142,26 +143,26 @@ class Page:
         if self._sections:
             self._parts.append("</section>")
         self._sections[anchor] = heading
-        self._parts.append(f'<section id="{anchor}">\n<h2>{escape(heading)}</h2>')
+        self._parts.append(f'<section id="{anchor}">\n<h2>{_safe(heading)}</h2>')
 
     def heading(self, text: str) -> None:
         """A heading within a section."""
-        self._parts.append(f"<h3>{escape(text)}</h3>")
+        self._parts.append(f"<h3>{_safe(text)}</h3>")
 
     def text(self, text: str) -> None:
         """A paragraph."""
-        self._parts.append(f"<p>{escape(text)}</p>")
+        self._parts.append(f"<p>{_safe(text)}</p>")
 
     def warning(self, text: str) -> None:
         """A paragraph that must not be overlooked."""
         self._parts.append(
-            f'<p class="warning" role="note"><strong>Mind:</strong> {escape(text)}</p>'
+            f'<p class="warning" role="note"><strong>Mind:</strong> {_safe(text)}</p>'
         )
 
     def facts(self, facts: Mapping[str, object]) -> None:
         """A few names with their values, as cards."""
         cards = "\n".join(
-            f"<div><dt>{escape(name)}</dt><dd>{_text(value)}</dd></div>"
+            f"<div><dt>{_safe(name)}</dt><dd>{_text(value)}</dd></div>"
             for name, value in facts.items()
         )
         self._parts.append(f'<dl class="facts">\n{cards}\n</dl>')
@@ -170,7 +171,7 @@ class Page:
         """What was expected: whether it was met, the statement, what was found."""
         items = "\n".join(
             f'<li class="{"met" if met else "unmet"}"><strong>{"✓ met" if met else "✗ not met"}'
-            f'</strong> {escape(statement)} <span class="found">found: {escape(found)}</span></li>'
+            f'</strong> {_safe(statement)} <span class="found">found: {_safe(found)}</span></li>'
             for met, statement, found in checks
         )
         self._parts.append(f'<ul class="checks">\n{items}\n</ul>')
@@ -189,11 +190,11 @@ class Page:
         """
         lines = "\n".join(_row(row, numbers) for row in rows)
         head = "".join(
-            f'<th scope="col"{_number(i, numbers)}>{escape(name)}</th>'
+            f'<th scope="col"{_number(i, numbers)}>{_safe(name)}</th>'
             for i, name in enumerate(header)
         )
-        title = f"<caption>{escape(caption)}</caption>\n" if caption else ""
-        label = escape(caption or f"table by {header[0] or 'row'}")
+        title = f"<caption>{_safe(caption)}</caption>\n" if caption else ""
+        label = _safe(caption or f"table by {header[0] or 'row'}")
         self._parts.append(
             f'<div class="scroll" role="region" tabindex="0" aria-label="{label}">\n<table>\n'
             f"{title}<thead><tr>{head}</tr></thead>\n<tbody>\n{lines}\n</tbody>\n</table>\n</div>"
@@ -213,12 +214,12 @@ class Page:
     def code(self, text: str, wrap: bool = True) -> None:
         """Commands or a log; wrap=False keeps the lines, and so columns, and scrolls."""
         kind = ' class="wrap"' if wrap else ' tabindex="0"'
-        self._parts.append(f"<pre{kind}><code>{escape(text)}</code></pre>")
+        self._parts.append(f"<pre{kind}><code>{escape(shown_lines(text))}</code></pre>")
 
     @contextmanager
     def details(self, summary: str) -> Iterator[None]:
         """`with page.details("Commands"):` what is added within is folded under the summary."""
-        self._parts.append(f"<details>\n<summary>{escape(summary)}</summary>")
+        self._parts.append(f"<details>\n<summary>{_safe(summary)}</summary>")
         outer, self._folded = self._folded, True
         yield
         self._folded = outer
@@ -226,7 +227,7 @@ class Page:
 
     def html(self) -> str:
         """The whole page."""
-        head = _HEAD.format(title=escape(self._title), lead=escape(self._lead), style=_STYLE)
+        head = _HEAD.format(title=_safe(self._title), lead=_safe(self._lead), style=_STYLE)
         end = "</section>\n" if self._sections else ""
         body = "\n".join(self._parts)
         return f"{head}{self._contents()}<main>\n{body}\n{end}</main>\n</body>\n</html>\n"
@@ -235,19 +236,22 @@ class Page:
         if len(self._sections) < 2:
             return ""
         links = "\n".join(
-            f'<li><a href="#{anchor}">{escape(heading)}</a></li>'
+            f'<li><a href="#{anchor}">{_safe(heading)}</a></li>'
             for anchor, heading in self._sections.items()
         )
         return f'<nav aria-label="Contents"><ol>\n{links}\n</ol></nav>\n'
 
     def write(self, path: str | Path) -> None:
         """Writes the page as UTF-8; what a file name holds beside that is shown as \\udc…"""
-        with program.whole_file(path) as partial:
-            partial.write_bytes(self.html().encode("utf-8", "backslashreplace"))
+        program.write_whole(path, self.html().encode("utf-8", "backslashreplace"))
+
+
+def _safe(text: object) -> str:
+    return escape(shown(text))
 
 
 def _text(value: object) -> str:
-    return "–" if value is None else escape(str(value))
+    return "–" if value is None else _safe(value)
 
 
 def _number(column: int, numbers: Sequence[int]) -> str:
@@ -268,7 +272,7 @@ def _row(cells: Sequence[object], numbers: Sequence[int]) -> str:
 
 def _figure(picture: Picture, caption: str, alt: str | None, pixelated: bool) -> str:
     image = _image(picture, caption if alt is None else alt, pixelated)
-    below = f"\n<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    below = f"\n<figcaption>{_safe(caption)}</figcaption>" if caption else ""
     return f"<figure>{image}{below}</figure>"
 
 
@@ -280,7 +284,7 @@ def _image(picture: Picture, alt: str, pixelated: bool) -> str:
     # A figure drawn for 150 points per inch has its letters at their size when shown for 96.
     scale = _SCREEN / dpi if kind == "png" and dpi > _SCREEN and not pixelated else times
     return (
-        f'<img{look} alt="{escape(alt)}" width="{scale * width:.0f}" height="{scale * height:.0f}"'
+        f'<img{look} alt="{_safe(alt)}" width="{scale * width:.0f}" height="{scale * height:.0f}"'
         f' src="data:image/{kind};base64,{base64.b64encode(data).decode()}">'
     )
 

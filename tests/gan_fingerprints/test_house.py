@@ -22,7 +22,7 @@ FLOORS = [  # from the top down; a room imports only rooms of lower floors, and 
     ["pictures", "data"],
     ["networks", "metrics", "images"],
     ["program"],
-    ["calibration", "disk", "perturbations", "typed", "version", "workers"],
+    ["calibration", "disk", "limits", "perturbations", "shown", "typed", "version", "workers"],
 ]
 
 

@@ -1,0 +1,33 @@
+"""Names as they are printed, written in tables and drawn: without effect on what shows them."""
+
+from __future__ import annotations
+
+
+def shown(text: object) -> str:
+    """Text, a file's name say, with escapes for what would do something to a terminal or a page.
+
+    These are control characters, marks that turn the direction of writing, and bytes that are no
+    UTF-8: all that is not printable.
+    """
+    text = str(text)
+    return text if text.isprintable() else "".join(map(_printable, text))
+
+
+def _printable(character: str) -> str:
+    return character if character.isprintable() else repr(character)[1:-1]
+
+
+def shown_lines(text: str) -> str:
+    """As `shown`, of text whose lines are kept."""
+    return "\n".join(map(shown, text.split("\n")))
+
+
+def cell(text: object) -> str:
+    """A name for a cell of CSV: after an apostrophe where a spreadsheet would calculate it."""
+    text = shown(text)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
+
+
+def drawn(text: object) -> str:
+    """A name for a figure of Matplotlib, whose dollars are no mathematics."""
+    return shown(text).replace("$", r"\$")
