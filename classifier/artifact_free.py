@@ -203,7 +203,7 @@ def write(out_dir: Path, in_dir: Path, rows: Sequence[Row]) -> None:
         table.writerow(["path", "source", "nearest", "distance", "kept"])
         for row in rows:
             distance = "" if row.distance is None else f"{row.distance:.8g}"
-            nearest = row.nearest and row.nearest.name
+            nearest = row.nearest.name if row.nearest else ""
             name = row.path.relative_to(in_dir)
             table.writerow([*map(cell, (name, row.source, nearest)), distance, int(row.kept)])
             if row.kept:

@@ -253,7 +253,7 @@ def test_bad_input_for_generation(work, trained, call, monkeypatch):
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
-    with pytest.raises(UserError, match=r"network-final.safetensors: damaged"):
+    with pytest.raises(UserError, match=r"final.safetensors: not a network file of ours, or damag"):
         call(model, *out, "--checkpoint_dir", "damaged")
     assert not Path("out").exists()
 

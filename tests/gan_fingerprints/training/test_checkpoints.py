@@ -129,9 +129,10 @@ def test_those_of_earlier_versions_are_read_and_replaced(tmp_path):
         manager.save(checkpoint_number=number)
     (tmp_path / "checkpoint").unlink()
     assert State(tmp_path).restore() == (100, [])
-    for name in ("ckpt-100.data-00000-of-00001", "ckpt-100.index"):
+    # A sixth of the bits of so short an index are padding, which TensorFlow does not read.
+    for name, padding in (("ckpt-100.data-00000-of-00001", 0), ("ckpt-100.index", 0.2)):
         content = (tmp_path / name).read_bytes()
-        faults = [flipped(content, bit) for bit in range(0, len(content) * 8, 97)]
+        faults = [flipped(content, bit) for bit in range(0, len(content) * 8, 29)]
         harmless = 0
         for fault in [b"", content[: len(content) // 2], None, *faults]:
             (tmp_path / name).unlink(missing_ok=True)
@@ -142,7 +143,7 @@ def test_those_of_earlier_versions_are_read_and_replaced(tmp_path):
             harmless += number == 100
             said = "checkpoint 100 is damaged (TensorFlow says: "
             assert [line[: len(said)] for line in damaged] == [said] * (number == 20)
-        assert harmless < len(faults) / 10
+        assert harmless <= padding * len(faults)
         (tmp_path / name).write_bytes(content)
     (tmp_path / "ckpt-7_temp").mkdir()
     state = State(tmp_path)
