@@ -237,5 +237,5 @@ def apply(image: np.ndarray, drawn: dict[str, Parameters]) -> np.ndarray:
 
 
 def _generator(seed: int, name: str, key: str | int) -> np.random.Generator:
-    digest = hashlib.sha256(f"{seed} {name} {key}".encode()).digest()
+    digest = hashlib.sha256(f"{seed} {name} {key}".encode(errors="surrogateescape")).digest()
     return np.random.default_rng(np.frombuffer(digest, np.uint32))
