@@ -10,9 +10,8 @@ import io
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -149,23 +148,22 @@ def within_limits(path: object, function: Callable[..., Result], *arguments: Any
         raise ImageError(f"{path}: {error}; make it smaller or remove it") from None
 
 
-@contextmanager
-def opened(file: BinaryIO) -> Iterator[Image.Image]:
+def opened(file: BinaryIO) -> Image.Image:
     """Pillow's image of a file, not yet decoded; announces what that takes, see `limits`."""
-    with Image.open(file, formats=FORMATS) as image:
-        pixels = image.width * image.height
-        if pixels <= MAX_PIXELS:
-            limits.announce(pixels, apart=_is_costly(image, file))
-        yield image
+    image = Image.open(file, formats=FORMATS)
+    pixels = image.width * image.height
+    if pixels <= MAX_PIXELS:
+        limits.announce(pixels, _is_costly(image, pixels, file))
+    return image
 
 
-def _is_costly(image: Image.Image, file: BinaryIO) -> bool:
+def _is_costly(image: Image.Image, pixels: int, file: BinaryIO) -> bool:
     """Whether decoding it, or counting its pages, may take far more than usual."""
     if image.format == "JPEG" and image.info.get("progressive"):
         return _content(file).count(JPEG_SCAN) > JPEG_SCANS
     if image.format == "TIFF" and getattr(image, "is_animated", False):
         return True
-    return image.width * image.height > MOST_HERE.get(str(image.format), limits.PIXELS)
+    return pixels > MOST_HERE.get(image.format or "", limits.PIXELS)
 
 
 def _content(file: BinaryIO) -> bytes:
@@ -209,7 +207,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 def _require_png_end(file: BinaryIO) -> None:
     # Pillow ends with the last row of pixels, without missing what should follow.
-    file.seek(-min(1024, _size(file)), os.SEEK_END)
+    file.seek(-min(1024, file.seek(0, os.SEEK_END)), os.SEEK_END)
     if PNG_END not in file.read():
         raise ValueError("image file is truncated")
 

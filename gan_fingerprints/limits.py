@@ -121,17 +121,20 @@ def within(function: Callable[..., Result], *arguments: Any) -> Result:
     """
     if hasattr(_HERE, "granted"):
         return function(*arguments)
+    _HERE.granted = False
     try:
-        return _called(False, function, *arguments)
+        return function(*arguments)
     except CostlyError as error:
         cost = error
+    finally:
+        del _HERE.granted
     request = _pickled(function, *arguments) if cost.apart else None
     with _BUDGET.taken(_BUDGET.all if cost.apart else min(cost.pixels, _BUDGET.all)):
-        return _APART.call(request) if request else _called(True, function, *arguments)
+        return _APART.call(request) if request else _granted(function, *arguments)
 
 
-def _called(granted: bool, function: Callable[..., Result], *arguments: Any) -> Result:
-    _HERE.granted = granted
+def _granted(function: Callable[..., Result], *arguments: Any) -> Result:
+    _HERE.granted = True
     try:
         return function(*arguments)
     finally:
@@ -170,7 +173,7 @@ def _answer(requests: IO[bytes], answers: IO[bytes]) -> None:
     function, *arguments = pickle.load(requests)
     signal.setitimer(signal.ITIMER_PROF, SECONDS)  # then its signal ends this process
     try:
-        answer = pickle.dumps((True, _called(True, function, *arguments)))
+        answer = pickle.dumps((True, _granted(function, *arguments)))
     except MemoryError:
         error = ExceededError(f"takes more than {MEMORY >> 20} MiB of memory to read")
         answer = pickle.dumps((False, error))

@@ -236,5 +236,5 @@ def apply(image: np.ndarray, drawn: dict[str, Parameters]) -> np.ndarray:
 def _generator(seed: int, name: str, key: str | int) -> np.random.Generator:
     # Hashed, so that neighbouring keys give unrelated numbers; Python's own hash differs from
     # process to process.
-    digest = hashlib.sha256(f"{seed} {name} {key}".encode()).digest()
+    digest = hashlib.sha256(f"{seed} {name} {key}".encode(errors="surrogateescape")).digest()
     return np.random.default_rng(np.frombuffer(digest, np.uint32))

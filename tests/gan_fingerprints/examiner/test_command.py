@@ -1,5 +1,6 @@
 """`gan-fingerprints attribute` as it is used: tables, files, statuses, and mistakes."""
 
+import errno
 import json
 import os
 import re
@@ -9,12 +10,15 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from gan_fingerprints import __main__, program
 from gan_fingerprints.examiner import command, examination
 from gan_fingerprints.program import UserError
 from tests.conftest import PROJECT
 from tests.gan_fingerprints.conftest import NAMES
+from tests.gan_fingerprints.test_shown import NAMES as SHOWN
+from tests.gan_fingerprints.test_shown import harmless
 
 
 @pytest.fixture(scope="module")
@@ -173,11 +177,39 @@ def test_mistakes_are_one_line(networks, pictures, tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 
-def test_a_terminal_is_told_nothing_by_the_name_of_a_file():
-    name = "a\x1b[2J\n\u202egnp\udcff ä b.png"
-    assert command.shown(name) == r"a\x1b[2J\n\u202egnp\udcff ä b.png"
-    row = command.table_row((30, 12), name, "unknown", "–", "why")
-    assert row == rf"{command.shown(name):<30}  unknown                 –  why"
+def test_a_report_without_room_leaves_the_results(networks, pictures, tmp_path, monkeypatch):
+    def full(path, content):
+        if path.name.startswith(".report"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(path, content)
+
+    write = Path.write_bytes
+    monkeypatch.setattr(Path, "write_bytes", full)
+    out, report = tmp_path / "results.jsonl", tmp_path / "report.html"
+    words = ["--model", str(networks.classifier.path), "--out", str(out), "--report", str(report)]
+    with pytest.raises(UserError, match=r"report.html: found no room to write it .* [\d,]+ bytes"):
+        __main__.run(["attribute", str(pictures), *words])
+    assert len(out.read_text("utf-8").splitlines()) == 8
+    assert [path.name for path in tmp_path.iterdir()] == ["results.jsonl"]
+
+
+def test_no_name_of_a_file_does_harm(networks, tmp_path, capsys):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    names = [f"{name}.png" for name in SHOWN] + ["b" * 250 + ".png"]
+    for name in names:
+        Image.new("RGB", (16, 16)).save(folder / name)
+    (folder / "bad\udce9\x1b.png").write_bytes(b"")
+    out, report = tmp_path / "results.jsonl", tmp_path / "report.html"
+    words = ["--model", str(networks.classifier.path), "--out", str(out), "--report", str(report)]
+    assert __main__.run(["attribute", str(folder), *words]) == 3
+    printed = capsys.readouterr().out
+    assert len(printed.splitlines()) == 5 + 1 + len(names) + 1 + 5
+    for text in (printed, report.read_text("utf-8"), out.read_text("utf-8").replace("\u202e", "")):
+        assert harmless(text)
+    paths = {Path(json.loads(line)["path"]).name for line in out.read_text("utf-8").splitlines()}
+    assert paths == {*names, "bad\udce9\x1b.png"}
+    assert "<script>" not in report.read_text("utf-8")
 
 
 def test_it_is_installed_under_its_name():

@@ -1,0 +1,207 @@
+"""Images built to take much memory or time: what is read, what is refused, what it takes."""
+
+import os
+import pickle
+import struct
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_fingerprints import images, limits
+from gan_fingerprints.attribution import answering
+from gan_fingerprints.examiner import evidence
+from tests.conftest import PROJECT
+
+RNG = np.random.default_rng(0)
+TENSORFLOW = 720 * 2**20  # bytes that a process has in memory when TensorFlow is loaded
+
+
+def tiff_of(pages: int) -> bytes:
+    """Grey pages of 4×4 pixels, which share their pixels."""
+    entries = [(256, 4), (257, 4), (258, 8), (259, 1), (262, 1), (273, 8), (277, 1), (278, 4),
+               (279, 16)]  # fmt: skip
+    fields = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries)
+    size = 2 + len(fields) + 4
+    first = 8 + 16
+    folders = [
+        struct.pack("<H", len(entries)) + fields
+        + struct.pack("<I", first + size * (i + 1) if i + 1 < pages else 0)
+        for i in range(pages)
+    ]  # fmt: skip
+    return b"II*\0" + struct.pack("<I", first) + bytes(range(16)) + b"".join(folders)
+
+
+def lying_jpeg(path: Path, width: int, height: int) -> None:
+    """A JPEG of 64×64 pixels whose header states another size."""
+    pixels = Image.fromarray(RNG.integers(0, 256, (8, 8, 3), np.uint8)).resize((64, 64))
+    pixels.save(path, "JPEG")
+    content = bytearray(path.read_bytes())
+    at = content.index(b"\xff\xc0") + 5
+    content[at : at + 4] = struct.pack(">HH", height, width)
+    path.write_bytes(content)
+
+
+@pytest.fixture(scope="module")
+def bombs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bombs")
+    red = (200, 30, 40)
+    Image.new("RGB", (10000, 9800), red).save(folder / "98.webp", quality=0, method=0)
+    Image.new("RGB", (7000, 6700), red).save(folder / "47.webp", quality=0, method=0)
+    Image.new("RGB", (10000, 9800), red).save(folder / "98.png", compress_level=1)
+    Image.new("RGB", (7000, 7000), red).save(folder / "49.jpg", progressive=True)
+    (folder / "pages.tif").write_bytes(tiff_of(20_000))
+    lying_jpeg(folder / "lie.jpg", 11000, 9000)
+    with open(folder / "large.png", "wb") as file:
+        file.truncate(2**30)  # no room on the disk, but in memory
+    return folder
+
+
+def apart_pid():
+    assert limits._APART._process
+    return limits._APART._process.pid
+
+
+def cpu() -> float:
+    """Seconds of a processor that this process and the one apart have taken."""
+    fields = Path(f"/proc/{apart_pid()}/stat").read_text().rpartition(")")[2].split()
+    return time.process_time() + sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc")
+EXPECTED = {
+    "98.webp": "found 10000x9800 pixels, expected at most 48 megapixels",
+    "47.webp": None,
+    "98.png": None,
+    "49.jpg": None,
+    "pages.tif": None,
+    "lie.jpg": "cannot be read as an image (its header states more pixels than its bytes can hold)",
+    "large.png": f"takes more than {limits.MEMORY >> 20} MiB of memory to read",
+}
+
+
+@needs_proc
+def test_each_bomb_becomes_an_image_or_a_reason_in_less_than_five_seconds(bombs):
+    evidence.read(bombs / "pages.tif", 16)  # starts the process
+    for name, error in EXPECTED.items():
+        before = cpu()
+        found = evidence.read(bombs / name, 16, thumbnail=True)
+        assert cpu() - before < 5
+        assert found.error == error
+        assert found.sha256
+        if error is None and name != "pages.tif":
+            assert np.abs(found.pixels.astype(int) - (200, 30, 40)).max() < 6
+    found = evidence.read(bombs / "pages.tif", 16)
+    assert found.header.frames == evidence.MOST_FRAMES + 1
+    assert evidence.preprocessing(found.header, 16)["frame"] == "1 of more than 1000"
+    assert "first of more than 1000 pictures taken" in evidence._steps(found.header, 16)[1]
+    np.testing.assert_array_equal(found.pixels[::4, ::4, 0].shape, (4, 4))
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from gan_fingerprints import limits, workers
+from gan_fingerprints.attribution import answering
+from functools import partial
+workers.cores = lambda: 8
+read = partial(answering.read, side=64)
+paths = sorted(Path(sys.argv[1]).iterdir()) * 2
+rows = list(answering.answered(read, paths, lambda pixels: [0] * len(pixels), 64))
+def peak(pid):
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+print(len(rows), sum(a == 0 for _, a in rows), peak("self"), peak(limits._APART._process.pid))
+"""
+
+
+@needs_proc
+def test_eight_threads_of_bombs_stay_below_one_and_a_half_gibibytes(bombs):
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, bombs], cwd=PROJECT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    rows, answers, here, apart = map(int, done.stdout.split())
+    print(f"{here >> 20} MiB here, {apart >> 20} apart")
+    assert (rows, answers) == (14, 8)
+    assert apart <= limits.MEMORY + 100 * 2**20
+    # What is read apart has the whole budget, so the two peaks do not fall together.
+    assert TENSORFLOW + max(here, apart) < 1.5 * 2**30
+
+
+def test_what_dies_or_never_ends_is_a_reason_and_the_next_is_read():
+    apart = limits._Apart()
+
+    def ask(*call):
+        return apart.call(pickle.dumps(call))
+
+    assert ask(abs, -3) == 3
+    with pytest.raises(limits.ExceededError, match="ended with status 7"):
+        ask(os._exit, 7)
+    with pytest.raises(limits.ExceededError, match="takes more than 4 seconds"):
+        ask(eval, "any(0 for _ in iter(int, 1))")
+    with pytest.raises(limits.ExceededError, match="takes more than 768 MiB"):
+        ask(bytearray, 10**9)
+    with pytest.raises(ValueError, match="invalid literal"):
+        ask(int, "x")
+    assert ask(len, bytearray(3 * 10**8)) == 3 * 10**8
+    apart._process.stdin.close()  # as when this process ends
+    assert apart._process.wait(10) == 0
+
+
+def test_threads_wait_until_there_is_room():
+    here, most = [0], [0]
+    lock = threading.Lock()
+
+    def read(pixels):
+        limits.announce(pixels)
+        with lock:
+            here[0] += pixels
+            most[0] = max(most[0], here[0])
+        time.sleep(0.02)
+        with lock:
+            here[0] -= pixels
+        return pixels
+
+    def one(pixels):
+        return limits.within(read, pixels)
+
+    sizes = [24_000_000, 20_000_000, 60_000_000, 2_000_000] * 4
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(one, sizes)) == sizes
+    assert 44_000_000 <= most[0] <= 62_000_000  # one that is larger than all has nothing beside it
+    assert limits._BUDGET._free == limits.PIXELS
+    assert limits.within(lambda: limits.within(read, 3_000_000)) == 3_000_000
+
+
+def test_what_cannot_be_sent_is_read_here(tmp_path):
+    path = tmp_path / "pages.tif"
+    path.write_bytes(tiff_of(3))
+    found = answering.read(path, 4, change=lambda pixels, _: 255 - pixels)
+    np.testing.assert_array_equal(found.pixels[..., 0], 255 - np.arange(16).reshape(4, 4))
+
+
+@pytest.mark.parametrize("options", [{}, {"optimize": True}, {"subsampling": 0}])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_jpeg_whose_data_ends_before_the_image_is_refused(tmp_path, mode, options):
+    path = tmp_path / "a.jpg"
+    image = Image.fromarray(RNG.integers(0, 256, (8, 9, 3), np.uint8)).resize((90, 80))
+    image.convert(mode).save(path, **options)
+    content = path.read_bytes()
+    expected = np.asarray(Image.open(path).convert("RGB"))
+    np.testing.assert_array_equal(images.read_image(path), expected)
+    path.write_bytes(content[: len(content) * 3 // 4] + images.JPEG_END)
+    with pytest.raises(images.ImageError, match="image file is truncated"):
+        images.read_image(path)
+    lying_jpeg(path, 64, 128)
+    with pytest.raises(images.ImageError, match="image file is truncated"):
+        images.read_image(path)
+    for grey in (127, 128):
+        Image.new(mode, (90, 80), (grey,) * len(Image.new(mode, (1, 1)).getbands())).save(path)
+        assert images.read_image(path).shape == (80, 90, 3)
