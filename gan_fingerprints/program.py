@@ -325,10 +325,11 @@ def full_disk(path: Path, needed: Path | int) -> Iterator[None]:
         if not disk.is_full(error):
             raise
         more, size = ("", needed) if isinstance(needed, int) else ("more than ", disk.size(needed))
+        need = f"it needs {more}{size:,} bytes, " if size else ""
         free = shutil.disk_usage(path.parent).free
         raise UserError(
-            f"{path}: the disk is full: it needs {more}{size:,} bytes, {free:,} are free; make "
-            "room and run the same command again, a training with --resume"
+            f"{path}: the disk is full: {need}{free:,} are free; make room and run the same "
+            "command again, a training with --resume"
         ) from error
 
 

@@ -139,7 +139,7 @@ def test_those_of_earlier_versions_are_read_and_replaced(tmp_path):
             if fault is not None:
                 (tmp_path / name).write_bytes(fault)
             number, damaged = State(tmp_path).restore()
-            # A bit that means nothing is not noticed: then the state is as it was saved.
+            # The index ends with padding; where a bit of that differs, the state is as saved.
             harmless += number == 100
             said = "checkpoint 100 is damaged (TensorFlow says: "
             assert [line[: len(said)] for line in damaged] == [said] * (number == 20)
