@@ -123,6 +123,8 @@ def test_risk_and_coverage_by_hand():
     )
     np.testing.assert_allclose(coverage, [1 / 3, 2 / 3, 1])
     np.testing.assert_allclose(risk, [0, 1 / 2, 1 / 3])
+    _, risk = calibration.risk_and_coverage(np.array([0.2, 0.9]), np.array([False, True]))
+    np.testing.assert_allclose(risk, [0, 1 / 2])
 
 
 def test_scores_divide_by_the_temperature_and_energy_multiplies_again():
@@ -184,7 +186,7 @@ def plain_held_out(logits, features, labels, temperature, folds):
     return found
 
 
-@pytest.mark.parametrize(("fewest", "folds"), [(7, 5), (5, 5), (3, 3), (1, 1)])
+@pytest.mark.parametrize(("fewest", "folds"), [(7, 5), (5, 5), (3, 3), (2, 2), (1, 1)])
 def test_held_out_scores_image_by_image(fewest, folds):
     rng = np.random.default_rng(6)
     labels = rng.permutation(np.repeat([0, 1, 2], [9, fewest, 11]))
