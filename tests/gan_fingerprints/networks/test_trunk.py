@@ -57,6 +57,12 @@ def test_low_and_high_frequencies_against_scipy():
     np.testing.assert_array_equal(view("postpool", 4, image), image.astype(np.float32))
 
 
+def test_every_halving_is_made():
+    image = np.random.default_rng(0).normal(size=(64, 64, 3))
+    low = Trunk(64, "predownscale", 4)._view(tf.constant(image[None], tf.float32))
+    np.testing.assert_allclose(low[0], halved(halved(halved(halved(image)))), atol=1e-5)
+
+
 def test_low_frequencies_do_not_see_a_chessboard_and_high_ones_do_not_see_a_constant():
     chessboard = np.tile(np.indices((32, 32)).sum(axis=0)[..., None] % 2 * 2.0 - 1, 3)
     assert np.abs(view("predownscale", 16, chessboard)).max() < 1e-6
