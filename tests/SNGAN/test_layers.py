@@ -209,6 +209,8 @@ def test_every_class_has_its_scale_and_shift(n_classes):
     gamma, beta = (classes @ rows for rows in (gammas, betas))
     expected = plain.numpy() * gamma[:, None, None] + beta[:, None, None]
     np.testing.assert_allclose(layer(x, classes, training=True), expected, rtol=1e-4, atol=1e-5)
+    together, alone = layer(x, classes), layer(x[:1], classes[:1])
+    np.testing.assert_allclose(together[:1], alone, rtol=1e-4, atol=1e-5)
 
 
 def test_the_blocks_convolutions_start_larger_by_the_root_of_2_than_their_shortcuts():
