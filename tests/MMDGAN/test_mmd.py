@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from CramerGAN.gan.core.cramer import Cramer, RedditCramer
 from MMDGAN.gan.core.mmd import FUNCTIONS, MMD, mmd2
 from MMDGAN.gan.core.wgan_gp import WassersteinGP
 from MMDGAN.gan.kernels import KERNELS
@@ -121,3 +122,21 @@ def test_wasserstein_losses():
     assert float(objective.generator(real, [fake])) == -7
     assert float(objective.discriminator(real, [fake])) == 5
     np.testing.assert_array_equal(objective.witness(real, real, [fake]), [1, 3])
+
+
+def test_the_distance_kernel_at_the_origin():
+    """√(0 + 1e-5) twice, less the same once."""
+    points = tf.constant([[0.0, 0, 0], [1.0, 0, 0]])
+    found = FUNCTIONS["distance"](points[:1], points)
+    np.testing.assert_allclose(found, [[np.sqrt(1e-5)] * 2], rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("objective", "batches"), [(MMD(), 1), (WassersteinGP(), 1), (Cramer(), 2), (RedditCramer(), 2)]
+)
+def test_how_many_batches_of_generated_images_a_loss_takes(objective, batches):
+    assert objective.fake_batches == batches
+    features = tf.random.normal([4, 3], seed=0)
+    fakes = [tf.random.normal([4, 3], seed=i) for i in range(1, batches + 1)]
+    for loss in (objective.generator, objective.discriminator):
+        assert np.isfinite(float(loss(features, fakes)))

@@ -8,6 +8,7 @@ import tensorflow as tf
 from gan_fingerprints.networks.layers import box_downscale, box_upscale
 from SNGAN import layers
 from SNGAN.dis_models.snresnet import SNResNetProjectionDiscriminator
+from SNGAN.gen_models.resnet import ResNetGenerator
 
 
 @pytest.mark.parametrize("shape", [(64, 32), (20, 300), (3, 3, 16, 48), (1, 1, 7, 5)])
@@ -208,3 +209,17 @@ def test_every_class_has_its_scale_and_shift(n_classes):
     gamma, beta = (classes @ rows for rows in (gammas, betas))
     expected = plain.numpy() * gamma[:, None, None] + beta[:, None, None]
     np.testing.assert_allclose(layer(x, classes, training=True), expected, rtol=1e-4, atol=1e-5)
+    together, alone = layer(x, classes), layer(x[:1], classes[:1])
+    np.testing.assert_allclose(together[:1], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_the_blocks_convolutions_start_larger_by_the_root_of_2_than_their_shortcuts():
+    keras.utils.set_random_seed(0)
+    for network in (ResNetGenerator(32, ch=16), SNResNetProjectionDiscriminator(32, ch=16)):
+        for block in network.blocks:
+            for layer in filter(None, (block.c1, block.c2, block.c_sc)):
+                bound = layer.gain * np.sqrt(
+                    6 / np.prod(layer.W.shape[:2]) / sum(layer.W.shape[2:])
+                )
+                assert 0.9 * bound < layer.W.numpy().max() <= bound
+                assert layer.gain == (1 if layer is block.c_sc else pytest.approx(np.sqrt(2)))

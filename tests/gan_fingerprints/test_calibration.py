@@ -123,6 +123,8 @@ def test_risk_and_coverage_by_hand():
     )
     np.testing.assert_allclose(coverage, [1 / 3, 2 / 3, 1])
     np.testing.assert_allclose(risk, [0, 1 / 2, 1 / 3])
+    _, risk = calibration.risk_and_coverage(np.array([0.2, 0.9]), np.array([False, True]))
+    np.testing.assert_allclose(risk, [0, 1 / 2])
 
 
 def test_scores_divide_by_the_temperature_and_energy_multiplies_again():
@@ -184,7 +186,7 @@ def plain_held_out(logits, features, labels, temperature, folds):
     return found
 
 
-@pytest.mark.parametrize(("fewest", "folds"), [(7, 5), (5, 5), (3, 3), (1, 1)])
+@pytest.mark.parametrize(("fewest", "folds"), [(7, 5), (5, 5), (3, 3), (2, 2), (1, 1)])
 def test_held_out_scores_image_by_image(fewest, folds):
     rng = np.random.default_rng(6)
     labels = rng.permutation(np.repeat([0, 1, 2], [9, fewest, 11]))
@@ -260,6 +262,11 @@ def test_an_image_at_the_threshold_is_known():
     [({"score": "entropy"}, "entropy"),
      ({"temperature": 0.0}, r"temperature 0\.0"), ({"temperature": np.inf}, "temperature inf"),
      ({"threshold": np.nan}, "threshold nan"), ({"threshold": -np.inf}, "threshold -inf"),
+     ({"false_alarms": -0.1}, r"false_alarms -0\.1"), ({"false_alarms": 1.1}, "false_alarms 1"),
+     ({"checksum": "c" * 201}, "no short text"), ({"checksum": "\n"}, "no short text"),
+     ({"centres": calibration.Centres(np.array([[0, np.nan]]), np.ones(2))}, "out of range"),
+     ({"centres": calibration.Centres(np.zeros((2, 2)), np.array([1.0, 0]))}, "out of range"),
+     ({"centres": calibration.Centres(np.zeros((2, 2)), np.array([1, np.inf]))}, "out of range"),
      ({"centres": calibration.Centres(np.zeros((2, 3)), np.ones(2))}, r"means \(2, 3\)"),
      ({"centres": calibration.Centres(np.zeros(3), np.ones(()))}, r"means \(3,\)")],
 )  # fmt: skip
@@ -268,6 +275,20 @@ def test_calibrations_that_cannot_be(changes, message):
     assert calibration.Calibration.of(good.header(), good.arrays()).header() == good.header()
     with pytest.raises(ValueError, match=message):
         calibration.Calibration.of(bad.header(), bad.arrays())
+
+
+def test_a_calibration_is_whole_and_nothing_more():
+    made = by_softmax(checksum="c" * 200)
+    header, arrays = made.header(), made.arrays()
+    assert calibration.Calibration.of(header, arrays).checksum == "c" * 200
+    for wrong in (
+        ({**header, "more": 1}, arrays),
+        ({key: header[key] for key in header if key != "score"}, arrays),
+        (header, {**arrays, "more": np.ones(1)}),
+        (header, {"means": arrays["means"]}),
+    ):
+        with pytest.raises(ValueError, match="with more or less than temperature, "):
+            calibration.Calibration.of(*wrong)
 
 
 def test_the_default_temperature_is_one():

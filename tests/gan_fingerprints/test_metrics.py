@@ -129,3 +129,38 @@ def test_reliability_bins():
     assert accuracy[9] == 0.5
     assert accuracy[6] == 1
     assert np.isnan(confidence[0])
+
+
+def test_fifteen_bins_of_the_confidence_unless_said_otherwise():
+    """10/15 lies between 0.65 and 0.68, where neither 14 nor 16 bins have a border."""
+    probabilities, truth = np.array([[0.65, 0.35], [0.68, 0.32], [1 + 1e-12, 0]]), [0, 1, 0]
+    number, _, _ = metrics.reliability(probabilities, truth)
+    assert len(number) == 15
+    assert np.flatnonzero(number).tolist() == [9, 10, 14]  # more than 1 by rounding is the last
+    apart = metrics.expected_calibration_error(probabilities, truth)
+    assert apart == pytest.approx((0.35 + 0.68) / 3)
+    together = metrics.expected_calibration_error(probabilities, truth, bins=14)
+    assert together == pytest.approx(2 * (0.665 - 0.5) / 3)
+    assert metrics.expected_calibration_error(probabilities, truth, 16) == pytest.approx(together)
+
+
+def test_confusion_text_letter_by_letter():
+    matrix = np.array([[1234567, 0], [5, 15]])
+    assert metrics.confusion_text(matrix, ["real", "ProGAN"]).splitlines() == [
+        "truth \\ predicted       1       2   recall",
+        " 1 real           1234567       0  100.0 %",
+        " 2 ProGAN               5      15   75.0 %",
+        "precision (%)       100.0   100.0",
+    ]
+    small = metrics.confusion_text(np.array([[3, 0], [0, 2]]), ["real", "ProGAN"])
+    assert small.splitlines()[1] == " 1 real               3     0  100.0 %"
+
+
+def test_confusion_figure_shows_the_share_of_each_row():
+    axes = metrics.confusion_figure(np.array([[6, 2], [0, 0]]), ["a", "b"]).axes[0]
+    np.testing.assert_allclose(axes.images[0].get_array(), [[0.75, 0.25], [0, 0]])
+    texts = {text.get_position(): (text.get_text(), text.get_color()) for text in axes.texts}
+    assert texts == {
+        (0, 0): ("6\n75.0 %", "white"), (1, 0): ("2\n25.0 %", "black"),
+        (0, 1): ("0\n0.0 %", "black"), (1, 1): ("0\n0.0 %", "black"),
+    }  # fmt: skip

@@ -76,6 +76,14 @@ def test_pixel_statistics_row_by_row(height):
     assert audit.pixel_statistics(image) == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize("value", range(256))
+def test_an_image_of_one_colour_has_no_contrast(value):
+    """Where rounding makes a variance of less than nothing."""
+    found = audit.pixel_statistics(np.full((100, 37, 3), value, np.uint8))
+    assert all(type(x) is float for x in found)
+    assert found == pytest.approx((value, 0, 0, 0), abs=0.2)
+
+
 def test_colour_detail_where_green_has_none():
     image = np.zeros((2, 3, 3), np.uint8)
     image[1, 1, 0] = 5

@@ -35,6 +35,20 @@ def test_against_reference_numbers(reference):
     assert compare(X, Y, Z)[1] == pytest.approx(-ratio, rel=1e-9)
 
 
+def test_probability_of_known_ratios():
+    assert three_samples.probability(0.0) == 0.5
+    assert three_samples.probability(-1.959964) == pytest.approx(0.025, rel=1e-5)
+    assert three_samples.probability(1.959964) == pytest.approx(0.975, rel=1e-5)
+
+
+def test_samples_without_variance():
+    """All images alike: k(s, s) - 2 k(r, s) is exact, and the deviation no less than 1e-6."""
+    real, near, far = (np.full((5, 1), value) for value in (0.0, 1.0, 2.0))
+    difference, ratio = compare(real, near, far)
+    assert difference == (8 - 2) - (125 - 2)
+    assert ratio == pytest.approx(difference / 1e-6, rel=1e-9)
+
+
 def test_variance_is_that_of_repeated_draws():
     random = np.random.RandomState(0)
     differences, estimates = [], []

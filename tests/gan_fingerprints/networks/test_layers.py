@@ -18,6 +18,7 @@ from gan_fingerprints.networks.layers import (
     leaky_relu,
     minibatch_stddev,
     pixel_norm,
+    reflect_pad,
 )
 
 RNG = np.random.RandomState(0)
@@ -178,3 +179,16 @@ def test_gaussian_resampling():
     np.testing.assert_allclose(small, np.outer(row[::2], row[::2]), rtol=1e-6)
     large = gaussian_upscale(impulse)[0, 14:19, 14:19, 0]
     np.testing.assert_allclose(large, 4 * np.outer(row, row), rtol=1e-6)
+
+
+def test_mirrored_borders_and_their_gradient():
+    x, upstream = tf.constant(normal(2, 4, 5, 3)), tf.constant(normal(2, 6, 7, 3))
+    borders = [[0, 0], [1, 1], [1, 1], [0, 0]]
+    results = []
+    for pad in (reflect_pad, lambda y: tf.pad(y, borders, "REFLECT")):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            padded = pad(x)
+        results.append((padded, tape.gradient(padded, x, upstream)))
+    for found, expected in zip(*results, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
