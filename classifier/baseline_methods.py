@@ -1,4 +1,4 @@
-"""What fingerprints are compared with: nearest neighbours, Eigenfaces and camera noise (PRNU).
+"""What fingerprints are compared with: neighbours, Eigenfaces, camera noise, co-occurrences.
 
 Each method is fitted on training images, its hyper-parameters chosen by accuracy on validation
 images. Images are uint8 [N, H, W, 3], labels int [N]. Array work goes to the GPU where CuPy is
@@ -18,6 +18,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from classifier import cooccurrence
 from gan_fingerprints.program import UserError, existing_file, whole_file
 
 HEADER_KEY = "gan_fingerprints_baseline"
@@ -275,7 +276,56 @@ def _noise_share(band: np.ndarray, noise_variance: float) -> np.ndarray:
     return noise_variance / (signal + noise_variance)
 
 
-METHODS = {method.name: method for method in (NearestNeighbours, Eigenface, Prnu)}
+class Cooccurrence(Baseline):
+    """Counts of neighbouring residuals (`cooccurrence.describe`) and a linear discriminant.
+
+    The covariance within sources is shrunk towards a multiple of the identity, as there are
+    hundreds of counts that nearly follow from each other. The scores are logarithms of the sources'
+    likelihoods, up to a constant that all share.
+    """
+
+    name = "cooccurrence"
+    kept = ("mean", "deviation", "weights", "bias")
+    shrinkages = (0.01, 0.03, 0.1, 0.3)
+
+    def fit(self, train: Images, validation: Images) -> list[Trial]:
+        x, tested = (self._described(images.pixels) for images in (train, validation))
+        self.mean, self.deviation = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-9)
+        x, tested = ((part - self.mean) / self.deviation for part in (x, tested))
+        means = np.stack([x[train.labels == i].mean(axis=0) for i in range(train.sources)])
+        within = x - means[train.labels]
+        covariance = within.T @ within / len(x)
+        trials, machines = [], []
+        for shrinkage in self.shrinkages:
+            machine = self._machine(means, covariance, shrinkage)
+            answers = (tested @ machine[0].T + machine[1]).argmax(axis=1)
+            trials.append(_trial({"shrinkage": shrinkage}, answers, validation))
+            machines.append(machine)
+        best = _best(trials)
+        self.parameters, (self.weights, self.bias) = trials[best].parameters, machines[best]
+        return trials
+
+    @staticmethod
+    def _machine(
+        means: np.ndarray, covariance: np.ndarray, shrinkage: float
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Weights [sources, D] and bias [sources] of the discriminant."""
+        identity = np.trace(covariance) / len(covariance) * np.eye(len(covariance))
+        shrunk = (1 - shrinkage) * covariance + shrinkage * identity
+        weights = np.linalg.solve(shrunk, means.T).T
+        return weights, -(weights * means).sum(axis=1) / 2
+
+    @staticmethod
+    def _described(images: np.ndarray) -> np.ndarray:
+        parts = [cooccurrence.describe(part) for part in _chunks(images)]
+        return np.concatenate(parts, dtype=np.float64)
+
+    def scores(self, images: np.ndarray) -> np.ndarray:
+        x = (self._described(images) - self.mean) / self.deviation
+        return x @ self.weights.T + self.bias
+
+
+METHODS = {method.name: method for method in (NearestNeighbours, Eigenface, Prnu, Cooccurrence)}
 
 
 def save(path: str | Path, baseline: Baseline, header: dict[str, Any]) -> None:

@@ -40,8 +40,9 @@ Attributes images with the methods that the classifier is compared with.
   python3 baselines.py --model_path prnu.safetensors --testing_data_path images/
 
 knn: nearest neighbours by pixels; eigenface: principal components and a linear support vector
-machine; prnu: the sources' mean noise residuals, as cameras are identified. Hyper-parameters are
-chosen by accuracy on the validation images. Methods without probabilities show the softmax of
+machine; prnu: the sources' mean noise residuals, as cameras are identified; cooccurrence: counts of
+neighbouring residuals and a linear discriminant. Hyper-parameters are chosen by accuracy on the
+validation images. Methods without probabilities show the softmax of
 their scores instead, which is good for ranking only."""
 
 
