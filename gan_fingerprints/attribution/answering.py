@@ -116,7 +116,7 @@ def _resized(one: One, side: int, change: Change | None) -> tuple[np.ndarray, tu
 def content_of(path: Path) -> bytes | str:
     """The bytes of a file, or why it cannot be an image."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
             if size > MAX_BYTES:
                 return f"larger than {MAX_BYTES:,} bytes"
