@@ -151,8 +151,10 @@ def within_limits(path: object, function: Callable[..., Result], *arguments: Any
 def opened(file: BinaryIO) -> Image.Image:
     """Pillow's image of a file, not yet decoded; announces what that takes, see `limits`."""
     image = Image.open(file, formats=FORMATS)
-    pixels = image.width * image.height
-    if pixels <= MAX_PIXELS:
+    width, height = image.size
+    pixels = width * height
+    small = pixels <= limits.SMALL and image.format == "PNG"  # the usual case loses no time
+    if pixels <= MAX_PIXELS and not small:
         limits.announce(pixels, _is_costly(image, pixels, file))
     return image
 

@@ -117,7 +117,7 @@ def content_of(path: Path) -> bytes | str:
     """The bytes of a file, or why it cannot be an image."""
     # Of the open file, not of its name: it could be another one by the time it is read.
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
             if size > MAX_BYTES:
                 return f"larger than {MAX_BYTES:,} bytes"
