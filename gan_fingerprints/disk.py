@@ -21,6 +21,7 @@ from typing import IO, Any
 PARTIAL = ".gan-fingerprints-partial-"
 """How the hidden folders begin in which outputs are while they are written."""
 LOCK = ".lock"  # in such a folder; while a process holds it, no other removes the folder
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FEW = 32  # files; more are on the disk sooner by one call (5,000 in 0.3 s, one by one in 21)
 
 
@@ -104,7 +105,7 @@ def sync_all(path: Path) -> None:
 def is_full(error: Exception) -> bool:
     """Whether an exception says that there is no room on the disk."""
     # Not by number: TensorFlow, HDF5 and safetensors have exceptions of their own.
-    return any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT))
+    return any(os.strerror(code) in str(error) for code in NO_ROOM)
 
 
 def size(path: Path) -> int:

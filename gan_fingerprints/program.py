@@ -335,7 +335,7 @@ def full_disk(path: Path, needed: Path | int) -> Iterator[None]:
 
 def write_whole(path: str | Path, content: bytes) -> None:
     """Writes a file, whole or not at all."""
-    with whole_file(path) as partial:
+    with whole_file(path) as partial, full_disk(Path(path), len(content)):
         partial.write_bytes(content)
 
 
