@@ -42,9 +42,14 @@ class Launcher:
                     "environment": dict(os.environ)}  # fmt: skip
             assert self._process.stdin is not None
             assert self._process.stdout is not None
-            self._process.stdin.write(json.dumps(call) + "\n")
-            self._process.stdin.flush()
-            status = json.loads(self._process.stdout.readline())
+            try:
+                self._process.stdin.write(json.dumps(call) + "\n")
+                self._process.stdin.flush()
+                status = json.loads(self._process.stdout.readline())
+            except BaseException:  # a test's own time limit, say: its answer is nobody else's
+                self._process.kill()
+                self._process = None
+                raise
             texts = [Path(path).read_bytes().decode() for path in outputs]
         if status is None:
             raise subprocess.TimeoutExpired(words, timeout, *texts)

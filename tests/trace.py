@@ -19,7 +19,8 @@ def note(frame: Any, event: str, argument: Any) -> None:
     # Bodies of modules and classes have no optimized code: they run when a file is imported.
     if event == "call" and frame.f_code.co_flags & inspect.CO_OPTIMIZED:
         file = frame.f_code.co_filename
-        if file.startswith(f"{PROJECT}/") and file not in called and not importing(frame):
+        ours = file.startswith(f"{PROJECT}/") and "site-packages" not in file
+        if ours and file not in called and not importing(frame):
             called.add(file)
 
 

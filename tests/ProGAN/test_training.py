@@ -259,6 +259,7 @@ def test_dry_run_writes_nothing(data, tmp_path, run_script):
     assert not out.exists()
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.slow
 def test_the_paper_configuration_takes_three_steps(tmp_path, photo_crops, run_script):
     photos = photo_crops(tmp_path / "photos", 40, 128)
