@@ -53,7 +53,9 @@ def test_bad_input(fit, prepared, tmp_path, run_script):
         return done.stderr
 
     assert "found neither, expected one of them" in refused()
-    assert "found 'svm', expected knn, eigenface or prnu" in refused("--method", "svm")
+    assert "found 'svm', expected knn, eigenface, prnu or cooccurrence" in refused(
+        "--method", "svm"
+    )
     assert "--training_data_dir is missing" in refused("--method", "knn")
     few = fit("knn", "--training_images", 1)
     assert few.returncode == 2
