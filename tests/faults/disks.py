@@ -46,7 +46,7 @@ class Disk:
 
     def close(self) -> None:
         with suppress(subprocess.CalledProcessError):
-            _run("umount", self.place)
+            _run("umount", "--lazy", self.place)  # a program that a failed test left may use it
 
 
 @contextmanager
