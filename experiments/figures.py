@@ -97,14 +97,14 @@ def label(row: Row) -> str:
 
 def side_of(row: Row) -> tuple[str, int] | None:
     """("low", 16) of a row with the variant "low 16"."""
-    found = re.fullmatch(r"(low|high|patch) (\d+)", row.get("variant") or "")
-    return (found[1], int(found[2])) if found else None
+    words = re.fullmatch(r"(low|high|patch) (\d+)", row.get("variant") or "")
+    return (words[1], int(words[2])) if words else None
 
 
 def attack_of(row: Row) -> tuple[str, str] | None:
     """("noise", "before") of a row with the variant "noise before"."""
-    found = re.fullmatch(r"(.+) (before|after)", row.get("variant") or "")
-    return (found[1], found[2]) if found else None
+    words = re.fullmatch(r"(.+) (before|after)", row.get("variant") or "")
+    return (words[1], words[2]) if words else None
 
 
 def first_with(results: Mapping[str, Any], key: str) -> Row | None:

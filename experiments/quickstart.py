@@ -82,13 +82,13 @@ def curves(folder: Path) -> dict[str, dict[str, list[tuple[float, float]]]]:
 
 
 def _curves_of(log: str) -> dict[str, list[tuple[float, float]]]:
-    found: dict[str, list[tuple[float, float]]] = {}
+    series: dict[str, list[tuple[float, float]]] = {}
     for line in log.splitlines():
         if where := re.search(r"\b(?:kimg|iteration) ([\d.]+)", line):
             for name, value in re.findall(r"(\w+ accuracy|\w*loss\w*) (-?[\d.]+)", line):
-                found.setdefault(name, []).append((float(where[1]), float(value)))
-    accuracy = {name: x for name, x in found.items() if name.endswith("accuracy")}
-    return accuracy or found
+                series.setdefault(name, []).append((float(where[1]), float(value)))
+    accuracies = {name: x for name, x in series.items() if name.endswith("accuracy")}
+    return accuracies or series
 
 
 def pictures(folder: Path) -> list[dict[str, str]]:
@@ -108,20 +108,20 @@ def write(tables: list[Table], folder: Folder, reused: set[str], sources: int) -
     made = [results.of(table, folder, facts, "quickstart", reused) for table in tables]
     samples, *maps = made[0]["pictures"]
     made[0]["pictures"] = [samples, *pictures(folder.path), *maps]
-    for found in made:
-        report.write(found, folder.path / found["table"])
+    for one in made:
+        report.write(one, folder.path / one["table"])
     report.write_study(made, folder.path, TITLE, LEAD)
     return made[0]
 
 
-def lines(found: Mapping[str, Any]) -> Iterator[str]:
+def lines(table: Mapping[str, Any]) -> Iterator[str]:
     """What is printed at the end: accuracies, and who was taken for whom."""
-    for row in found["rows"]:
+    for row in table["rows"]:
         yield (
             f"{row['method']}: accuracy {row['correct']}/{row['images']} = {row['accuracy']:.2%} "
             f"(95% interval {row['low']:.2%} to {row['high']:.2%}; chance {row['chance']:.0%})"
         )
-    confusion = found["rows"][0]["confusion"]
+    confusion = table["rows"][0]["confusion"]
     yield ""
     yield metrics.confusion_text(np.array(confusion["counts"]), confusion["names"])
 
@@ -137,8 +137,8 @@ def main() -> None:
         reused = set(every).difference(folder.incomplete(every))
         for _ in steps.run(folder, list(every), size.jobs):
             pass
-        found = write(tables, folder, reused, size.photos_needed)
-    print("", *lines(found), sep="\n")
+        shown = write(tables, folder, reused, size.photos_needed)
+    print("", *lines(shown), sep="\n")
     minutes, seconds = divmod(round(time.monotonic() - started), 60)
     model = folder.path / "models" / SOURCES / NETWORK
     print(f"""

@@ -48,13 +48,13 @@ def scores(rows: Sequence[Row]) -> Table | None:
 
 def score_keys(rows: Iterable[Row]) -> list[str]:
     """Numbers of the rows beside accuracies: the known ones first."""
-    found = {
+    keys = {
         key
         for row in rows
         for key, value in row.items()
         if isinstance(value, int | float) and key not in _COUNTED
     }
-    return [key for key in SCORES if key in found] + sorted(found - set(SCORES))
+    return [key for key in SCORES if key in keys] + sorted(keys - set(SCORES))
 
 
 def measures(rows: Sequence[Row]) -> Table:
@@ -118,8 +118,8 @@ def _summary_of(results: Mapping[str, Any]) -> list[Any]:
     ]
 
 
-def _headline(rows: Sequence[Row], found: Sequence[Mapping[str, Any]]) -> str | None:
-    areas = sorted(x["value"] for x in found if x["name"].startswith("AUROC"))
+def _headline(rows: Sequence[Row], measures: Sequence[Row]) -> str | None:
+    areas = sorted(x["value"] for x in measures if x["name"].startswith("AUROC"))
     ends = dict.fromkeys(f"{x:.3f}" for x in areas[:1] + areas[-1:])
     unknown = f"AUROC of unknown ones {' to '.join(ends)}" if areas else ""
     return "; ".join(filter(None, [_range(rows), unknown])) or None

@@ -85,9 +85,9 @@ def read(name: str) -> Scale:
         raise UserError(f"--scale {file}: not a YAML file ({reason}); see {FOLDER}") from None
     numbers = {field.name for field in dataclasses.fields(Scale)} - {"name", "programs"}
     expected = numbers.union(PROGRAMS)
-    found = set(values) if isinstance(values, dict) else set()
-    if found != expected:
-        missing, other = sorted(expected - found), sorted(map(str, found - expected))
+    keys = set(values) if isinstance(values, dict) else set()
+    if keys != expected:
+        missing, other = sorted(expected - keys), sorted(map(str, keys - expected))
         raise UserError(
             f"--scale {file}: missing are {', '.join(missing) or 'none'}, unknown are "
             f"{', '.join(other) or 'none'}; expected the entries of {FOLDER / 'mini.yaml'}"

@@ -87,16 +87,13 @@ class Folder:
         """Where a place is that a plan names: below `$OUT`."""
         return self.path / word.removeprefix(f"{OUT}/")
 
-    def record_file(self, name: str) -> Path:
-        return self.path / "steps" / f"{name}.json"
-
     def log_file(self, name: str) -> Path:
         return self.path / "logs" / f"{name}.log"
 
     def record(self, name: str) -> dict[str, Any]:
         """What was written when the step began or ended; empty where there is nothing."""
         try:
-            return json.loads(self.record_file(name).read_text())
+            return json.loads((self.path / "steps" / f"{name}.json").read_text())
         except (OSError, ValueError):
             return {}
 
@@ -154,11 +151,9 @@ class Folder:
         self._write(name, {"seconds": seconds + self.record(name).get("seconds", 0.0)})
 
     def _write(self, name: str, facts: dict[str, Any]) -> None:
-        step = self.steps[name]
-        write_json(
-            self.record_file(name),
-            {"command": step.shown(), "key": self.key(name), "inputs": self.inputs(name), **facts},
-        )
+        command, key = self.steps[name].shown(), self.key(name)
+        record = {"command": command, "key": key, "inputs": self.inputs(name), **facts}
+        write_json(self.path / "steps" / f"{name}.json", record)
 
 
 def _state(path: Path) -> str:
@@ -308,10 +303,9 @@ def _stop(folder: Folder, running: _Running) -> None:
 
 def _commit() -> str | None:
     """The project's revision, where it is under version control and git is there."""
+    describe = ["git", "describe", "--always", "--dirty"]
     try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty"], cwd=PROJECT, capture_output=True, text=True
-        )
+        done = subprocess.run(describe, cwd=PROJECT, capture_output=True, text=True)
     except OSError:
         return None
     return done.stdout.strip() or None
