@@ -65,6 +65,7 @@ def called(data, run_script):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "most"), [("Train the classifier", 15), ("Attribute one image", 14),
                        ("Train ProGAN", 13)],

@@ -89,6 +89,7 @@ EXPECTED = {
 SLOW = f"takes more than {limits.SECONDS:g} seconds to read"
 
 
+@pytest.mark.slow
 @needs_proc
 def test_each_bomb_becomes_an_image_or_a_reason_in_less_than_five_seconds(bombs):
     evidence.read(bombs / "pages.tif", 16)  # starts the process
@@ -125,6 +126,7 @@ print(len(rows), answers, peak("self"), peak(limits._APART._process.pid))
 """
 
 
+@pytest.mark.slow
 @needs_proc
 def test_eight_threads_of_bombs_stay_below_one_and_a_half_gibibytes(bombs):
     done = subprocess.run(
