@@ -279,9 +279,8 @@ def _noise_share(band: np.ndarray, noise_variance: float) -> np.ndarray:
 class Cooccurrence(Baseline):
     """Counts of neighbouring residuals (`cooccurrence.describe`) and a linear discriminant.
 
-    The covariance within sources is shrunk towards a multiple of the identity, as there are
-    hundreds of counts that nearly follow from each other. The scores are logarithms of the sources'
-    likelihoods, up to a constant that all share.
+    The covariance is shrunk, as hundreds of counts nearly follow from each other. The scores are
+    logarithms of the sources' likelihoods, up to a constant.
     """
 
     name = "cooccurrence"
