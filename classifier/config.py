@@ -6,10 +6,13 @@ import dataclasses
 from typing import Any
 
 from gan_fingerprints import perturbations, typed
+from gan_fingerprints.data.augmentation import Augmentation
 from gan_fingerprints.perturbations import Perturbation
 from gan_fingerprints.program import UserError, option
 from gan_fingerprints.training.classifying import Settings
 
+NETWORKS = ("paper", "residual")
+LEAST = 32  # pixels: of smaller images the residual network's last layer would see but borders
 ATTACKS = typed.one_of("none", *perturbations.NAMES)
 
 
@@ -17,6 +20,12 @@ ATTACKS = typed.one_of("none", *perturbations.NAMES)
 class Config(Settings):
     """What a run computes; each field is a flag of `run.py --app train`."""
 
+    network: str = option(
+        typed.one_of(*NETWORKS),
+        "paper",
+        "paper: the publication's; residual: for fine traces, images of any size, and few images, "
+        "trained on crops; its defaults are of its own, see above",
+    )
     component: str = option(
         typed.one_of("full", "low_frequency", "high_frequency", "patch"),
         "full",
@@ -31,17 +40,96 @@ class Config(Settings):
     rampdown_kimg: float = option(
         typed.kimg, 0.0, "linear fall of the rate to 0 over the last so many; 0, as published: none"
     )
+    warmup_kimg: float = option(typed.kimg, 0.0, "linear rise of the rate over the first so many")
+    weight_decay: float = option(
+        typed.non_negative, 0.0, "share of the rate by which a step shrinks the weights"
+    )
+    average_decay: float = option(
+        typed.share, 0.0, "of the running average of the weights, which is what is kept; 0: none"
+    )
+    keep_best: bool = option(
+        typed.switch, False, "1: network-final is the one with the best validation accuracy"
+    )
+    patience: int = option(
+        typed.count, 0, "stop after N measurements of accuracy without a better one; 0: never"
+    )
+    width: int = option(typed.positive_int, 16, "residual: channels of the first convolution")
+    members: int = option(
+        typed.one_of(1, 2, 3), 1, "residual: networks, built differently, that answer together"
+    )
+    crop: int | None = option(
+        typed.number(int, lambda x: x >= 32, "a whole number of 32 or more", "PIXELS"),
+        None,
+        "train on crops of this side (default: whole images; with residual, half a side, but 32 "
+        "or more)",
+    )
+    aligned: float = option(
+        typed.between(0, 1, "SHARE"), 1.0, "share of the crops that begin on the grid of 8 pixels"
+    )
+    contrast: float = option(
+        typed.non_negative, 0.0, "random change of contrast: deviation of the gain's logarithm"
+    )
+    tint: float = option(typed.non_negative, 0.0, "the same, of each colour channel by itself")
+    brightness: float = option(
+        typed.non_negative, 0.0, "random shift of brightness: deviation, in halves of the range"
+    )
+    shading: float = option(typed.non_negative, 0.0, "the same, slowly changing across the crop")
+    recompress: float = option(
+        typed.between(0, 1, "SHARE"), 0.0, "share of crops saved as JPEG again, its grid moved"
+    )
+    rescale: float = option(
+        typed.between(0, 1, "SHARE"), 0.0, "share of crops resized by 0.9 to 1.1"
+    )
+    noise: float = option(
+        typed.non_negative, 0.0, "white noise of a deviation from 0 up to this, in grey levels"
+    )
 
     def perturbation(self) -> Perturbation | None:
         """The attack, if there is one."""
         return None if self.attack == "none" else Perturbation(self.attack, self.attack_seed)
 
-    def network_arguments(self, resolution: int) -> dict[str, Any]:
-        """Of `networks.Classifier`, but for resolution and sources.
+    def rate(self, shown: int) -> float:
+        """The learning rate after so many images."""
+        left, rate = self.total_kimg * 1000 - shown, self.learning_rate
+        if self.warmup_kimg:
+            rate *= min(1.0, (shown + self.minibatch) / (self.warmup_kimg * 1000))
+        if self.rampdown_kimg:
+            rate *= min(1.0, left / (min(self.rampdown_kimg, self.total_kimg) * 1000))
+        return rate
+
+    def augmentation(self, resolution: int) -> Augmentation | None:
+        """What happens to training images of this side, if anything.
 
         Raises:
-            UserError: component and component_res do not fit each other or the resolution.
+            UserError: crops that are larger than the images.
         """
+        crop = self.crop
+        if crop is None:
+            crop = resolution if self.network == "paper" else max(LEAST, resolution // 2)
+        if crop > resolution:
+            raise UserError(
+                f"--crop {crop}: expected at most {resolution}, the resolution of the data"
+            )
+        if crop < resolution and self.network == "paper":
+            raise UserError(
+                f"--crop {crop}: the paper's network takes whole images, of {resolution} pixels; "
+                "add --network residual"
+            )
+        change = Augmentation(
+            crop, self.aligned, self.contrast, self.tint, self.brightness, self.shading,
+            self.recompress, self.rescale, self.noise,
+        )  # fmt: skip
+        return None if change == Augmentation(resolution) else change
+
+    def network_arguments(self, resolution: int) -> dict[str, Any]:
+        """Of the network's class, but for resolution and sources.
+
+        Raises:
+            UserError: component and component_res do not fit each other, the network or the
+                resolution.
+        """
+        if self.network == "residual":
+            return self._residual_arguments(resolution)
         side = self.component_res
         if (side is None) != (self.component == "full"):
             found = "none" if side is None else side
@@ -63,3 +151,41 @@ class Config(Settings):
             "patch": {"latent_res": side},
         }[self.component]
         return {"fmap_base": self.fmap_base, "fmap_max": self.fmap_max, **whole, **view}
+
+    def _residual_arguments(self, resolution: int) -> dict[str, Any]:
+        if self.component != "full":
+            raise UserError(
+                f"--component {self.component}: only of the paper's network; add --network paper"
+            )
+        if resolution < LEAST:
+            raise UserError(
+                f"--training_data_dir: images of {resolution} pixels, expected {LEAST} or more "
+                "for --network residual; prepare them with --resolution, or add --network paper"
+            )
+        return {"width": self.width, "members": self.members}
+
+
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "residual": {  # ten to twenty minutes of one CPU core at 64 pixels; see docs/robust.md
+        "total_kimg": 150.0,
+        "minibatch": 64,
+        "learning_rate": 0.002,
+        "warmup_kimg": 5.0,
+        "rampdown_kimg": 150.0,
+        "beta_1": 0.9,
+        "weight_decay": 0.001,
+        "average_decay": 0.99,
+        "keep_best": True,
+        "snapshots": 0,
+        "contrast": 0.15,
+        "tint": 0.06,
+        "brightness": 0.25,
+        "shading": 0.1,
+        "aligned": 0.75,
+        "recompress": 0.25,
+        "rescale": 0.25,
+        "noise": 1.0,
+    },
+}
+"""Network → what its training has by default, where that is not what a field says."""

@@ -9,7 +9,7 @@ if __package__ in (None, ""):
 import argparse
 import dataclasses
 
-from classifier.config import Config
+from classifier.config import DEFAULTS, Config
 from gan_fingerprints import program, typed
 from gan_fingerprints.attribution.tables import (
     TESTING,
@@ -20,6 +20,7 @@ from gan_fingerprints.attribution.tables import (
     with_progress,
     write_results,
 )
+from gan_fingerprints.networks import files
 from gan_fingerprints.program import REQUIRED, option
 from gan_fingerprints.training import begin
 from gan_fingerprints.training.classifying import open_splits
@@ -43,9 +44,10 @@ APP = {"--app": option(typed.one_of("train", "test"), REQUIRED, "train, or test 
 
 def train(arguments: argparse.Namespace) -> None:
     program.require(arguments, "train", "training_data_dir", "validation_data_dir", "out_model_dir")
-    config = program.options_from(arguments, Config)
+    config = program.options_from(arguments, Config, DEFAULTS[arguments.network or "paper"])
     data, validation = open_splits(arguments, config.minibatch, begin.devices(arguments))
     config.network_arguments(data.resolution)  # fit the data, or say so now
+    config.augmentation(data.resolution)
     start = begin.Start(
         arguments, arguments.out_model_dir, command="classifier/run.py --app train",
         config=dataclasses.asdict(config), seed=config.training_seed, data=data,
@@ -66,9 +68,7 @@ def test(arguments: argparse.Namespace) -> None:
     config = program.options_from(arguments, Config)
     paths, truth = testing_images(arguments)
     program.load_tensorflow()
-    from classifier.networks import Classifier
-
-    attributor = open_attributor(arguments, {"classifier": Classifier})
+    attributor = open_attributor(arguments, files.constructors("classifier", "residual"))
     attack = config.perturbation()
     change = attack and attack_by_name(attack, arguments.testing_data_path)
     rows = with_progress(attributor.attribute(paths, change), len(paths))

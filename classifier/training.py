@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import keras
 import tensorflow as tf
 
 from classifier.config import Config
 from classifier.networks import Classifier
+from classifier.residual import Residual
 from gan_fingerprints.data import pipeline
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.networks.layers import in_halves, to_network
 from gan_fingerprints.training import begin
-from gan_fingerprints.training.classifying import Measured
-from gan_fingerprints.training.optimizer import adam, apply_if_finite
+from gan_fingerprints.training.classifying import Best, Measured
+from gan_fingerprints.training.optimizer import adam, apply_if_finite, random_key, update_average
 from gan_fingerprints.training.run import Run, passed
+
+CLASSES: dict[str, Callable[..., keras.Model]] = {"paper": Classifier, "residual": Residual}
+SAME = {
+    "paper": ("resolution", "fmap_base", "fmap_max", "mode", "switching_res", "latent_res"),
+    "residual": ("width", "members"),
+}
+"""Network → arguments that old weights must agree in."""
 
 
 def loss_per_image(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
@@ -34,6 +42,8 @@ class Trainer:
 
     Attributes:
         C: the classifier.
+        Cs: what is kept of it: its running average where the configuration has one, else itself.
+        best: the `Cs` that was best on validation images, where the configuration keeps that.
         shown, skipped: int64 variables: images shown, optimizer steps left out as not finite.
     """
 
@@ -42,12 +52,17 @@ class Trainer:
         xla: bool = False,
     ) -> None:  # fmt: skip
         self.config, self.strategy = config, strategy
+        arguments = config.network_arguments(resolution)
         with strategy.scope():
             keras.utils.set_random_seed(config.training_seed)
-            self.C = Classifier(resolution, num_sources, **config.network_arguments(resolution))
-            self.adam = adam(config.beta_1, config.beta_2, config.epsilon)
+            self.C = self.Cs = CLASSES[config.network](resolution, num_sources, **arguments)
+            self.adam = adam(config.beta_1, config.beta_2, config.epsilon, config.weight_decay)
             self.adam.build(self.C.trainable_variables)
             self.set_learning_rate(config.learning_rate)
+            if config.average_decay:
+                self.Cs = CLASSES[config.network](resolution, num_sources, **arguments)
+                update_average(self.Cs, self.C, 0.0)
+        self.best = Best(self.Cs) if config.keep_best else None
         self.shown, self.skipped = (tf.Variable(0, dtype=tf.int64) for _ in range(2))
         self.logits_of = in_halves(self.C)
         self.update = tf.function(self._update, jit_compile=xla)
@@ -56,12 +71,16 @@ class Trainer:
     def state(self) -> dict[str, list]:
         """All that the next step depends on, for a checkpoint."""
         counters = [self.shown, self.skipped]
-        return {"C": self.C.variables, "adam": self.adam.variables, "counters": counters}
+        state = {"C": self.C.variables, "adam": self.adam.variables, "counters": counters}
+        if self.Cs is not self.C:
+            state["Cs"] = self.Cs.variables
+        return state | ({"best": self.best.state} if self.best else {})
 
     def start_from(self, path: str, source_names: list[str] | None) -> None:
         """Fills the network with old weights of the same shape and sources."""
-        same = ("resolution", "fmap_base", "fmap_max", "mode", "switching_res", "latent_res")
-        begin.fill_from(path, self.C, same, source_names)
+        begin.fill_from(path, self.C, SAME[self.config.network], source_names)
+        if self.Cs is not self.C:
+            update_average(self.Cs, self.C, 0.0)
 
     def set_learning_rate(self, rate: float) -> None:
         """Adam's rate for the next steps."""
@@ -75,15 +94,28 @@ class Trainer:
         strategy, C = self.strategy, self.C
         loss, gradients = strategy.run(self._gradients, (pixels, labels))
         apply_if_finite(strategy, self.adam, gradients, C.trainable_variables, self.skipped)
+        if self.Cs is not C:
+            update_average(self.Cs, C, self.config.average_decay)
         self.shown.assign_add(self.config.minibatch)
         return strategy.reduce("SUM", loss, axis=None)
 
     def _gradients(self, pixels: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+        # Augmented images come as they are shown.
+        images = to_network(pixels) if pixels.dtype == tf.uint8 else pixels
         with tf.GradientTape() as tape:
-            losses = loss_per_image(self.logits_of(to_network(pixels)), labels)
+            losses = self._losses(images, labels)
             # Not the mean: each device has its share, and their gradients are added up.
             loss = tf.reduce_sum(losses) / self.config.minibatch
         return loss, tape.gradient(loss, self.C.trainable_variables)
+
+    def _losses(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
+        """The loss of each image: float32 [N]."""
+        if self.config.network == "paper":
+            return loss_per_image(self.logits_of(images), labels)
+        key = random_key(self.config.training_seed, self.shown)
+        # Each member learns by itself: only then are their mistakes different ones.
+        answers = self.C.of_members(images, key)
+        return tf.add_n([loss_per_image(logits, labels) for logits, _ in answers]) / len(answers)
 
 
 def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> None:
@@ -92,10 +124,10 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
     data, validation: labelled images with the same sources in the same order.
     """
     config, shown, attack = trainer.config, trainer.shown, trainer.config.perturbation()
-    measured = Measured(trainer.C, config, data, validation, run, attack)
+    measured = Measured(trainer.Cs, config, data, validation, run, attack, trainer.best)
 
     # Lengths, in images; then the state, and the data from where the state is.
-    total, rampdown = config.total_kimg * 1000, config.rampdown_kimg * 1000
+    total = config.total_kimg * 1000
     tick = max(1, round(config.tick_kimg * 1000))
     snapshot = total / config.snapshots if config.snapshots else float("inf")
     run.start(trainer.state, config.total_kimg, shown)
@@ -106,6 +138,7 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
         start=int(shown),
         mirror=config.mirror,
         attack=attack,
+        augmentation=config.augmentation(data.resolution),
     )
     stream = iter(trainer.strategy.experimental_distribute_dataset(source))
 
@@ -114,8 +147,7 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
         run.advance(status)  # a checkpoint here finds all of the last tick's files written
 
         # Train.
-        if rampdown:
-            trainer.set_learning_rate(config.learning_rate * min(1.0, (total - before) / rampdown))
+        trainer.set_learning_rate(config.rate(before))
         losses.add(trainer.step(stream))
 
         # Snapshots, at an interval of their own.
@@ -136,6 +168,9 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
         status = f"loss {loss:.3f}"
         if passed(before, now, tick * config.accuracy_ticks):
             measured.measure(now)
+            if measured.waited(now) >= config.patience * tick * config.accuracy_ticks > 0:
+                run.log(f"no better accuracy in {config.patience} measurements: stopping early")
+                break
         losses.restart(now)
 
     measured.measure(int(shown))

@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 import tensorflow as tf
 
+from gan_fingerprints.data.augmentation import Augmentation
 from gan_fingerprints.perturbations import Perturbation
 from gan_fingerprints.workers import cores
 
@@ -77,36 +78,42 @@ def minibatches(
     resolution: int | None = None,
     mirror: bool = False,
     attack: Perturbation | None = None,
+    augmentation: Augmentation | None = None,
 ) -> tf.data.Dataset:
     """Endless (images, labels) from position `start`, in images, of the shuffled stream.
 
     Every epoch shows each record once in a new order. Memory does not grow with the data set.
-    An attack draws new parameters at every position; minibatches are then made on all cores.
+    An attack and an augmentation draw new parameters at every position; minibatches are then made
+    on all cores.
 
     Returns:
-        images uint8 [minibatch, H, W, 3] at `resolution` (default: the full one), labels float32
-        [minibatch, sources] ([minibatch, 0] without labels).
+        images uint8 [minibatch, H, W, 3] at `resolution` (default: the full one), or crops float32
+        [minibatch, crop, crop, 3] with an augmentation; labels float32 [minibatch, sources]
+        ([minibatch, 0] without labels).
     """
     side = data.resolution if resolution is None else resolution
     labels = np.zeros([data.count, 0], np.float32) if data.labels is None else data.labels
+    shown, kind = (augmentation.crop, tf.float32) if augmentation else (side, tf.uint8)
 
     def fetch(position: np.int64) -> tuple[np.ndarray, np.ndarray]:
         indices = stream_indices(data.count, seed, int(position), minibatch)
         images = data.images(indices, side)
         if attack:
             images = attacked(images, attack, range(int(position), int(position) + minibatch))
-        return mirrored(images, seed, int(position)) if mirror else images, labels[indices]
+        if mirror:
+            images = mirrored(images, seed, int(position))
+        if augmentation:  # the 2, as the 1 of `mirrored`
+            images = augmentation(images, np.random.default_rng([seed, int(position), 2]))
+        return images, labels[indices]
 
     def load(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        images, one_hot = tf.numpy_function(
-            fetch, [position], [tf.uint8, tf.float32], stateful=False
-        )
-        images = tf.ensure_shape(images, [minibatch, side, side, 3])
+        images, one_hot = tf.numpy_function(fetch, [position], [kind, tf.float32], stateful=False)
+        images = tf.ensure_shape(images, [minibatch, shown, shown, 3])
         one_hot = tf.ensure_shape(one_hot, [minibatch, labels.shape[1]])
         return images, one_hot
 
     positions = tf.data.Dataset.range(start, np.iinfo(np.int64).max, minibatch)
-    threads = cores() if attack else 1
+    threads = cores() if attack or augmentation else 1
     stream = positions.map(load, num_parallel_calls=threads, deterministic=True)
     stream = stream.prefetch(READ_AHEAD)
     # Each replica takes its share of every minibatch; by files there would be nothing to divide.

@@ -40,11 +40,12 @@ KINDS = {
     "ipm_generator": "gan_fingerprints.ipm.networks:Generator",
     "ipm_discriminator": "gan_fingerprints.ipm.networks:Discriminator",
     "classifier": "classifier.networks:Classifier",
+    "residual": "classifier.residual:Residual",
     "visnet_autoencoder": "classifier_visNet.networks:AutoEncoder",
     "visnet_critic": "classifier_visNet.networks:Critic",
 }
 """Kind of network, as files name it → module and class, which is imported when one is built."""
-NAMING = ("classifier", "visnet_autoencoder")  # kinds that name the source of an image
+NAMING = ("classifier", "residual", "visnet_autoencoder")  # kinds that name the source of an image
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ ALWAYS_ALLOWED = 40_000_000  # parameters; no published configuration needs more
 MAX_RATIO = 4  # of the parameters that are built to those in the file, beyond that
 MAX_EXCESS = 2  # of the parameters in the file to those that are built
 SLACK = 1_000_000  # parameters, for networks so narrow that the estimates do not hold
+RESIDUAL_FEATURES = 8  # of a member, in multiples of its width
 WIDTHS = ("ch", "gf_dim", "df_dim")
 SIDE_NAMES = ("resolution", "size", "output_size")
 LARGE_AT_ONCE = 3  # arrays as large as the largest activation that are in memory together
@@ -73,7 +74,8 @@ TRUNK = {
     "switching_res": SIDE,
     "latent_res": _one_of(-1, *SIDES),
 }
-NAMING = {**TRUNK, "num_sources": _whole(1, 2**16)}  # the source of an image
+SOURCES = _whole(1, 2**16)
+NAMING = {**TRUNK, "num_sources": SOURCES}  # the source of an image
 SNGAN = {"size": _one_of(32, 64, 128, 256), "ch": WIDTH, "n_classes": CLASSES}
 IPM = {"architecture": ARCHITECTURE, "output_size": _whole(4, SIDES[-1])}
 ARGUMENTS: dict[str, dict[str, Rule]] = {
@@ -88,6 +90,12 @@ ARGUMENTS: dict[str, dict[str, Rule]] = {
     "ipm_generator": {**IPM, "gf_dim": WIDTH, "z_dim": LENGTH},
     "ipm_discriminator": {**IPM, "df_dim": WIDTH, "dof_dim": LENGTH, "batch_norm": SWITCH},
     "classifier": NAMING,
+    "residual": {
+        "resolution": _whole(32, SIDES[-1]),
+        "num_sources": SOURCES,
+        "width": WIDTH,
+        "members": _whole(1, 3),
+    },
     "visnet_autoencoder": {
         **NAMING,
         "use_pixelnorm": SWITCH,
@@ -206,6 +214,8 @@ def features_of(network: StoredNetwork) -> int:
     """Length of the features that a classifier's or auto-encoder's calibration is about."""
     arguments = network.arguments
     sources = arguments["num_sources"]
+    if network.kind == "residual":
+        return RESIDUAL_FEATURES * arguments["width"] * arguments["members"]
     if network.kind != "classifier":
         return sources
     stage = max(arguments["latent_res"], 4).bit_length() - 2
@@ -243,6 +253,10 @@ def parameters_at_most(arguments: Mapping[str, Any]) -> int:
         convolutions = sum(9 * b * (a + b) for a, b in itertools.pairwise(maps))
         dense = 17 * maps[1] * (max(maps[0], maps[1], outputs) + outputs)
         return 2 * convolutions + dense + 3 * side * side * numbers.get("num_sources", 0)
+    if "members" in numbers:
+        width = numbers["width"]
+        features = RESIDUAL_FEATURES * width
+        return numbers["members"] * (1500 * width * width + 400 * width + features * outputs)
     width = max((numbers.get(name, 0) for name in WIDTHS), default=0)
     latent = max(numbers.get(name, 0) for name in ("dim_z", "z_dim"))
     first = max(4, side // 16)  # side of the first features, or twice that
@@ -269,6 +283,8 @@ def require_memory(network: StoredNetwork, batch: int, origin: str, flag: str) -
 def _largest_activation(kind: str, arguments: Mapping[str, Any]) -> int:
     """Numbers of an image in the largest layer, about."""
     side = _side(arguments)
+    if "members" in arguments:
+        return side * side * max(27, 2 * arguments["width"])
     if "fmap_base" not in arguments:
         width = next(arguments[name] for name in WIDTHS if name in arguments)
         return side * side * 2 * width

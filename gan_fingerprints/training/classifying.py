@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import keras
 
 BATCH = 64  # images measured at once
+APART = 0.1  # between the accuracies on training and validation images: worth a warning
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,23 +81,66 @@ def open_splits(arguments: argparse.Namespace, minibatch: int, gpus: int) -> lis
     return [data, validation]
 
 
+class Best:
+    """The weights of a network when it was most accurate on validation images.
+
+    A part of a checkpoint, so that a run that was interrupted keeps the same.
+    """
+
+    def __init__(self, network: keras.Model) -> None:
+        import tensorflow as tf
+
+        self._variables = network.variables
+        self._weights = [tf.Variable(x) for x in self._variables]
+        self._accuracy = tf.Variable(-1.0, dtype=tf.float64)
+        self._shown = tf.Variable(0, dtype=tf.int64)
+
+    @property
+    def state(self) -> list[Any]:
+        return [*self._weights, self._accuracy, self._shown]
+
+    @property
+    def accuracy(self) -> float:
+        return float(self._accuracy)
+
+    @property
+    def shown(self) -> int:
+        """Images shown until then."""
+        return int(self._shown)
+
+    def offer(self, accuracy: float, shown: int) -> None:
+        """Keeps the network as it is now if it is better."""
+        if accuracy > self.accuracy:
+            self._accuracy.assign(accuracy)
+            self._shown.assign(shown)
+            for kept, now in zip(self._weights, self._variables, strict=True):
+                kept.assign(now)
+
+    def restore(self) -> None:
+        """Gives the network the weights that were kept."""
+        for kept, now in zip(self._weights, self._variables, strict=True):
+            now.assign(kept)
+
+
 class Measured:
     """A network in training, as it is exported, measured and, at the end, calibrated.
 
     Args:
         network: images float32 [N, R, R, 3] in [-1, 1] → logits; its `answers` gives features too.
         attack: what happens to the images that it is measured on.
+        best: where the most accurate one is kept, to be exported at the end; None for the last.
     """
 
     def __init__(
         self, network: keras.Model, config: Settings, data: DataSet, validation: DataSet, run: Run,
-        attack: Perturbation | None = None,
+        attack: Perturbation | None = None, best: Best | None = None,
     ) -> None:  # fmt: skip
         import tensorflow as tf
 
         from gan_fingerprints.networks.layers import to_network
 
         self.network, self.config, self.run, self.attack = network, config, run, attack
+        self.best, self._shares = best, dict[str, float]()
         self.splits = {"training": data, "validation": validation}
         self.predict = tf.function(lambda pixels: tf.argmax(network(to_network(pixels)), axis=1))
         self.answers = tf.function(lambda pixels: network.answers(to_network(pixels)))
@@ -118,12 +162,39 @@ class Measured:
         self.run.scalars({f"accuracy/{name}": share for name, share in shares.items()})
         words = (f"{name} accuracy {share:.2%}" for name, share in shares.items())
         self.run.log(f"kimg {shown / 1000:.2f} {' '.join(words)}")
+        self._shares = shares
+        if self.best:
+            self.best.offer(shares["validation"], shown)
+
+    def waited(self, shown: int) -> int:
+        """Images shown since the best measurement; 0 where that is not kept."""
+        return shown - self.best.shown if self.best else 0
+
+    def _warn_of_memory(self) -> None:
+        """Says when training and validation have parted ways."""
+        training, validation = self._shares["training"], self._shares["validation"]
+        if training - validation > APART:
+            self.run.log(
+                f"warning: accuracy {training:.1%} on training images and {validation:.1%} on "
+                "validation images: the network knows the training images by heart; more images, "
+                "or more of what they differ in (latents, photographs), help more than a longer "
+                "training"
+            )
 
     def export_calibrated(self) -> None:
         """Learns temperature and threshold from all validation images; writes network-final.
 
+        It is the best network where that is kept, else the last.
+
         Raises UserError when a source has no validation image.
         """
+        self._warn_of_memory()
+        if self.best:
+            self.best.restore()
+            self.run.log(
+                f"network-final is that of kimg {self.best.shown / 1000:.2f}: validation accuracy "
+                f"{self.best.accuracy:.2%}, the best measured"
+            )
         data, parts = self.splits["validation"], []
         for pixels, true in _batches(data, np.arange(data.count), self.attack):
             parts.append([*(x.numpy()[: len(true)] for x in self.answers(pixels)), true])

@@ -30,9 +30,18 @@ class FusedAdam(keras.optimizers.Adam):
         )
 
 
-def adam(beta_1: float, beta_2: float, epsilon: float) -> FusedAdam:
-    """Adam whose rate the training loop assigns before each step."""
-    return FusedAdam(0.0, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
+def adam(beta_1: float, beta_2: float, epsilon: float, decay: float = 0.0) -> FusedAdam:
+    """Adam whose rate the training loop assigns before each step.
+
+    decay: share of the rate by which each step also shrinks matrices and kernels (Loshchilov and
+        Hutter 2019), not what a layer adds nor the gains of a normalisation.
+    """
+    optimizer = FusedAdam(
+        0.0, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon, weight_decay=decay or None
+    )
+    if decay:
+        optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
+    return optimizer
 
 
 def apply_if_finite(
@@ -75,7 +84,6 @@ def random_key(seed: int, steps: tf.Variable, stream: int = 0) -> tf.Tensor:
 
 def update_average(average: keras.Model, network: keras.Model, decay: float) -> None:
     """Moves a network's running average towards it: decay·average + (1 - decay)·weight."""
-    pairs = zip(average.trainable_variables, network.trainable_variables, strict=True)
-    for mean, value in pairs:
+    for mean, value in zip(average.variables, network.variables, strict=True):
         # In this order: a decay of 0 copies every bit of the network.
         mean.assign(value + (mean - value) * decay)

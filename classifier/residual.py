@@ -1,0 +1,144 @@
+"""A classifier for fine traces: high frequencies beside the image, small windows, any size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from classifier.config import LEAST
+
+PLANS = (
+    # Channels, in multiples of the width, and stride of each convolution of a member. The first
+    # ones see most pixels and are narrow, as a step's time is theirs.
+    ((1, 1), (1, 1), (3, 2), (3, 1), (6, 2), (6, 1), (8, 1)),
+    ((3, 1), (4, 1), (6, 2), (8, 1), (8, 1)),
+    ((1, 1), (2, 2), (4, 1), (4, 1), (6, 2), (8, 1)),
+)
+FOLDS = (1, 2, 1)  # of each plan: pixels folded into channels first, in either direction
+BLURS = {3: (1, 2, 1), 5: (1, 4, 6, 4, 1)}  # binomial
+GAIN, MOST = 8.0, 4.0  # residuals are a few grey levels; what is far more is an edge of the content
+SLOPE = 0.1
+DROPOUT = 0.3  # of the features that the last layer sees
+
+
+class Residual(keras.Model):
+    """Convolutions over the image and what two blurs take from it, averaged over all places.
+
+    What the last layer says of each place is averaged, so images may have any size from 32
+    pixels up, and none need be resized; the network is trained on crops. Members are networks of
+    their own, built differently; their answers are averaged.
+
+    Args:
+        resolution: side of the images of its data set, and of the tiles that large images are
+            seen in.
+        num_sources: number of outputs.
+        width: channels of the first convolution; later ones have multiples.
+        members: networks whose logits are averaged, 1 to 3.
+
+    Call: images float [N, H, W, 3] in [-1, 1] → logits float32 [N, num_sources].
+    Raises ValueError for sizes out of range.
+    """
+
+    def __init__(
+        self, resolution: int = 64, num_sources: int = 5, width: int = 16, members: int = 1,
+        **kwargs: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(name="residual", **kwargs)
+        if resolution < LEAST or not 1 <= members <= len(PLANS):
+            raise ValueError(
+                f"resolution={resolution}, members={members}; expected {LEAST} or more, and 1 to "
+                f"{len(PLANS)}"
+            )
+        self.arguments = {
+            "resolution": resolution, "num_sources": num_sources, "width": width,
+            "members": members,
+        }  # fmt: skip
+        self.members = [Member(i, width, num_sources) for i in range(members)]
+        self(tf.zeros([1, LEAST, LEAST, 3]))
+
+    def build(self, input_shape: Any = None) -> None:
+        """Nothing to do: the constructor has called every layer."""
+
+    def of_members(
+        self, images: tf.Tensor, key: tf.Tensor | None = None
+    ) -> list[tuple[tf.Tensor, tf.Tensor]]:
+        """Of each member, the logits [N, sources] and the features [N, F] that they come from.
+
+        key: int64 [2], of the random numbers of a training step; None outside of training.
+        """
+        seen = view(tf.cast(images, tf.float32))
+        return [member(seen, key) for member in self.members]
+
+    def answers(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Logits float32 [N, sources], and the features of all members side by side."""
+        logits, features = zip(*self.of_members(images), strict=True)
+        return tf.add_n(logits) / len(logits), tf.concat(features, axis=1)
+
+    def map_of(self, images: tf.Tensor) -> tf.Tensor:
+        """Logits of each place before they are averaged: float32 [N, H/4, W/4, sources]."""
+        seen = view(tf.cast(images, tf.float32))
+        maps = [member.to_logits(member.places(seen)) for member in self.members]
+        return tf.add_n(maps) / len(maps)
+
+    def call(self, images: tf.Tensor) -> tf.Tensor:
+        return self.answers(images)[0]
+
+
+class Member(keras.layers.Layer):
+    """One network of `Residual`: what `view` made → logits and features, float32."""
+
+    def __init__(self, number: int, width: int, num_sources: int) -> None:
+        super().__init__(name=f"member{number}")
+        self.fold = FOLDS[number]
+        self.convs, self.norms = [], []
+        for i, (times, stride) in enumerate(PLANS[number]):
+            conv = keras.layers.Conv2D(
+                times * width, 3, stride, "same", use_bias=False,
+                kernel_initializer="he_normal", name=f"conv{i}",
+            )  # fmt: skip
+            self.convs.append(conv)
+            # The mean of few steps: a training is some thousand steps long, not a million.
+            norm = keras.layers.BatchNormalization(momentum=0.95, name=f"norm{i}")
+            self.norms.append(norm)
+        self.to_logits = keras.layers.Dense(num_sources, dtype="float32", name="logits")
+
+    def places(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Features of each place: float32 [N, H/4, W/4, channels of the last convolution]."""
+        if self.fold > 1:
+            x = tf.nn.space_to_depth(x, self.fold)
+        x = tf.cast(x, self.compute_dtype)
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = tf.nn.leaky_relu(norm(conv(x), training=training), SLOPE)
+        return tf.cast(x, tf.float32)
+
+    def call(self, x: tf.Tensor, key: tf.Tensor | None = None) -> tuple[tf.Tensor, tf.Tensor]:
+        features = tf.reduce_mean(self.places(x, training=key is not None), axis=[1, 2])
+        if key is None:
+            return self.to_logits(features), features
+        # Keyed, as a layer of Keras's would have a state of its own that files need not keep.
+        kept = tf.nn.experimental.stateless_dropout(features, DROPOUT, key, rng_alg="philox")
+        return self.to_logits(kept), features
+
+
+def view(images: tf.Tensor) -> tf.Tensor:
+    """Images float32 [N, H, W, 3], and beside them what each blur takes away: [N, H, W, 9].
+
+    The residuals alone would lose what distinguishes sources in smooth parts; the image alone
+    leaves it to the first layer to find out that content is a hundred times as strong.
+    """
+    residuals = [
+        tf.clip_by_value(GAIN * (images - _blurred(images, taps)), -MOST, MOST)
+        for taps in BLURS.values()
+    ]
+    return tf.concat([images, *residuals], axis=3)
+
+
+def _blurred(images: tf.Tensor, taps: tuple[int, ...]) -> tf.Tensor:
+    one = np.array(taps, np.float32) / sum(taps)
+    kernel = np.tile(np.outer(one, one)[:, :, None, None], (1, 1, 3, 1))
+    border = len(taps) // 2
+    around = [[0, 0], [border, border], [border, border], [0, 0]]
+    return tf.nn.depthwise_conv2d(tf.pad(images, around, "REFLECT"), kernel, [1] * 4, "VALID")
