@@ -17,6 +17,7 @@ from classifier.baseline_methods import Baseline, Images
 from gan_fingerprints import calibration, program, typed
 from gan_fingerprints.attribution import answering
 from gan_fingerprints.attribution.finding import find_testing_images
+from gan_fingerprints.attribution.seeing import Whole
 from gan_fingerprints.attribution.tables import (
     TABLES,
     TRAINING,
@@ -109,11 +110,11 @@ def rows_of(method: Baseline, header: dict, paths: list[Path]):
     """What each image is attributed to, as it is read."""
 
     def answer(pixels: Sequence[np.ndarray]) -> np.ndarray:
-        scores = method.scores(np.stack(pixels))
+        scores = method.scores(np.concatenate(pixels))
         # The neighbours' votes are shares already.
         return scores if method.name == "knn" else calibration.softmax(scores)
 
-    read = partial(answering.read, side=header["resolution"])
+    read = partial(answering.read, seeing=Whole(header["resolution"]))
     answered = answering.answered(read, paths, answer, baseline_methods.CHUNK)
     return (row_of(*pair, header["source_names"]) for pair in answered)
 

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from gan_fingerprints import images, program, typed
 from gan_fingerprints.attribution import answering
 from gan_fingerprints.attribution.attributor import padded, require_finite
+from gan_fingerprints.attribution.seeing import Whole
 from gan_fingerprints.program import option
 
 INCEPTION = {
@@ -44,12 +45,12 @@ def extract(
     """
 
     def features_of(pixels: Sequence[np.ndarray]) -> np.ndarray:
-        whole = extractor(images.from_uint8(padded(pixels, batch)))
+        whole = extractor(images.from_uint8(padded([x[0] for x in pixels], batch)))
         features = np.asarray(whole, np.float32)[: len(pixels)]
         require_finite(features)
         return features
 
-    read = partial(answering.read, side=side)
+    read = partial(answering.read, seeing=Whole(side))
     for picture, features in answering.answered(read, paths, features_of, batch):
         yield picture.path, picture.error if features is None else features
 

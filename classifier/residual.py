@@ -38,9 +38,14 @@ class Residual(keras.Model):
         width: channels of the first convolution; later ones have multiples.
         members: networks whose logits are averaged, 1 to 3.
 
+    Attributes:
+        least_side: of the images that it takes; see `attribution.attributor.Attributor`.
+
     Call: images float [N, H, W, 3] in [-1, 1] → logits float32 [N, num_sources].
     Raises ValueError for sizes out of range.
     """
+
+    least_side = LEAST
 
     def __init__(
         self, resolution: int = 64, num_sources: int = 5, width: int = 16, members: int = 1,

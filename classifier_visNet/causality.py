@@ -225,7 +225,9 @@ def main() -> None:
     )
 
     def predict(pixels: np.ndarray) -> np.ndarray:
-        return np.array([answer.logits.argmax() for answer in attributor.answers(pixels)], int)
+        return np.array(
+            [answer.logits.argmax() for answer in attributor.answers(pixels[:, None])], int
+        )
 
     models = np.moveaxis(attributor.model_fingerprints, 3, 0)
     effects = measure(predict, pixels, labels, models, arguments.alphas)

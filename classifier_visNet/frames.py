@@ -114,7 +114,7 @@ class Display:
     def show(self, case: Case, position: str = "") -> None:
         """Draws a case in place of the one before."""
         image = case.image
-        _replace(self._image, image.picture.pixels)
+        _replace(self._image, image.picture.pixels[0])
         _replace(self._fingerprint, fingerprint_pictures.of_image(image.fingerprint))
         colours = bar_colours(self.names, image.row.most_probable, case.truth)
         for k, name in enumerate(self.names):

@@ -147,7 +147,7 @@ class FingerprintFolder:
         if self.truth:
             known = self._examples.setdefault(self.truth[i], [])
             if len(known) < EXAMPLES:
-                known.append(figures.Example(one.picture.pixels, one.fingerprint, one.logits))
+                known.append(figures.Example(one.picture.pixels[0], one.fingerprint, one.logits))
         return one.row
 
     def _pictures(self, stem: Path, one: Examined) -> Iterator[tuple[Path, np.ndarray]]:

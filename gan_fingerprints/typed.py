@@ -68,6 +68,18 @@ def one_of(*values: Any) -> Kind:
     return Kind(read, f"{{{','.join(known)}}}")
 
 
+def number_or(word: str, kind: Kind) -> Kind:
+    """Numbers of a kind, or a word."""
+
+    def read(text: str) -> Any:
+        try:
+            return word if text == word else kind(text)
+        except argparse.ArgumentTypeError as error:
+            raise argparse.ArgumentTypeError(f"{error}, or {word}") from None
+
+    return Kind(read, f"{kind.unit}|{word}")
+
+
 def several(kind: Kind, how_many: str = "+") -> Kind:
     """A list of words: "+" one or more, "*" any number; or "?", one word or none."""
     return dataclasses.replace(kind, how={"nargs": how_many})

@@ -19,7 +19,9 @@ from gan_fingerprints import images, limits, workers
 from gan_fingerprints.attribution.finding import One
 
 MAX_BYTES = 2**30
-READ_AHEAD = 3  # batches
+READ_AHEAD, LEAST_AHEAD = 3, 4  # batches, and items
+Seeing = Callable[[Image.Image], np.ndarray]
+"""What a network sees of an RGB image: uint8 [views, S, S, 3]; `seeing` has two ways."""
 
 Change = Callable[[np.ndarray, Path], np.ndarray]
 """What may happen to an image after reading: uint8 [H, W, 3] and its file → uint8 [H, W, 3]."""
@@ -31,7 +33,8 @@ class Picture:
 
     Attributes:
         path: its file; None where it came from memory.
-        pixels: uint8 [R, R, 3], the whole image resized; None where there is an error.
+        pixels: uint8 [views, S, S, 3], what the network sees of it, see `seeing`; None where there
+            is an error.
         size: width and height before that, upright.
         error: the reason why it cannot be used, or None.
     """
@@ -57,12 +60,12 @@ def answered(
 
     Args:
         read: called in threads.
-        answer: images uint8 [R, R, 3], one to `batch` of them → an answer to each, in order.
+        answer: the pixels of one to `batch` items → an answer to each, in order.
         batch: items at once.
     """
     # Threads decode the next batches while the network computes, so that neither waits; a few
     # batches and no more, as there may be any number of items.
-    with closing(_ahead(read, items, READ_AHEAD * batch)) as pictures:
+    with closing(_ahead(read, items, max(LEAST_AHEAD, READ_AHEAD * batch))) as pictures:
         while part := list(islice(pictures, batch)):
             usable = [one.pixels for one in part if one.pixels is not None]
             answers = iter(answer(usable) if usable else ())
@@ -87,21 +90,21 @@ def _ahead(
         pool.shutdown(cancel_futures=True)
 
 
-def read(one: One, side: int, change: Change | None = None) -> Picture:
-    """Reads an image, which the `change` of files happens to, and resizes it to `side`."""
+def read(one: One, seeing: Seeing, change: Change | None = None) -> Picture:
+    """Reads an image, which the `change` of files happens to, as a network sees it."""
     path = one if isinstance(one, Path) else None
     try:
-        pixels, size = images.within_limits(path or "image", _resized, one, side, change)
+        pixels, size = images.within_limits(path or "image", _seen, one, seeing, change)
     except images.ImageError as error:
         return Picture(path, error=reason_of(error, path))
     return Picture(path, pixels, size)
 
 
-def _resized(one: One, side: int, change: Change | None) -> tuple[np.ndarray, tuple[int, int]]:
-    """uint8 [side, side, 3], and the size before; ImageError where there is none."""
+def _seen(one: One, seeing: Seeing, change: Change | None) -> tuple[np.ndarray, tuple[int, int]]:
+    """uint8 [views, S, S, 3], and the image's size; ImageError where there is none."""
     if isinstance(one, np.ndarray):
-        return images.resize(one, side), (one.shape[1], one.shape[0])
-    if isinstance(one, Image.Image):
+        image = Image.fromarray(one)
+    elif isinstance(one, Image.Image):
         image = images.rgb(one)
     else:
         content = content_of(one)
@@ -110,7 +113,7 @@ def _resized(one: One, side: int, change: Change | None) -> tuple[np.ndarray, tu
         image = images.open_image(one, content)
         if change:
             image = Image.fromarray(change(np.asarray(image), one))
-    return np.asarray(images.resize_image(image, side)), image.size
+    return seeing(image), image.size
 
 
 def content_of(path: Path) -> bytes | str:

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple
 
 import numpy as np
+from PIL import Image
 
-from gan_fingerprints import images, program
+from gan_fingerprints import program
 from gan_fingerprints.attribution import answering
 from gan_fingerprints.attribution.answering import Change, Item, Picture, Read
 from gan_fingerprints.attribution.finding import Given, each, stack_of
+from gan_fingerprints.attribution.seeing import TILES, Tiles, Whole
 from gan_fingerprints.attribution.verdict import RULES, Attribution, Rules, row_of, verdict_of
 from gan_fingerprints.calibration import Calibration, softmax
 
@@ -29,15 +31,17 @@ class Answer(NamedTuple):
     Attributes:
         probabilities: float32 [sources].
         score: see `Attribution`; None where the network is not calibrated.
-        logits: float32 [sources]. Of visNet they are the correlations of the image fingerprint
-            with the model fingerprints.
+        logits: float32 [sources], of several views their mean. Of visNet they are the correlations
+            of the image fingerprint with the model fingerprints.
         fingerprint: float32 [R, R, 3] in [-2, 2] where it was asked for, else None.
+        views: float32 [views, sources], the logits of each.
     """
 
     probabilities: np.ndarray
     score: float | None
     logits: np.ndarray
     fingerprint: np.ndarray | None
+    views: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -47,13 +51,14 @@ class Examined(Generic[Read]):
     Attributes:
         picture: as it was read.
         row: what it is attributed to.
-        logits, fingerprint: see `Answer`; None where there is an error.
+        logits, fingerprint, views: see `Answer`; None where there is an error.
     """
 
     picture: Read
     row: Attribution
     logits: np.ndarray | None = None
     fingerprint: np.ndarray | None = None
+    views: np.ndarray | None = None
 
 
 class Attributor:
@@ -70,9 +75,13 @@ class Attributor:
             are answered "unknown". None for plain softmax and never "unknown".
         fingerprints: have `answers` give image fingerprints too. The network's method `outputs`
             makes them, beside logits that are also its features, as visNet's auto-encoder does.
-        rules: which images are answered "inconclusive"; `Rules(0, 0)` for none.
+        rules: which images are answered "inconclusive"; `Rules.none()` for none.
+        tiles: of a network that takes images of any size (which has `least_side`): views of an
+            image at most, None for as many as cover it. Memory grows with it.
 
     Attributes: the arguments, and
+        least_side: the smallest image's side that the network takes; None where all are resized.
+        seeing: what the network sees of an image.
         model_fingerprints: float32 [R, R, 3, sources] with `fingerprints`, else None.
 
     Raises ValueError when the network's outputs are not one per source.
@@ -86,6 +95,7 @@ class Attributor:
     def __init__(
         self, network: Any, source_names: Sequence[str], resolution: int, batch: int = 64,
         calibration: Calibration | None = None, fingerprints: bool = False, rules: Rules = RULES,
+        tiles: int | None = TILES,
     ) -> None:  # fmt: skip
         self.network, self.source_names = network, list(source_names)
         self.resolution, self.batch = resolution, batch
@@ -94,13 +104,26 @@ class Attributor:
         self.model_fingerprints = (
             np.asarray(network.model_fingerprints.weight) if fingerprints else None
         )
-        self._outputs = self._traced()
-        shape = self._outputs.structured_outputs[0].shape
+        self.least_side: int | None = getattr(network, "least_side", None)
+        self.seeing: answering.Seeing = Whole(resolution)
+        # Pictures at once: about a batch of views.
+        self._pictures = batch
+        if self.least_side:
+            self.seeing = Tiles(resolution, self.least_side, tiles)
+            self._pictures = max(1, batch // tiles) if tiles else 1
+        self._traced: dict[int, Any] = {}
+        shape = self._outputs(resolution).structured_outputs[0].shape
         if shape != (batch, len(self.source_names)):
             raise ValueError(f"outputs {shape} for {len(self.source_names)} source names")
 
-    def _traced(self) -> Any:
-        """uint8 [batch, R, R, 3] → float32 logits and, as far as needed, features, fingerprints."""
+    def _outputs(self, side: int) -> Any:
+        """uint8 [batch, side, side, 3] → float32 logits and, as far as needed, features and
+        fingerprints."""
+        if side not in self._traced:
+            self._traced[side] = self._trace(side)
+        return self._traced[side]
+
+    def _trace(self, side: int) -> Any:
         import tensorflow as tf  # takes seconds; whoever only asks for --help does without
 
         from gan_fingerprints.networks.layers import in_halves
@@ -116,7 +139,7 @@ class Attributor:
         answers_to = in_halves(with_fingerprints if self.fingerprints else plain)
         # The batch is part of the shape, as sums over other shapes may be rounded otherwise: then
         # the last images of a folder would get other digits than alone.
-        shape = [self.batch, self.resolution, self.resolution, 3]
+        shape = [self.batch, side, side, 3]
 
         @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8)])
         def outputs(pixels: tf.Tensor) -> list[tf.Tensor]:
@@ -127,8 +150,9 @@ class Attributor:
 
     @classmethod
     def load(
-        cls, path: str | Path, batch: int = 64, names: str | None = None, rules: Rules = RULES
-    ) -> Attributor:
+        cls, path: str | Path, batch: int = 64, names: str | None = None, rules: Rules = RULES,
+        tiles: int | None = TILES,
+    ) -> Attributor:  # fmt: skip
         """An Attributor with the network of a file: a classifier or visNet, ours or published.
 
         names: "a,b,c", the sources of a published network, whose file does not name them.
@@ -142,21 +166,23 @@ class Attributor:
         loaded = files.load(path, files.constructors(), "network", names, batch)
         if loaded.names_assumed:
             warnings.warn(loaded.names_assumed, stacklevel=2)
-        return cls.of(loaded, batch, rules=rules)
+        return cls.of(loaded, batch, rules=rules, tiles=tiles)
 
     @classmethod
     def of(
-        cls, loaded: Loaded, batch: int = 64, fingerprints: bool = False, rules: Rules = RULES
-    ) -> Attributor:
+        cls, loaded: Loaded, batch: int = 64, fingerprints: bool = False, rules: Rules = RULES,
+        tiles: int | None = TILES,
+    ) -> Attributor:  # fmt: skip
         """An Attributor with a network that was loaded, and with its calibration."""
         names, side = loaded.source_names or [], loaded.arguments["resolution"]
-        return cls(loaded.network, names, side, batch, loaded.calibration, fingerprints, rules)
+        how = batch, loaded.calibration, fingerprints, rules, tiles
+        return cls(loaded.network, names, side, *how)
 
     def attribute(self, images: Given, change: Change | None = None) -> Iterator[Attribution]:
         """Yields one Attribution per image, in order, as results arrive.
 
-        Any size, colour mode and common format will do; the whole image is resized. What is not
-        an image yields its reason in `error`. Threads read ahead by a bounded number of images.
+        Any size, colour mode and common format will do; see `seeing`. What is not an image yields
+        its reason in `error`. Threads read ahead by a bounded number of images.
 
         Args:
             images: a file, a folder, which is searched with its subfolders, an image of Pillow's,
@@ -173,51 +199,90 @@ class Attributor:
         self, images: Given, change: Change | None = None
     ) -> Generator[Examined[Picture], None, None]:
         """As `attribute`, with all that the network says of each image."""
-        read = partial(answering.read, side=self.resolution, change=change)
+        read = partial(answering.read, seeing=self.seeing, change=change)
         return self.examine_read(read, each(images))
 
     def examine_read(
         self, read: Callable[[Item], Read], items: Iterable[Item]
     ) -> Generator[Examined[Read], None, None]:
         """As `examine`, of items of any kind that `read` makes pictures of, in threads."""
-        for picture, answer in answering.answered(read, items, self.answers, self.batch):
+        for picture, answer in answering.answered(read, items, self.answers, self._pictures):
             if answer is None:
                 yield Examined(picture, row_of(picture, None, self.source_names))
                 continue
             row = row_of(picture, answer.probabilities, self.source_names, answer.score)
+            row = replace(row, **self._views(answer))
             name, reason = verdict_of(
-                row, picture.size, self.resolution, self.rules, self.calibration
+                row, picture.size, self.resolution, self.rules, self.calibration, self.least_side
             )
             row = replace(row, predicted=name, reason=reason)
-            yield Examined(picture, row, answer.logits, answer.fingerprint)
+            yield Examined(picture, row, answer.logits, answer.fingerprint, answer.views)
 
     def attribute_arrays(self, pixels: np.ndarray) -> np.ndarray:
         """Probabilities float32 [N, sources] of images uint8 [N, H, W, 3] of any size.
 
         Raises ValueError for another dtype or shape.
         """
-        resized = (images.resize(x, self.resolution) for x in stack_of(pixels))
-        rows = [answer.probabilities for answer in self.answers(resized)]
+        seen = (self.seeing(Image.fromarray(x)) for x in stack_of(pixels))
+        rows = [answer.probabilities for answer in self.answers(seen)]
         return np.array(rows, np.float32).reshape(-1, len(self.source_names))
 
-    def answers(self, pixels: Iterable[np.ndarray]) -> Iterator[Answer]:
-        """Yields what the network says of each image uint8 [R, R, 3]; they are any number."""
-        waiting = iter(pixels)
-        while part := list(islice(waiting, self.batch)):
-            outputs = [x.numpy()[: len(part)] for x in self._outputs(padded(part, self.batch))]
-            yield from self._answers(*outputs)
+    def answers(self, pictures: Iterable[np.ndarray]) -> Iterator[Answer]:
+        """Yields what the network says of each picture uint8 [views, S, S, 3], of any number.
 
-    def _answers(self, logits: np.ndarray, *others: np.ndarray) -> Iterator[Answer]:
+        The logits and features of a picture are the means over its views: those of the whole
+        image where the network averages over all places.
+        """
+        waiting = iter(pictures)
+        while part := list(islice(waiting, self._pictures)):
+            yield from self._answers(part)
+
+    def _answers(self, part: Sequence[np.ndarray]) -> Iterator[Answer]:
+        views = self._answers_to_views(part)
+        logits, *others = (np.stack([x.mean(axis=0) for x in of_each]) for of_each in views)
         require_finite(logits)
         probabilities, scores = softmax(logits), [None] * len(logits)
         if self.calibration:
             probabilities = self.calibration.probabilities(logits)
             scores = self.calibration.scores(logits, others[0]).tolist()
         shown = others[1] if self.fingerprints else [None] * len(logits)
-        return map(Answer, probabilities.astype(np.float32), scores, logits, shown)
+        return map(Answer, probabilities.astype(np.float32), scores, logits, shown, views[0])
+
+    def _answers_to_views(self, part: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
+        """Each output of the network for each picture: float32 [views, …]."""
+        answers: list[list[np.ndarray]] = [[] for _ in part]
+        for side in {x.shape[1] for x in part}:  # most often one: of smaller images another
+            chosen = [i for i, x in enumerate(part) if x.shape[1] == side]
+            together = np.concatenate([part[i] for i in chosen])
+            outputs = self._in_batches(together, self._outputs(side))
+            ends = np.cumsum([len(part[i]) for i in chosen])[:-1]
+            split = [np.split(x, ends) for x in outputs]
+            for i, *of_picture in zip(chosen, *split, strict=True):
+                answers[i] = of_picture
+        return list(map(list, zip(*answers, strict=True)))
+
+    def _in_batches(self, views: np.ndarray, outputs: Any) -> list[np.ndarray]:
+        parts = []
+        for start in range(0, len(views), self.batch):
+            one = views[start : start + self.batch]
+            parts.append([x.numpy()[: len(one)] for x in outputs(padded(one, self.batch))])
+        return [np.concatenate(x) for x in zip(*parts, strict=True)]
+
+    def _views(self, answer: Answer) -> dict[str, Any]:
+        """What a row says of tiles; nothing of networks that see whole images."""
+        if not self.least_side:
+            return {}
+        scale = self.calibration.temperature if self.calibration else 1.0
+        likely = int(answer.logits.argmax())
+        of_each = softmax(answer.views, scale)
+        return {
+            "tiles": len(answer.views),
+            "spread": float(of_each[:, likely].std()),
+            "agreement": float(np.mean(answer.views.argmax(axis=1) == likely)),
+        }
 
 
-def padded(pixels: Sequence[np.ndarray], batch: int) -> np.ndarray:
+def padded(pixels: Sequence[np.ndarray] | np.ndarray, batch: int) -> np.ndarray:
     """Images uint8 [R, R, 3], one or more, as [batch, R, R, 3] with black ones at the end."""
     whole = np.zeros([batch, *pixels[0].shape], np.uint8)
     whole[: len(pixels)] = pixels

@@ -19,6 +19,7 @@ from gan_fingerprints import metrics, program, typed
 from gan_fingerprints.attribution.answering import Change
 from gan_fingerprints.attribution.attributor import Attributor
 from gan_fingerprints.attribution.finding import find_testing_images
+from gan_fingerprints.attribution.seeing import TILES
 from gan_fingerprints.attribution.summary import summarize, with_known_truth
 from gan_fingerprints.attribution.verdict import INCONCLUSIVE, RULES, Attribution, Rules
 from gan_fingerprints.calibration import UNKNOWN, Calibration
@@ -29,6 +30,10 @@ from gan_fingerprints.shown import cell, shown, shown_lines
 
 if TYPE_CHECKING:
     import keras
+
+ALL = "all"
+TILED = ("tiles", "spread", "agreement")
+TILES_OR_ALL = typed.number_or(ALL, typed.positive_int)
 
 
 def line(i: int, n: int, row: Attribution) -> str:
@@ -48,12 +53,15 @@ def line(i: int, n: int, row: Attribution) -> str:
 def write_csv(path: str | Path, rows: Sequence[Attribution]) -> None:
     """Writes a table `path,predicted,probability,<one column per source>,reason,error`.
 
-    The probability is that of the most probable source, whatever the verdict.
+    The probability is that of the most probable source, whatever the verdict. Where images were
+    seen in tiles, `tiles,spread,agreement` come before the reason.
     """
     names = list(rows[0].probabilities) if rows else []
-    table = [["path", "predicted", "probability", *map(cell, names), "reason", "error"]]
+    of_tiles = TILED if any(row.tiles for row in rows) else ()
+    table = [["path", "predicted", "probability", *map(cell, names), *of_tiles, "reason", "error"]]
     for row in rows:
-        numbers = [row.probability, *row.probabilities.values()]
+        tiled = (getattr(row, name) for name in of_tiles)
+        numbers = [row.probability, *row.probabilities.values(), *tiled]
         cells = ["" if p is None else f"{p:.8g}" for p in numbers]
         table.append([*_cells(row.path, row.predicted), *cells, *_cells(row.reason, row.error)])
     _write_table(path, table)
@@ -71,7 +79,8 @@ def _write_table(path: str | Path, table: Iterable[Iterable[str]]) -> None:
 
 def write_json(path: str | Path, rows: Sequence[Attribution]) -> None:
     """Writes a list of objects {path, predicted, probabilities: {source: p}, reason, error}."""
-    names = ("predicted", "probabilities", "reason", "error")
+    of_tiles = TILED if any(row.tiles for row in rows) else ()
+    names = ("predicted", "probabilities", *of_tiles, "reason", "error")
     table = [{"path": str(row.path)} | {name: getattr(row, name) for name in names} for row in rows]
     program.write_whole(path, (json.dumps(table, indent=1) + "\n").encode())
 
@@ -107,6 +116,26 @@ def write_scores(
     _write_table(path, table)
 
 
+SEEING = {
+    "--tiles": option(
+        TILES_OR_ALL,
+        TILES,
+        "most tiles that an image is seen in, all for as many as cover it, by networks that take "
+        "images of any size (--network residual); others see the whole image, resized",
+    )
+}
+
+
+def tiles_of(arguments: argparse.Namespace) -> int | None:
+    """What --tiles says: most tiles of an image, None for all."""
+    return None if arguments.tiles == ALL else arguments.tiles
+
+
+def rules_of(arguments: argparse.Namespace) -> Rules:
+    """What `rule_options` say."""
+    return Rules(arguments.least_probability, arguments.least_size, arguments.most_size)
+
+
 def model_options(needed: Any = None) -> dict[str, Any]:
     """A trained network and images for it. `needed`: REQUIRED if the program always needs them."""
     return {
@@ -118,6 +147,7 @@ def model_options(needed: Any = None) -> dict[str, Any]:
             typed.path, needed, "an image, or a folder of images or of one subfolder per source"
         ),
         "--batch": option(typed.positive_int, 64, "images per step; changes only the speed"),
+        **SEEING,
     }
 
 
@@ -133,6 +163,12 @@ def rule_options(lowest: float) -> dict[str, Any]:
             typed.between(0, 1, "SHARE"),
             RULES.least_size,
             "inconclusive below this share of the network's side",
+        ),
+        "--most_size": option(
+            typed.number(float, lambda x: x >= 1, "a number of 1 or more"),
+            RULES.most_size,
+            "inconclusive above so many times the network's side; neither is asked for of networks "
+            "that see images in tiles",
         ),
     }
 
@@ -216,8 +252,8 @@ def open_attributor(
     """The network of --model_path, with what the other options of `TESTING` say."""
     loaded = load_network(arguments, kinds, arguments.batch)
     loaded = replace(loaded, calibration=calibration_of(arguments, loaded))
-    rules = Rules(arguments.least_probability, arguments.least_size)
-    return Attributor.of(loaded, arguments.batch, fingerprints, rules)
+    how = fingerprints, rules_of(arguments), tiles_of(arguments)
+    return Attributor.of(loaded, arguments.batch, *how)
 
 
 def with_progress(rows: Iterator[Attribution], count: int) -> list[Attribution]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +22,18 @@ class Rules:
     Attributes:
         least_probability: the most probable source must have this much.
         least_size: the shorter side of the image must have this share of the network's.
+        most_size: and not more than so many times as much, as shrinking blurs fingerprints away.
+            Both are about networks that see whole images, resized to their own size.
     """
 
     least_probability: float = 0.9
     least_size: float = 0.5
+    most_size: float = 4.0
+
+    @classmethod
+    def none(cls) -> Rules:
+        """Every image is given the name of its most probable source."""
+        return cls(0.0, 0.0, math.inf)
 
 
 RULES = Rules()
@@ -44,6 +53,9 @@ class Attribution:
         score: how well the image fits the known sources, where the network is calibrated; see
             `calibration.scores`.
         reason: of the verdict, in a sentence.
+        tiles: how many the image was seen in, where the network takes images of any size.
+        spread: standard deviation over the tiles of the most probable source's probability.
+        agreement: share of the tiles whose most probable source is that of the image.
     """
 
     path: Path | None
@@ -52,6 +64,9 @@ class Attribution:
     error: str | None = None
     score: float | None = None
     reason: str = ""
+    tiles: int | None = None
+    spread: float | None = None
+    agreement: float | None = None
 
     @property
     def most_probable(self) -> str | None:
@@ -78,22 +93,20 @@ def verdict_of(
     side: int,
     rules: Rules,
     calibration: Calibration | None = None,
+    least_side: int | None = None,
 ) -> tuple[str | None, str]:
-    """The verdict on an image, and its reason: too small, like no known source, unclear, a name.
+    """The verdict on an image, and its reason: its size, like no known source, unclear, a name.
 
-    row: what the network says; size: width and height of the image; side: of the network. What
-    lies on a bound passes.
+    row: what the network says; size: width and height of the image; side: of the network;
+    least_side: see `attributor.Attributor`. What lies on a bound passes.
     """
     if row.error is not None:
         return None, row.error
     # In this order, as each rule is about images that passed the one before: of a tiny image the
     # score means nothing, and of one that is like no source the probabilities mean nothing.
     likely, probability = str(row.most_probable), row.probability or 0.0
-    if min(size) < rules.least_size * side:
-        return INCONCLUSIVE, (
-            f"its shorter side has {min(size)} pixels, less than {rules.least_size:g} of the "
-            f"network's {side}"
-        )
+    if against := _against_size(min(size), side, rules, least_side):
+        return INCONCLUSIVE, f"its shorter side has {min(size)} pixels, {against}"
     passed = ""
     if calibration is not None and row.score is not None:
         score, threshold = apart(row.score, calibration.threshold)
@@ -111,6 +124,21 @@ def verdict_of(
         )
     number = len(row.probabilities)
     return likely, f"the most probable of the {number} sources the model knows{passed}"
+
+
+def _against_size(shorter: int, side: int, rules: Rules, least_side: int | None) -> str:
+    """What is wrong with the length of an image's shorter side; empty where nothing is."""
+    if least_side:
+        few = shorter < least_side
+        return f"less than the {least_side} that the network needs" if few else ""
+    if shorter < rules.least_size * side:
+        return f"less than {rules.least_size:g} of the network's {side}"
+    if shorter > rules.most_size * side:
+        return (
+            f"more than {rules.most_size:g} times the network's {side}: shrinking it blurs "
+            "fingerprints away"
+        )
+    return ""
 
 
 def apart(value: float, bound: float) -> tuple[str, str]:

@@ -17,8 +17,8 @@ from tqdm import tqdm
 
 from gan_fingerprints import program, typed
 from gan_fingerprints.attribution.finding import Listing, find, listed
-from gan_fingerprints.attribution.tables import rule_options
-from gan_fingerprints.attribution.verdict import INCONCLUSIVE, Attribution, Rules
+from gan_fingerprints.attribution.tables import SEEING, rule_options, rules_of, tiles_of
+from gan_fingerprints.attribution.verdict import INCONCLUSIVE, Attribution
 from gan_fingerprints.examiner import examination
 from gan_fingerprints.examiner.examination import UNREADABLE, Model, rounded
 from gan_fingerprints.examiner.page import ExaminationPage
@@ -57,6 +57,7 @@ OPTIONS = {
     **rule_options(0.5),
     "--sheets": option(typed.count, 50, "images that the report shows in full; its tables: all"),
     "--batch": option(typed.positive_int, 64, "images per step; changes only the speed"),
+    **SEEING,
 }
 
 
@@ -78,8 +79,8 @@ def attribute(arguments: argparse.Namespace) -> int:
     listing = find(arguments.paths, "PATH")
     check_outputs(arguments, [path, *listing.paths])
     program.load_tensorflow()
-    rules = Rules(arguments.least_probability, arguments.least_size)
-    model = Model.load(path, flag, arguments.source_names, arguments.batch, rules)
+    how = arguments.batch, rules_of(arguments), tiles_of(arguments)
+    model = Model.load(path, flag, arguments.source_names, *how)
     print(head(model))
     page = ExaminationPage(model, arguments.sheets) if arguments.report else None
     with lines_file(arguments.out) as lines:
@@ -217,5 +218,7 @@ def origin(arguments: argparse.Namespace, listing: Listing) -> dict[str, object]
         "paths are relative to": os.getcwd(),
         "least probability of a named source": arguments.least_probability,
         "least share of the network's side": arguments.least_size,
+        "most times the network's side": arguments.most_size,
+        "most tiles of an image": arguments.tiles,
         "other files left out": listed(listing.left_out) or "none",
     }

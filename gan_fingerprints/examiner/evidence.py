@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from PIL import Image
 
 from gan_fingerprints import images, limits
-from gan_fingerprints.attribution.answering import Picture, content_of, reason_of
+from gan_fingerprints.attribution.answering import Picture, Seeing, content_of, reason_of
 
 THUMBNAIL = 256  # pixels at most
 MOST_FRAMES = 1000  # that are counted
@@ -71,15 +70,15 @@ class Specimen(Picture):
     thumbnail: bytes | None = None
 
 
-def read(path: Path, side: int, thumbnail: bool = False) -> Specimen:
-    """Reads a file once: what is hashed is what is decoded, resized to `side` and described."""
+def read(path: Path, seeing: Seeing, thumbnail: bool = False) -> Specimen:
+    """Reads a file once: what is hashed is what is decoded, seen by a network and described."""
     try:
-        return images.within_limits(path, _read, path, side, thumbnail)
+        return images.within_limits(path, _read, path, seeing, thumbnail)
     except images.ImageError as error:
         return Specimen(path, error=reason_of(error, path), sha256=_digest_of_file(path))
 
 
-def _read(path: Path, side: int, thumbnail: bool) -> Specimen:
+def _read(path: Path, seeing: Seeing, thumbnail: bool) -> Specimen:
     content = content_of(path)
     if isinstance(content, str):
         return Specimen(path, error=content, sha256=_digest_of_file(path))
@@ -88,7 +87,7 @@ def _read(path: Path, side: int, thumbnail: bool) -> Specimen:
         image = images.open_image(path, content)
     except images.ImageError as error:
         return Specimen(path, error=reason_of(error, path), sha256=digest, header=header)
-    pixels, size = np.asarray(images.resize_image(image, side)), image.size
+    pixels, size = seeing(image), image.size
     small = _thumbnail(image) if thumbnail else None
     return Specimen(path, pixels, size, None, digest, header, small)
 
@@ -137,18 +136,24 @@ def _thumbnail(image: Image.Image) -> bytes:
     return file.getvalue()
 
 
-def preprocessing(header: Header, side: int) -> dict[str, Any]:
-    """What is done before a network of `side` pixels sees an image: fields, and `in_words`."""
-    resized = header.upright != (side, side)
+def preprocessing(header: Header, side: int, tiles: int | None = None) -> dict[str, Any]:
+    """What is done before a network sees an image: fields, and `in_words`.
+
+    side, tiles: of what it sees; no tiles where it sees the whole image, resized.
+    """
+    small = min(header.upright) < side
+    resized = header.upright != (side, side) if tiles is None else small
+    seen = {} if tiles is None else {"tiles": tiles, "tile_side": side}
     return {
         "frame": f"1 of {header.pictures}",
         "orientation": header.orientation,
         "mode": header.mode,
         "mode_used": "RGB",
         "resized_from": list(header.upright),
-        "resized_to": [side, side],
+        "resized_to": [side, side] if tiles is None else None,
         "filter": "Lanczos" if resized else None,
-        "in_words": "; ".join(_steps(header, side)),
+        **seen,
+        "in_words": "; ".join(_steps(header, side, tiles)),
     }
 
 
@@ -158,7 +163,7 @@ def describe(header: Header) -> str:
     return f"{header.format} of {width}×{height} pixels"
 
 
-def _steps(header: Header, side: int) -> Sequence[str]:
+def _steps(header: Header, side: int, tiles: int | None) -> Sequence[str]:
     """What happened, in the order in which it happened."""
     width, height = header.upright
     steps = [f"{describe(header)} decoded"]
@@ -170,7 +175,14 @@ def _steps(header: Header, side: int) -> Sequence[str]:
     if header.mode != "RGB":
         alpha = ", transparency dropped" if header.mode in TRANSPARENT else ""
         steps.append(f"colours converted from {header.mode} to RGB{alpha}")
-    if (width, height) != (side, side):
+    if tiles is not None:
+        if min(width, height) < side:
+            steps.append(
+                f"enlarged to {side} pixels at its shorter side with Pillow's Lanczos filter"
+            )
+        many = f"{tiles} tiles" if tiles > 1 else "one tile"
+        steps.append(f"seen in {many} of {side}×{side} pixels")
+    elif (width, height) != (side, side):
         shape = "" if width == height else ", which changes its proportions"
         steps.append(f"whole image resized from {width}×{height} to {side}×{side} with "
                      f"Pillow's Lanczos filter{shape}")  # fmt: skip

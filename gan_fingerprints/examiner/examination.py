@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from gan_fingerprints.attribution.attributor import Attributor, Examined
+from gan_fingerprints.attribution.seeing import TILES
 from gan_fingerprints.attribution.verdict import INCONCLUSIVE, RULES, Rules
 from gan_fingerprints.calibration import UNKNOWN, Calibration
 from gan_fingerprints.examiner import evidence
@@ -50,7 +51,7 @@ class Model:
     @classmethod
     def load(
         cls, path: str | Path, flag: str, names: str | None = None, batch: int = 64,
-        rules: Rules = RULES,
+        rules: Rules = RULES, tiles: int | None = TILES,
     ) -> Model:  # fmt: skip
         """Reads a network file, as `Attributor.load` does; TensorFlow should be loaded.
 
@@ -72,7 +73,7 @@ class Model:
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         # A network with `outputs` makes fingerprints visible.
-        attributor = Attributor.of(loaded, batch, hasattr(loaded.network, "outputs"), rules)
+        attributor = Attributor.of(loaded, batch, hasattr(loaded.network, "outputs"), rules, tiles)
         origin = loaded.provenance, loaded.names_assumed
         return cls(str(path), digest, loaded.network.name, attributor, *origin)
 
@@ -100,7 +101,7 @@ def examine(
     """Yields all about each file, in order; of so many, from the first on, a small picture too."""
 
     def read(item: tuple[int, Path]) -> Specimen:
-        return evidence.read(item[1], model.side, thumbnail=item[0] < thumbnails)
+        return evidence.read(item[1], model.attributor.seeing, thumbnail=item[0] < thumbnails)
 
     return model.attributor.examine_read(read, enumerate(paths))
 
@@ -117,7 +118,7 @@ def record(one: Examined[Specimen], model: Model) -> dict[str, Any]:
         "sha256": specimen.sha256,
         "format": header.format if header else None,
         "size": list(header.size) if header else None,
-        "preprocessing": evidence.preprocessing(header, model.side) if used and header else None,
+        "preprocessing": _preprocessing(one) if used else None,
         "model": {"file": model.file, "sha256": model.sha256, "network": model.network},
         "program": PROGRAM,
         "probabilities": dict(row.probabilities) if used else None,
@@ -125,6 +126,8 @@ def record(one: Examined[Specimen], model: Model) -> dict[str, Any]:
         "probability": row.probability,
         "least_probability": rules.least_probability,
         "least_size": rules.least_size,
+        "most_size": rules.most_size,
+        **({"spread": row.spread, "agreement": row.agreement} if row.tiles else {}),
         "score_name": scale.score if scale else None,
         "score": row.score,
         "threshold": scale.threshold if scale else None,
@@ -133,6 +136,13 @@ def record(one: Examined[Specimen], model: Model) -> dict[str, Any]:
         "reason": row.reason,
         "error": row.error,
     }
+
+
+def _preprocessing(one: Examined[Specimen]) -> dict[str, Any] | None:
+    header, pixels = one.picture.header, one.picture.pixels
+    if header is None or pixels is None:
+        return None
+    return evidence.preprocessing(header, pixels.shape[1], one.row.tiles)
 
 
 def json_line(values: dict[str, Any]) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from gan_fingerprints import images
 from gan_fingerprints.attribution.attributor import Examined
 from gan_fingerprints.attribution.verdict import INCONCLUSIVE
 from gan_fingerprints.calibration import UNKNOWN
@@ -34,7 +35,7 @@ LIMITS = (
     "Resizing, cropping, compression, filters and screenshots change or remove what the model "
     "looks at, and may lead to any of the verdicts.",
     "The model saw each image as described under Files and nothing else of it: neither its "
-    "name, nor its metadata, nor detail that is lost in resizing.",
+    "name, nor its metadata, nor detail that is lost in resizing or between tiles.",
 )
 FINGERPRINTS = (
     "The fingerprint of an image is what is left of it when the model has rebuilt it as well as it "
@@ -67,10 +68,27 @@ class ExaminationPage:
         # Kept as small files, not as arrays: a report may be of thousands of images.
         if i < self.sheets and one.picture.thumbnail and one.picture.pixels is not None:
             self._thumbnails[i] = one.picture.thumbnail
-            seen = png(one.picture.pixels), f"as the model saw it, {self.model.side} pixels"
+            seen = png(images.grid(one.picture.pixels)), self._caption(one.picture.pixels)
             self._pictures[i] = [
                 (one.picture.thumbnail, "the image"), seen, *self._fingerprints(one)
             ]  # fmt: skip
+
+    def _caption(self, seen: np.ndarray) -> str:
+        tiles, side = len(seen), seen.shape[1]
+        if self.model.attributor.least_side:
+            many = f"{tiles} tiles" if tiles > 1 else "one tile"
+            return f"as the model saw it, in {many} of {side} pixels"
+        return f"as the model saw it, {side} pixels"
+
+    def _sizes(self) -> str:
+        """Which sizes of images are answered inconclusive."""
+        rules, attributor = self.model.attributor.rules, self.model.attributor
+        if attributor.least_side:
+            return f"has less than {attributor.least_side} pixels"
+        return (
+            f"has less than {rules.least_size:g}, or more than {rules.most_size:g} times, the "
+            f"model's {self.model.side} pixels"
+        )
 
     def _fingerprints(self, one: Examined[Specimen]) -> Iterator[tuple[bytes, str]]:
         if one.fingerprint is None or one.logits is None or self.model.fingerprints is None:
@@ -147,9 +165,9 @@ class ExaminationPage:
             "The name of a source": f"{named}.",
             UNKNOWN.capitalize(): unknown,
             INCONCLUSIVE.capitalize(): (
-                "No source has that probability, or the shorter side of the image has less than "
-                f"{rules.least_size:g} of the model's {self.model.side} pixels. The image should "
-                "not be used for or against any source."
+                "No source has that probability, or the shorter side of the image "
+                f"{self._sizes()}. "
+                "The image should not be used for or against any source."
             ),
             UNREADABLE.capitalize(): (
                 "Not an image, damaged, or not accessible. Nothing is said of it."

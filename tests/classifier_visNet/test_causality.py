@@ -26,7 +26,9 @@ def attributor(visnet_model):
 
 @pytest.fixture(scope="module")
 def predict(attributor):
-    return lambda pixels: np.array([x.logits.argmax() for x in attributor.answers(pixels)], int)
+    return lambda pixels: np.array(
+        [x.logits.argmax() for x in attributor.answers(pixels[:, None])], int
+    )
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from PIL import Image
 
 from gan_fingerprints import images, limits
 from gan_fingerprints.attribution import answering
+from gan_fingerprints.attribution.seeing import Whole
 from gan_fingerprints.examiner import evidence
 from tests.conftest import PROJECT
 
@@ -92,16 +93,16 @@ SLOW = f"takes more than {limits.SECONDS:g} seconds to read"
 @pytest.mark.slow
 @needs_proc
 def test_each_bomb_becomes_an_image_or_a_reason_in_less_than_five_seconds(bombs):
-    evidence.read(bombs / "pages.tif", 16)  # starts the process
+    evidence.read(bombs / "pages.tif", Whole(16))  # starts the process
     for name, error in EXPECTED.items():
         before = cpu()
-        found = evidence.read(bombs / name, 16, thumbnail=True)
+        found = evidence.read(bombs / name, Whole(16), thumbnail=True)
         assert cpu() - before < 5
         assert found.error in (error, SLOW)  # a busy machine takes twice as long
         assert found.sha256
         if found.error is None and name != "pages.tif":
             assert np.abs(found.pixels.astype(int) - (200, 30, 40)).max() < 6
-    found = evidence.read(bombs / "pages.tif", 16)
+    found = evidence.read(bombs / "pages.tif", Whole(16))
     assert found.header.frames == evidence.MOST_FRAMES + 1
     assert evidence.preprocessing(found.header, 16)["frame"] == "1 of more than 1000"
     assert "first of more than 1000 pictures taken" in evidence._steps(found.header, 16)[1]
@@ -115,7 +116,7 @@ from gan_fingerprints import limits, workers
 from gan_fingerprints.attribution import answering
 from functools import partial
 workers.cores = lambda: 8
-read = partial(answering.read, side=64)
+read = partial(answering.read, seeing=Whole(64))
 paths = sorted(Path(sys.argv[1]).iterdir()) * 2
 rows = list(answering.answered(read, paths, lambda pixels: [0] * len(pixels), 64))
 def peak(pid):
@@ -189,8 +190,8 @@ def test_threads_wait_until_there_is_room():
 def test_what_cannot_be_sent_is_read_here(tmp_path):
     path = tmp_path / "pages.tif"
     path.write_bytes(tiff_of(3))
-    found = answering.read(path, 4, change=lambda pixels, _: 255 - pixels)
-    np.testing.assert_array_equal(found.pixels[..., 0], 255 - np.arange(16).reshape(4, 4))
+    found = answering.read(path, Whole(4), change=lambda pixels, _: 255 - pixels)
+    np.testing.assert_array_equal(found.pixels[0, ..., 0], 255 - np.arange(16).reshape(4, 4))
 
 
 @pytest.mark.parametrize("options", [{}, {"optimize": True}, {"subsampling": 0}])

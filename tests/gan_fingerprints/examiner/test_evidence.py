@@ -9,31 +9,32 @@ from PIL import Image
 from gan_fingerprints import images
 from gan_fingerprints.attribution import answering
 from gan_fingerprints.attribution.finding import find
+from gan_fingerprints.attribution.seeing import Whole
 from gan_fingerprints.examiner import evidence
 from gan_fingerprints.examiner.evidence import Header
 
 
 def test_what_is_hashed_is_what_is_decoded(pictures):
     for path in find([pictures], "PATH").paths:
-        found = evidence.read(path, 16)
+        found = evidence.read(path, Whole(16))
         assert found.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
         if found.error is None:
             expected = images.resize(images.read_image(path), 16)
-            np.testing.assert_array_equal(found.pixels, expected)
+            np.testing.assert_array_equal(found.pixels, expected[None])
         else:
             assert found.pixels is None
             assert path.name not in found.error
 
 
 def test_bad_files_keep_what_is_known_of_them(pictures, tmp_path, monkeypatch):
-    text = evidence.read(pictures / "text called.png", 16)
+    text = evidence.read(pictures / "text called.png", Whole(16))
     assert text.header is None
     assert text.error == "found something else than a PNG, JPEG, WebP, BMP or TIFF image"
-    cut = evidence.read(pictures / "cut.jpg", 16)
+    cut = evidence.read(pictures / "cut.jpg", Whole(16))
     assert cut.header == Header("JPEG", "L", (24, 24), 1, 1)
     assert "truncated" in cut.error
     monkeypatch.setattr(answering, "MAX_BYTES", 100)
-    large = evidence.read(pictures / "fits.png", 16)
+    large = evidence.read(pictures / "fits.png", Whole(16))
     assert large.sha256 == evidence.hashlib.sha256((pictures / "fits.png").read_bytes()).hexdigest()
     assert large.error == "larger than 100 bytes"
 
@@ -60,7 +61,7 @@ def test_bad_files_keep_what_is_known_of_them(pictures, tmp_path, monkeypatch):
     ],
 )  # fmt: skip
 def test_what_was_done_before_the_network(pictures, name, header, words):
-    found = evidence.read(pictures / name, 16)
+    found = evidence.read(pictures / name, Whole(16))
     assert found.header == header
     done = evidence.preprocessing(found.header, 16)
     assert done["in_words"] == words
@@ -82,7 +83,7 @@ def test_every_orientation_is_named_as_pillow_applies_it():
 
 
 def test_thumbnails_keep_the_shape(pictures):
-    assert evidence.read(pictures / "oblong.png", 16).thumbnail is None
-    found = evidence.read(pictures / "turned.jpg", 16, thumbnail=True)
+    assert evidence.read(pictures / "oblong.png", Whole(16)).thumbnail is None
+    found = evidence.read(pictures / "turned.jpg", Whole(16), thumbnail=True)
     with Image.open(evidence.io.BytesIO(found.thumbnail)) as image:
         assert (image.format, image.size) == ("JPEG", (12, 24))

@@ -117,7 +117,7 @@ def test_sheets_show_what_a_visnet_decides_by(visnet_page):
     assert len(shown) == 2 * 6 + 3  # and the model fingerprints
     for i, one in enumerate(usable):
         sheet = shown[6 * i : 6 * i + 6]
-        np.testing.assert_array_equal(sheet[1][1], one.picture.pixels)
+        np.testing.assert_array_equal(sheet[1][1], one.picture.pixels[0])
         np.testing.assert_array_equal(sheet[2][1], fingerprint_pictures.of_image(one.fingerprint))
         for (caption, picture), name, logit in zip(sheet[3:], NAMES, one.logits, strict=True):
             assert caption == f"response to {name}: {logit:.4g}"
