@@ -1,0 +1,217 @@
+"""The network for fine traces: what it sees, any size of image, members, files, and training."""
+
+import csv
+import json
+import re
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+from scipy.ndimage import convolve1d
+
+from classifier import residual
+from classifier.config import DEFAULTS, Config
+from classifier.residual import Residual
+from gan_fingerprints.attribution.attributor import Attributor
+from gan_fingerprints.networks import files
+from gan_fingerprints.program import UserError
+from tests import marks
+from tests.conftest import PROJECT
+from tests.marks import SOURCES
+
+TINY = (
+    "--network", "residual", "--width", 4, "--minibatch", 16, "--learning_rate", 0.004,
+    "--total_kimg", 12, "--warmup_kimg", 0.5, "--tick_kimg", 0.2, "--accuracy_ticks", 10,
+    "--accuracy_images", 100, "--training_seed", 3, "--recompress", 0, "--rescale", 0,
+    "--noise", 0, "--mirror", 0,
+)  # fmt: skip
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng(seed).uniform(-1, 1, shape).astype(np.float32)
+
+
+def test_it_sees_the_image_and_what_blurs_take_away():
+    images = noise(2, 12, 14, 3)
+    seen = residual.view(tf.constant(images)).numpy()
+    np.testing.assert_array_equal(seen[..., :3], images)
+    for taps, part in (((1, 2, 1), seen[..., 3:6]), ((1, 4, 6, 4, 1), seen[..., 6:])):
+        kernel = np.array(taps) / sum(taps)
+        blurred = convolve1d(convolve1d(images, kernel, 1, mode="mirror"), kernel, 2, mode="mirror")
+        np.testing.assert_allclose(part, np.clip(8 * (images - blurred), -4, 4), atol=2e-6)
+    flat = residual.view(tf.fill([1, 8, 8, 3], 0.3)).numpy()
+    np.testing.assert_allclose(flat[..., 3:], 0, atol=1e-6)
+
+
+@pytest.mark.parametrize("members", [1, 3])
+def test_logits_are_the_mean_over_places_and_members(members):
+    network = Residual(64, 5, width=4, members=members)
+    for size in ((32, 32), (64, 96), (40, 56)):
+        images = noise(2, *size, 3)
+        logits, features = network.answers(images)
+        np.testing.assert_allclose(logits, network(images), atol=1e-6)
+        places = network.map_of(images)
+        assert places.shape == (2, size[0] // 4, size[1] // 4, 5)
+        np.testing.assert_allclose(tf.reduce_mean(places, [1, 2]), logits, atol=1e-5)
+        assert features.shape == (2, 32 * members)
+        of_members = [x.numpy() for x, _ in network.of_members(images)]
+        np.testing.assert_allclose(np.mean(of_members, axis=0), logits, atol=1e-6)
+        assert members == 1 or np.abs(of_members[0] - of_members[1]).max() > 1e-3
+
+
+def test_training_normalises_by_the_minibatch_and_drops_features():
+    network = Residual(32, 2, width=4)
+    images, key = noise(16, 32, 32, 3), tf.constant([1, 2], tf.int64)
+    first = network.of_members(images, key)[0][0].numpy()
+    np.testing.assert_array_equal(first, network.of_members(images, key)[0][0].numpy())
+    assert np.abs(first - network.of_members(images, key + 1)[0][0].numpy()).max() > 1e-3
+    member = network.members[0]
+    x = tf.cast(residual.view(images), tf.float32)
+    raw = member.convs[0](x).numpy()
+    normal = member.norms[0](raw, training=True).numpy()
+    expected = (raw - raw.mean((0, 1, 2))) / np.sqrt(raw.var((0, 1, 2)) + 1e-3)
+    np.testing.assert_allclose(normal, expected, atol=1e-4)
+
+
+def test_files_keep_it(tmp_path):
+    network = Residual(64, 3, width=4, members=2)
+    for variable in network.variables:  # also the means that normalisation goes by
+        variable.assign(variable + 0.1)
+    files.save(tmp_path / "a.safetensors", network, {}, ["a", "b", "c"])
+    loaded = files.load(tmp_path / "a.safetensors", files.constructors(), "--model")
+    assert loaded.arguments == {"resolution": 64, "num_sources": 3, "width": 4, "members": 2}
+    images = noise(2, 48, 48, 3)
+    np.testing.assert_array_equal(loaded.network(images), network(images))
+
+
+@pytest.mark.parametrize("arguments", [{"resolution": 16}, {"members": 4}, {"members": 0}])
+def test_sizes_out_of_range_are_refused(arguments):
+    with pytest.raises(ValueError, match="expected 32 or more, and 1 to 3"):
+        Residual(**arguments)
+
+
+def test_the_rate_rises_and_falls():
+    config = Config(network="residual", **DEFAULTS["residual"])
+    assert config.rate(0) == pytest.approx(0.002 * 64 / 5000)
+    assert config.rate(75_000) == pytest.approx(0.001)
+    short = Config(learning_rate=1.0, total_kimg=10, rampdown_kimg=150)
+    assert [short.rate(x) for x in (0, 5000, 10_000)] == [1.0, 0.5, 0.0]
+    assert Config(learning_rate=0.5).rate(10**9) == 0.5
+
+
+def test_the_paper_is_trained_as_before():
+    assert Config() == Config(network="paper", **DEFAULTS["paper"])
+    assert Config().augmentation(128) is None
+    augmentation = Config(network="residual", **DEFAULTS["residual"]).augmentation(64)
+    assert (augmentation.crop, augmentation.contrast) == (32, 0.15)
+    for config in (Config(crop=64), Config(network="residual", crop=256)):
+        with pytest.raises(UserError, match="--crop"):
+            config.augmentation(128)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory, photo_crops):
+    return marks.write_sources(tmp_path_factory.mktemp("sources"), photo_crops, 10, side=32)
+
+
+@pytest.fixture(scope="module")
+def prepared(folders, tmp_path_factory, run_script):
+    root = tmp_path_factory.mktemp("prepared")
+    for split in ("train", "test"):
+        run_script(
+            "classifier/data_preparation.py", "--in_dir", folders / split, "--out_dir", root / split
+        )
+    return root
+
+
+@pytest.fixture(scope="module")
+def trained(prepared, tmp_path_factory, run_script):
+    out = tmp_path_factory.mktemp("models") / "residual"
+    run_script("classifier/run.py", *arguments(prepared, out))
+    return out
+
+
+def arguments(prepared, out, *more):
+    return [
+        "--app", "train", "--training_data_dir", prepared / "train", "--validation_data_dir",
+        prepared / "test", "--out_model_dir", out, *TINY, *more,
+    ]  # fmt: skip
+
+
+def test_it_learns_and_the_best_is_kept(trained):
+    log = (trained / "log.txt").read_text()
+    measured = [float(x) for x in re.findall(r"validation accuracy ([\d.]+)%\n", log)]
+    assert max(measured) >= 90
+    best = re.search(r"is that of kimg ([\d.]+): validation accuracy ([\d.]+)%, the best", log)
+    assert float(best[2]) == max(measured)
+    # The first of the best: what came later was not better.
+    first = re.findall(r"kimg ([\d.]+) training accuracy", log)[measured.index(max(measured))]
+    assert best[1] == first
+
+
+def test_a_folder_is_named_and_large_images_are_seen_in_tiles(
+    trained, folders, tmp_path, run_script
+):
+    network = trained / "network-final.safetensors"
+    run_script("classifier/run.py", "--app", "test", "--model_path", network,
+               "--testing_data_path", folders / "test", "--out_csv", tmp_path / "a.csv",
+               "--least_probability", 0)  # fmt: skip
+    rows = list(csv.DictReader((tmp_path / "a.csv").open()))
+    assert list(rows[0])[-5:] == ["tiles", "spread", "agreement", "reason", "error"]
+    assert {(row["tiles"], row["spread"], row["agreement"]) for row in rows} == {("1", "0", "1")}
+    right = [max(SOURCES, key=lambda name: float(row[name])) in row["path"] for row in rows]
+    assert np.mean(right) >= 0.9
+    # A mosaic of one source's images is of that source; shrunk, its fingerprint is lost.
+    source = SOURCES[1]
+    parts = sorted((folders / "test" / source).iterdir())[:6]
+    side = Image.open(parts[0]).width
+    mosaic = Image.new("RGB", (3 * side, 2 * side))
+    for i, part in enumerate(parts):
+        mosaic.paste(Image.open(part), (i % 3 * side, i // 3 * side))
+    mosaic.save(tmp_path / "mosaic.png")
+    attributor = Attributor.load(network, batch=4)
+    (row,) = attributor.attribute(tmp_path / "mosaic.png")
+    assert (row.tiles, row.most_probable) == (6, source)
+    answers = [x.probabilities for x in attributor.attribute(parts)]
+    assert row.agreement == np.mean([max(x, key=x.get) == source for x in answers])
+
+
+@pytest.mark.slow
+def test_same_seed_same_network_also_when_killed(prepared, trained, tmp_path, run_script):
+    out = tmp_path / "killed"
+    flags = arguments(prepared, out, "--checkpoint_minutes", 0.02)
+    process = subprocess.Popen(
+        [sys.executable, PROJECT / "classifier/run.py", *map(str, flags)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    log, end = out / "log.txt", time.monotonic() + 120
+    while not (log.is_file() and "kimg 4.00 training" in log.read_text()):
+        assert time.monotonic() < end, "no progress"
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    run_script("classifier/run.py", *flags, "--resume")
+    name = "network-final.safetensors"
+    assert (out / name).read_bytes() == (trained / name).read_bytes()
+    assert json.loads((out / "finished.json").read_text())["sha256"]
+
+
+def test_flags_of_the_other_network_are_refused(prepared, tmp_path, run_script):
+    for flags, message in (
+        (["--component", "patch", "--component_res", "8"], "--component patch: only of the paper"),
+        (["--crop", "64"], "--crop 64: expected at most 32"),
+        (["--members", "4"], "--members: found '4', expected 1, 2 or 3"),
+        (["--network", "resnet"], "--network: found 'resnet', expected paper or residual"),
+        (["--aligned", "2"], "--aligned: found '2', expected a number from 0 to 1"),
+    ):
+        done = run_script(
+            "classifier/run.py", *arguments(prepared, tmp_path / "no", *flags), check=False
+        )
+        assert done.returncode == 2
+        assert message in done.stderr
+        assert not (tmp_path / "no").exists()
