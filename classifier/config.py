@@ -178,6 +178,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "average_decay": 0.99,
         "keep_best": True,
         "snapshots": 0,
+        "either": True,
         "contrast": 0.15,
         "tint": 0.06,
         "brightness": 0.25,

@@ -7,17 +7,21 @@ Both are learned from validation images after training. Logits are float [N, sou
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 SCORES = ("energy", "max_softmax", "feature_distance")
+EITHER = "either"  # the score of `Either`
 TEMPERATURES = (0.01, 100.0)
 LIMITS = {"temperature": TEMPERATURES, "threshold": (-1e30, 1e30), "false_alarms": (0.0, 1.0)}
 STORED = ("temperature", "score", "threshold", "false_alarms", "checksum")
 FOLDS = 5
+SHRINKAGE = 0.05  # of a covariance towards its diagonal
+RANKS = 101  # quantiles that are kept of a score
+ENOUGH = 50  # validation images that a source's own quantiles are taken from
 UNKNOWN = "unknown"  # the answer for images of no known source
 
 
@@ -87,6 +91,89 @@ def scores(
     }
 
 
+class Either(NamedTuple):
+    """Two scores that fail differently as one, which is low where either of them is.
+
+    Energy misses images that look more typical than those of the known sources, the distance of
+    features those that are like none in the logits only. Each score is turned into its rank among
+    validation images with the same most probable source, 0 to 1, so that every source's own images
+    are rejected alike; the lower rank is the score.
+
+    Attributes:
+        whitening: float32 [D, D], inverse Cholesky factor of the features' covariance within
+            sources, shrunk by 5 % towards its diagonal: lengths of whitened differences are
+            Mahalanobis distances (Lee et al. 2018).
+        ranks: float32 [2, sources, 101], quantiles of energy and minus the distance.
+    """
+
+    whitening: np.ndarray
+    ranks: np.ndarray
+
+    def score(
+        self, logits: np.ndarray, features: np.ndarray, temperature: float, centres: Centres
+    ) -> np.ndarray:
+        """float64 [N]."""
+        both = _two(logits, features, temperature, centres, self.whitening)
+        likely = logits.argmax(axis=1)
+        ranks = [
+            [_rank(value, self.ranks[i, source]) for value, source in zip(x, likely, strict=True)]
+            for i, x in enumerate(both)
+        ]
+        return np.min(np.array(ranks, np.float64).reshape(2, -1), axis=0)
+
+
+def _two(
+    logits: np.ndarray, features: np.ndarray, temperature: float, centres: Centres,
+    whitening: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Energy, and minus the nearest source's whitened distance per root of D: float64 [2, N]."""
+    apart = (features[:, None] - centres.means) @ whitening.T.astype(np.float64)
+    distances = np.sqrt((apart**2).mean(axis=2)).min(axis=1)
+    return np.stack([temperature * _log_sum_exp(logits / temperature), -distances])
+
+
+def _rank(value: float, quantiles: np.ndarray) -> float:
+    """0 at the lowest quantile and 1 at the highest; below and above it goes on in proportion."""
+    lowest, highest = float(quantiles[0]), float(quantiles[-1])
+    if lowest <= value <= highest:
+        return float(np.interp(value, quantiles, np.linspace(0, 1, len(quantiles))))
+    over = (value - lowest if value < lowest else value - highest) / max(highest - lowest, 1e-6)
+    return over if value < lowest else 1 + over
+
+
+def whitening_of(features: np.ndarray, labels: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """float64 [D, D], see `Either`."""
+    apart = features.astype(np.float64) - means[labels]
+    covariance = apart.T @ apart / len(apart)
+    diagonal = np.diag(np.maximum(np.diag(covariance), 1e-12))
+    shrunk = (1 - SHRINKAGE) * covariance + SHRINKAGE * diagonal
+    return np.linalg.inv(np.linalg.cholesky(shrunk))
+
+
+def either_of(
+    logits: np.ndarray, features: np.ndarray, labels: np.ndarray, temperature: float
+) -> tuple[Either, np.ndarray]:
+    """`Either` of validation images, and its score of each, in folds as `held_out_scores`."""
+    sources, two = logits.shape[1], np.empty((2, len(labels)))
+    for rest, part in _folds(labels, sources):
+        centres = centres_of(features[rest], labels[rest], sources)
+        whitening = whitening_of(features[rest], labels[rest], centres.means)
+        two[:, part] = _two(logits[part], features[part], temperature, centres, whitening)
+    likely, at = logits.argmax(axis=1), np.linspace(0, 1, RANKS)
+    ranks = np.stack([np.quantile(two, at, axis=1).T] * sources, axis=1)
+    for source in range(sources):
+        if (likely == source).sum() >= ENOUGH:
+            ranks[:, source] = np.quantile(two[:, likely == source], at, axis=1).T
+    means = centres_of(features, labels, sources).means
+    whitening = whitening_of(features, labels, means)
+    either = Either(whitening.astype(np.float32), ranks.astype(np.float32))
+    each = [
+        min(_rank(value, either.ranks[i, source]) for i, value in enumerate(pair))
+        for pair, source in zip(two.T, likely, strict=True)
+    ]
+    return either, np.array(each)
+
+
 def area_under_roc(known: np.ndarray, unknown: np.ndarray) -> float:
     """Probability that a known image scores above an unknown one, ties counting half."""
     from sklearn.metrics import roc_auc_score
@@ -138,6 +225,7 @@ class Calibration:
         false_alarms: share of known images that the threshold was set to reject.
         centres: of the validation images' features.
         checksum: of the data that all this was learned from.
+        either: where that is the score.
     """
 
     temperature: float
@@ -146,6 +234,7 @@ class Calibration:
     false_alarms: float
     centres: Centres
     checksum: str
+    either: Either | None = None
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """float64 [N, sources]."""
@@ -153,6 +242,8 @@ class Calibration:
 
     def scores(self, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
         """float64 [N]: the chosen score, at least `threshold` for images of known sources."""
+        if self.either:
+            return self.either.score(logits, features, self.temperature, self.centres)
         return scores(logits, features, self.temperature, self.centres)[self.score]
 
     def describe(self) -> str:
@@ -167,38 +258,51 @@ class Calibration:
         return {name: getattr(self, name) for name in STORED}
 
     def arrays(self) -> dict[str, np.ndarray]:
-        return {name: np.asarray(x, np.float32) for name, x in self.centres._asdict().items()}
+        parts = self.centres._asdict() | (self.either._asdict() if self.either else {})
+        return {name: np.asarray(x, np.float32) for name, x in parts.items()}
 
     @classmethod
     def of(cls, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Calibration:
         """From what `header` and `arrays` gave; ValueError for anything else."""
-        if set(header) != set(STORED) or set(arrays) != set(Centres._fields):
+        either = header.get("score") == EITHER
+        fields = Centres._fields + (Either._fields if either else ())
+        if set(header) != set(STORED) or set(arrays) != set(fields):
             raise ValueError(f"a calibration with more or less than {', '.join(STORED)}")
         for name, (low, high) in LIMITS.items():
             if type(header[name]) not in (int, float) or not low <= header[name] <= high:
                 shown = repr(header[name])[:80]
                 raise ValueError(f"{name} {shown}; expected a number from {low:g} to {high:g}")
-        if header["score"] not in SCORES:
-            raise ValueError(f"score {header['score']!r:.40}; expected one of {SCORES}")
+        if header["score"] not in (*SCORES, EITHER):
+            raise ValueError(f"score {header['score']!r:.40}; expected one of {(*SCORES, EITHER)}")
         checksum = header["checksum"]
         if type(checksum) is not str or len(checksum) > 200 or not checksum.isprintable():
             raise ValueError("a checksum that is no short text")
-        means, deviations = centres = Centres(**arrays)
+        means, deviations = centres = Centres(*(arrays[name] for name in Centres._fields))
         if means.ndim != 2 or deviations.shape != means.shape[1:]:
             raise ValueError(f"a calibration with means {means.shape}")
         if not (np.isfinite(means).all() and (deviations > 0).all() and (deviations < 1e30).all()):
             raise ValueError("a calibration with centres that are out of range")
-        return cls(centres=centres, **header)
+        if not either:
+            return cls(centres=centres, **header)
+        two = Either(*(arrays[name] for name in Either._fields))
+        sources, features = means.shape
+        shapes = two.whitening.shape, two.ranks.shape
+        if shapes != ((features, features), (2, sources, RANKS)):
+            raise ValueError(f"a calibration with arrays {shapes}")
+        if not np.isfinite(two.whitening).all() or not (np.diff(two.ranks) >= 0).all():
+            raise ValueError("a calibration with ranks that are out of order")
+        return cls(centres=centres, either=two, **header)
 
 
 def calibrate(
     logits: np.ndarray, features: np.ndarray, labels: np.ndarray, checksum: str,
-    false_alarms: float = 0.05,
+    false_alarms: float = 0.05, either: bool = False,
 ) -> Calibration:  # fmt: skip
     """Learns temperature, score and threshold from validation images.
 
-    The score is the best by `leave_one_out` where there are three sources or more, else the
-    energy. Where it looks at centres, the threshold is set on images that had no part in them.
+    With `either` the score is that of `Either`. Without it, the score is the best by
+    `leave_one_out` where there are three sources or more, else the energy. Where it looks at
+    centres, the threshold is set on images that had no part in them.
     Raises ValueError when a source has no image.
     """
     sources = logits.shape[1]
@@ -206,10 +310,14 @@ def calibrate(
     if missing:
         raise ValueError(f"no validation image of the sources numbered {missing}")
     temperature = fit_temperature(logits, labels)
+    centres = Centres(*(x.astype(np.float32) for x in centres_of(features, labels, sources)))
+    if either:
+        two, held_out = either_of(logits, features, labels, temperature)
+        threshold = threshold_for(held_out, false_alarms)
+        return Calibration(temperature, EITHER, threshold, false_alarms, centres, checksum, two)
     # Of two sources, leaving one out leaves nothing to confuse the other with.
     areas = leave_one_out(logits, features, labels, temperature) if sources > 2 else {"energy": 1.0}
     score = max(areas, key=lambda name: areas[name])
-    centres = Centres(*(x.astype(np.float32) for x in centres_of(features, labels, sources)))
     held_out = held_out_scores(logits, features, labels, temperature)[score]
     threshold = threshold_for(held_out, false_alarms)
     return Calibration(temperature, score, threshold, false_alarms, centres, checksum)
@@ -224,18 +332,23 @@ def held_out_scores(
     With one image of a source only, its centre is of that image.
     """
     sources = logits.shape[1]
-    places = np.empty(len(labels), int)  # of each image among those of its source
-    for i in range(sources):
-        places[labels == i] = np.arange((labels == i).sum())
-    folds = min(FOLDS, int(np.bincount(labels, minlength=sources).min()))
     held_out = {name: np.empty(len(labels)) for name in SCORES}
-    for fold in range(folds):
-        part = places % folds == fold
-        rest = ~part if folds > 1 else part
+    for rest, part in _folds(labels, sources):
         centres = centres_of(features[rest], labels[rest], sources)
         for name, values in scores(logits[part], features[part], temperature, centres).items():
             held_out[name][part] = values
     return held_out
+
+
+def _folds(labels: np.ndarray, sources: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Which images the centres come from, and which are scored, in each of five rounds."""
+    places = np.empty(len(labels), int)  # of each image among those of its source
+    for i in range(sources):
+        places[labels == i] = np.arange((labels == i).sum())
+    folds = min(FOLDS, int(np.bincount(labels, minlength=sources).min()))
+    for fold in range(folds):
+        part = places % folds == fold
+        yield (~part if folds > 1 else part), part
 
 
 def risk_and_coverage(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -20,7 +20,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from gan_fingerprints.calibration import Calibration
+from gan_fingerprints.calibration import EITHER, RANKS, Calibration
 from gan_fingerprints.networks import header
 from gan_fingerprints.networks.stored import Refused, StoredNetwork, clipped
 from gan_fingerprints.program import UserError
@@ -89,6 +89,8 @@ def _described(said: Mapping[str, Any], file: Any) -> StoredNetwork:
     if "calibration" in said:
         sources, features = stored.arguments["num_sources"], header.features_of(stored)
         expected = {"means": (sources, features), "deviations": (features,)}
+        if said["calibration"].get("score") == EITHER:
+            expected |= {"whitening": (features, features), "ranks": (2, sources, RANKS)}
     if found != {CALIBRATION + name: shape for name, shape in expected.items()}:
         listed = ", ".join(f"{clipped(name)} {list(shape)}" for name, shape in found.items())
         raise Refused(f"a calibration of {listed or 'no arrays'}; expected {expected or 'none'}")

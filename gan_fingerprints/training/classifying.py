@@ -45,6 +45,12 @@ class Settings:
     false_alarms: float = option(
         typed.share, 0.05, 'of images of known sources to answer "unknown"; sets the threshold'
     )
+    either: bool = option(
+        typed.switch,
+        False,
+        "1: unknown where one of two scores is low, in logits or in features; "
+        "0: by the one of three that tells the known sources apart best",
+    )
 
 
 def open_splits(arguments: argparse.Namespace, minibatch: int, gpus: int) -> list[DataSet]:
@@ -199,9 +205,9 @@ class Measured:
         for pixels, true in _batches(data, np.arange(data.count), self.attack):
             parts.append([*(x.numpy()[: len(true)] for x in self.answers(pixels)), true])
         logits, features, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
-        share = self.config.false_alarms
+        how = self.config.false_alarms, self.config.either
         try:
-            scale = calibration.calibrate(logits, features, labels, data.checksum, share)
+            scale = calibration.calibrate(logits, features, labels, data.checksum, *how)
         except ValueError as error:
             raise UserError(
                 f"{data.folder}: {error}, expected some of each to set the threshold of "

@@ -299,3 +299,73 @@ def test_the_default_temperature_is_one():
 def test_risk_takes_the_first_of_equals_first():
     coverage, risk = calibration.risk_and_coverage(np.array([0.5, 0.5]), np.array([False, True]))
     np.testing.assert_allclose((coverage, risk), [[0.5, 1], [1, 0.5]])
+
+
+def two_sources(number=4000, seed=0):
+    """Logits and features of two sources with correlated features, and the labels."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, number)
+    spread = np.array([[2.0, 0.0], [1.9, 0.5]])  # the features go together
+    features = rng.normal(size=(number, 2)) @ spread.T + np.array([[0.0, 0.0], [9.0, 0.0]])[labels]
+    logits = 5.0 * np.eye(2)[labels] + rng.normal(size=(number, 2))
+    return logits, features, labels
+
+
+def test_whitened_features_have_the_unit_covariance():
+    _, features, labels = two_sources()
+    means = calibration.centres_of(features, labels, 2).means
+    whitening = calibration.whitening_of(features, labels, means)
+    covariance = np.cov(((features - means[labels]) @ whitening.T).T)
+    # Shrunk by 5 % towards the diagonal: along the correlation there is a little more than 1.
+    inverse = np.linalg.inv(whitening)
+    within = np.cov((features - means[labels]).T)
+    expected = 0.95 * within + 0.05 * np.diag(np.diag(within))
+    np.testing.assert_allclose(inverse @ inverse.T, expected, rtol=1e-3)
+    assert covariance[0, 0] == pytest.approx(1, rel=1e-3)
+
+
+def test_either_score_rejects_what_one_of_two_finds_strange():
+    logits, features, labels = two_sources()
+    scale = calibration.calibrate(logits, features, labels, "x", 0.05, either=True)
+    assert scale.score == "either"
+    new = two_sources(4000, seed=1)
+    scores = scale.scores(new[0], new[1])
+    for source in range(2):  # each source's images are rejected alike
+        assert np.mean(scores[new[2] == source] < scale.threshold) == pytest.approx(0.05, abs=0.02)
+    # Typical logits and strange features; and the other way round. Against the correlation, the
+    # distance in single deviations is not even large.
+    across, weak = features[:100] + [2.0, -2.0], 0.2 * logits[:100]
+    assert np.mean(scale.scores(logits[:100], across) < scale.threshold) > 0.9
+    assert np.mean(scale.scores(weak, features[:100]) < scale.threshold) > 0.9
+    plain = calibration.calibrate(logits, features, labels, "x", 0.05)
+    assert np.mean(plain.scores(logits[:100], across) < plain.threshold) < 0.5
+
+
+def test_either_score_of_a_closed_form():
+    ranks = np.stack([np.linspace(0, 10, 101), np.linspace(-4, 0, 101)])
+    either = calibration.Either(np.eye(2), np.stack([ranks, ranks], axis=1))
+    centres = calibration.Centres(np.array([[0.0, 0.0], [10.0, 0.0]]), np.ones(2))
+    logits = np.array([[8.0, -100], [8.0, -100], [-100, -2.0], [5.0, -100]])
+    features = np.array([[0.0, 0.0], [2.0, 2.0], [10.0, 0.0], [10.0, 8 * 2**0.5]])
+    # Ranks of the energies 8, 8, -2, 5: 0.8, 0.8, -0.2, 0.5; of the distances 0, 2, 0, 8: 1, 0.5,
+    # 1, and as far below 0 again.
+    found = either.score(logits, features, 1.0, centres)
+    np.testing.assert_allclose(found, [0.8, 0.5, -0.2, -1.0], atol=1e-6)
+
+
+def test_either_is_kept_and_what_is_wrong_with_it_is_refused():
+    logits, features, labels = two_sources(400)
+    scale = calibration.calibrate(logits, features, labels, "x", either=True)
+    again = calibration.Calibration.of(scale.header(), scale.arrays())
+    np.testing.assert_array_equal(again.scores(logits, features), scale.scores(logits, features))
+    arrays = scale.arrays()
+    for name, wrong in (
+        ("ranks", arrays["ranks"][:, :, ::-1]),
+        ("ranks", arrays["ranks"][:1]),
+        ("whitening", arrays["whitening"] * np.nan),
+        ("whitening", arrays["whitening"][:1]),
+    ):
+        with pytest.raises(ValueError, match="a calibration with"):
+            calibration.Calibration.of(scale.header(), arrays | {name: wrong})
+    with pytest.raises(ValueError, match="more or less"):
+        calibration.Calibration.of(scale.header(), scale.centres._asdict())
