@@ -169,7 +169,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "paper": {},
     "residual": {  # ten to twenty minutes of one CPU core at 64 pixels; see docs/robust.md
         "total_kimg": 150.0,
-        "minibatch": 64,
+        "minibatch": 32,
         "learning_rate": 0.002,
         "warmup_kimg": 5.0,
         "rampdown_kimg": 150.0,
@@ -179,6 +179,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "keep_best": True,
         "snapshots": 0,
         "either": True,
+        "guard": True,
         "contrast": 0.15,
         "tint": 0.06,
         "brightness": 0.25,

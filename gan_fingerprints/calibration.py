@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gan_fingerprints.domain import Domain
+
 SCORES = ("energy", "max_softmax", "feature_distance")
 EITHER = "either"  # the score of `Either`
 TEMPERATURES = (0.01, 100.0)
@@ -226,6 +228,8 @@ class Calibration:
         centres: of the validation images' features.
         checksum: of the data that all this was learned from.
         either: where that is the score.
+        domain: what the training images looked like, where images that look otherwise are to be
+            answered "inconclusive".
     """
 
     temperature: float
@@ -235,6 +239,7 @@ class Calibration:
     centres: Centres
     checksum: str
     either: Either | None = None
+    domain: Domain | None = None
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """float64 [N, sources]."""
@@ -259,11 +264,14 @@ class Calibration:
 
     def arrays(self) -> dict[str, np.ndarray]:
         parts = self.centres._asdict() | (self.either._asdict() if self.either else {})
+        parts |= {"domain": self.domain.bounds} if self.domain else {}
         return {name: np.asarray(x, np.float32) for name, x in parts.items()}
 
     @classmethod
     def of(cls, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Calibration:
         """From what `header` and `arrays` gave; ValueError for anything else."""
+        arrays, bounds = dict(arrays), arrays.get("domain")
+        arrays.pop("domain", None)
         either = header.get("score") == EITHER
         fields = Centres._fields + (Either._fields if either else ())
         if set(header) != set(STORED) or set(arrays) != set(fields):
@@ -282,8 +290,9 @@ class Calibration:
             raise ValueError(f"a calibration with means {means.shape}")
         if not (np.isfinite(means).all() and (deviations > 0).all() and (deviations < 1e30).all()):
             raise ValueError("a calibration with centres that are out of range")
+        domain = None if bounds is None else Domain.read(bounds)
         if not either:
-            return cls(centres=centres, **header)
+            return cls(centres=centres, domain=domain, **header)
         two = Either(*(arrays[name] for name in Either._fields))
         sources, features = means.shape
         shapes = two.whitening.shape, two.ranks.shape
@@ -291,7 +300,7 @@ class Calibration:
             raise ValueError(f"a calibration with arrays {shapes}")
         if not np.isfinite(two.whitening).all() or not (np.diff(two.ranks) >= 0).all():
             raise ValueError("a calibration with ranks that are out of order")
-        return cls(centres=centres, either=two, **header)
+        return cls(centres=centres, either=two, domain=domain, **header)
 
 
 def calibrate(

@@ -20,6 +20,7 @@ from gan_fingerprints.attribution.finding import Given, each, stack_of
 from gan_fingerprints.attribution.seeing import TILES, Tiles, Whole
 from gan_fingerprints.attribution.verdict import RULES, Attribution, Rules, row_of, verdict_of
 from gan_fingerprints.calibration import Calibration, softmax
+from gan_fingerprints.domain import properties
 
 if TYPE_CHECKING:
     from gan_fingerprints.networks.files import Loaded
@@ -35,6 +36,7 @@ class Answer(NamedTuple):
             of the image fingerprint with the model fingerprints.
         fingerprint: float32 [R, R, 3] in [-2, 2] where it was asked for, else None.
         views: float32 [views, sources], the logits of each.
+        strange: what makes the picture unlike the training images; see `domain.Domain.outside`.
     """
 
     probabilities: np.ndarray
@@ -42,6 +44,7 @@ class Answer(NamedTuple):
     logits: np.ndarray
     fingerprint: np.ndarray | None
     views: np.ndarray
+    strange: str = ""
 
 
 @dataclass(frozen=True)
@@ -211,7 +214,7 @@ class Attributor:
                 yield Examined(picture, row_of(picture, None, self.source_names))
                 continue
             row = row_of(picture, answer.probabilities, self.source_names, answer.score)
-            row = replace(row, **self._views(answer))
+            row = replace(row, strange=answer.strange, **self._views(answer))
             name, reason = verdict_of(
                 row, picture.size, self.resolution, self.rules, self.calibration, self.least_side
             )
@@ -246,7 +249,13 @@ class Attributor:
             probabilities = self.calibration.probabilities(logits)
             scores = self.calibration.scores(logits, others[0]).tolist()
         shown = others[1] if self.fingerprints else [None] * len(logits)
-        return map(Answer, probabilities.astype(np.float32), scores, logits, shown, views[0])
+        strange = map(self._strange, part)
+        parts = probabilities.astype(np.float32), scores, logits, shown, views[0], strange
+        return map(Answer, *parts)
+
+    def _strange(self, picture: np.ndarray) -> str:
+        domain = self.calibration.domain if self.calibration else None
+        return domain.outside(properties(picture)) if domain else ""
 
     def _answers_to_views(self, part: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
         """Each output of the network for each picture: float32 [views, …]."""

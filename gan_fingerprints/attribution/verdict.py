@@ -56,6 +56,7 @@ class Attribution:
         tiles: how many the image was seen in, where the network takes images of any size.
         spread: standard deviation over the tiles of the most probable source's probability.
         agreement: share of the tiles whose most probable source is that of the image.
+        strange: what makes the image unlike the training images; see `domain.Domain.outside`.
     """
 
     path: Path | None
@@ -67,6 +68,7 @@ class Attribution:
     tiles: int | None = None
     spread: float | None = None
     agreement: float | None = None
+    strange: str = ""
 
     @property
     def most_probable(self) -> str | None:
@@ -95,7 +97,7 @@ def verdict_of(
     calibration: Calibration | None = None,
     least_side: int | None = None,
 ) -> tuple[str | None, str]:
-    """The verdict on an image, and its reason: its size, like no known source, unclear, a name.
+    """The verdict on an image, and its reason: size, kind, like no known source, unclear, a name.
 
     row: what the network says; size: width and height of the image; side: of the network;
     least_side: see `attributor.Attributor`. What lies on a bound passes.
@@ -107,6 +109,8 @@ def verdict_of(
     likely, probability = str(row.most_probable), row.probability or 0.0
     if against := _against_size(min(size), side, rules, least_side):
         return INCONCLUSIVE, f"its shorter side has {min(size)} pixels, {against}"
+    if row.strange:
+        return INCONCLUSIVE, row.strange
     passed = ""
     if calibration is not None and row.score is not None:
         score, threshold = apart(row.score, calibration.threshold)

@@ -21,6 +21,7 @@ import safetensors
 import safetensors.numpy
 
 from gan_fingerprints.calibration import EITHER, RANKS, Calibration
+from gan_fingerprints.domain import PROPERTIES
 from gan_fingerprints.networks import header
 from gan_fingerprints.networks.stored import Refused, StoredNetwork, clipped
 from gan_fingerprints.program import UserError
@@ -91,6 +92,8 @@ def _described(said: Mapping[str, Any], file: Any) -> StoredNetwork:
         expected = {"means": (sources, features), "deviations": (features,)}
         if said["calibration"].get("score") == EITHER:
             expected |= {"whitening": (features, features), "ranks": (2, sources, RANKS)}
+        if CALIBRATION + "domain" in shapes:
+            expected["domain"] = (2, len(PROPERTIES))
     if found != {CALIBRATION + name: shape for name, shape in expected.items()}:
         listed = ", ".join(f"{clipped(name)} {list(shape)}" for name, shape in found.items())
         raise Refused(f"a calibration of {listed or 'no arrays'}; expected {expected or 'none'}")

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gan_fingerprints import calibration, typed
+from gan_fingerprints import calibration, domain, typed
 from gan_fingerprints.calibration import Calibration
 from gan_fingerprints.data.reading import DataSet
+from gan_fingerprints.domain import Domain
 from gan_fingerprints.networks import header
 from gan_fingerprints.networks.stored import Refused
 from gan_fingerprints.perturbations import Perturbation
@@ -44,6 +45,12 @@ class Settings:
     snapshots: int = option(typed.count, 100, "network snapshots over the run")
     false_alarms: float = option(
         typed.share, 0.05, 'of images of known sources to answer "unknown"; sets the threshold'
+    )
+    guard: bool = option(
+        typed.switch,
+        False,
+        "1: inconclusive for images that look unlike the training images in "
+        "a plain property (brightness, contrast, detail, treble, JPEG blocks)",
     )
     either: bool = option(
         typed.switch,
@@ -213,8 +220,19 @@ class Measured:
                 f"{data.folder}: {error}, expected some of each to set the threshold of "
                 '"unknown" on'
             ) from None
+        if self.config.guard:
+            scale = dataclasses.replace(scale, domain=self._domain())
         self.run.log(scale.describe())
         self.export("network-final", scale)
+
+    def _domain(self) -> Domain:
+        data, most = self.splits["training"], self.config.accuracy_images
+        rows = []
+        for start in range(0, min(data.count, most), BATCH):
+            # In the order of the file, which preparation has shuffled.
+            indices = np.arange(start, min(start + BATCH, data.count, most))
+            rows += [domain.properties(image[None]) for image in data.images(indices)]
+        return Domain.of(np.array(rows))
 
 
 def accuracy(

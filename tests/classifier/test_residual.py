@@ -96,7 +96,7 @@ def test_sizes_out_of_range_are_refused(arguments):
 
 def test_the_rate_rises_and_falls():
     config = Config(network="residual", **DEFAULTS["residual"])
-    assert config.rate(0) == pytest.approx(0.002 * 64 / 5000)
+    assert config.rate(0) == pytest.approx(0.002 * 32 / 5000)
     assert config.rate(75_000) == pytest.approx(0.001)
     short = Config(learning_rate=1.0, total_kimg=10, rampdown_kimg=150)
     assert [short.rate(x) for x in (0, 5000, 10_000)] == [1.0, 0.5, 0.0]

@@ -334,7 +334,7 @@ def test_either_score_rejects_what_one_of_two_finds_strange():
         assert np.mean(scores[new[2] == source] < scale.threshold) == pytest.approx(0.05, abs=0.02)
     # Typical logits and strange features; and the other way round. Against the correlation, the
     # distance in single deviations is not even large.
-    across, weak = features[:100] + [2.0, -2.0], 0.2 * logits[:100]
+    across, weak = np.add(features[:100], [2.0, -2.0]), 0.2 * logits[:100]
     assert np.mean(scale.scores(logits[:100], across) < scale.threshold) > 0.9
     assert np.mean(scale.scores(weak, features[:100]) < scale.threshold) > 0.9
     plain = calibration.calibrate(logits, features, labels, "x", 0.05)
