@@ -16,6 +16,7 @@ from gan_fingerprints.attribution.tables import (
     TRAINING,
     attack_by_name,
     open_attributor,
+    pooled,
     testing_images,
     with_progress,
     write_results,
@@ -71,7 +72,12 @@ def test(arguments: argparse.Namespace) -> None:
     attributor = open_attributor(arguments, files.constructors("classifier", "residual"))
     attack = config.perturbation()
     change = attack and attack_by_name(attack, arguments.testing_data_path)
-    rows = with_progress(attributor.attribute(paths, change), len(paths))
+    if arguments.pool == "folder":
+        rows = pooled(attributor, attributor.examine(paths, change), len(paths))
+        of_folder = dict(zip((path.parent for path in paths), truth or (), strict=False))
+        truth = [of_folder[row.path] for row in rows] if truth else None
+    else:
+        rows = with_progress(attributor.attribute(paths, change), len(paths))
     write_results(arguments, rows, truth, attributor.source_names, attributor.calibration)
 
 

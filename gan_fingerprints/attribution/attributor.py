@@ -18,7 +18,14 @@ from gan_fingerprints.attribution import answering
 from gan_fingerprints.attribution.answering import Change, Item, Picture, Read
 from gan_fingerprints.attribution.finding import Given, each, stack_of
 from gan_fingerprints.attribution.seeing import TILES, Tiles, Whole
-from gan_fingerprints.attribution.verdict import RULES, Attribution, Rules, row_of, verdict_of
+from gan_fingerprints.attribution.verdict import (
+    RULES,
+    Attribution,
+    Rules,
+    against_size,
+    row_of,
+    verdict_of,
+)
 from gan_fingerprints.calibration import Calibration, softmax
 from gan_fingerprints.domain import properties
 
@@ -214,10 +221,10 @@ class Attributor:
                 yield Examined(picture, row_of(picture, None, self.source_names))
                 continue
             row = row_of(picture, answer.probabilities, self.source_names, answer.score)
-            row = replace(row, strange=answer.strange, **self._views(answer))
-            name, reason = verdict_of(
-                row, picture.size, self.resolution, self.rules, self.calibration, self.least_side
-            )
+            how = self.resolution, self.rules, self.least_side
+            unfit = against_size(picture.size, *how) or answer.strange
+            row = replace(row, unfit=unfit, **self._views(answer))
+            name, reason = verdict_of(row, self.rules, self.calibration)
             row = replace(row, predicted=name, reason=reason)
             yield Examined(picture, row, answer.logits, answer.fingerprint, answer.views)
 
@@ -244,14 +251,17 @@ class Attributor:
         views = self._answers_to_views(part)
         logits, *others = (np.stack([x.mean(axis=0) for x in of_each]) for of_each in views)
         require_finite(logits)
-        probabilities, scores = softmax(logits), [None] * len(logits)
+        probabilities, scores = self.probabilities(logits), [None] * len(logits)
         if self.calibration:
-            probabilities = self.calibration.probabilities(logits)
             scores = self.calibration.scores(logits, others[0]).tolist()
         shown = others[1] if self.fingerprints else [None] * len(logits)
         strange = map(self._strange, part)
-        parts = probabilities.astype(np.float32), scores, logits, shown, views[0], strange
-        return map(Answer, *parts)
+        return map(Answer, probabilities, scores, logits, shown, views[0], strange)
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """float32 [N, sources] of logits [N, sources]."""
+        scale = self.calibration
+        return (scale.probabilities(logits) if scale else softmax(logits)).astype(np.float32)
 
     def _strange(self, picture: np.ndarray) -> str:
         domain = self.calibration.domain if self.calibration else None

@@ -16,9 +16,10 @@ import numpy as np
 from tqdm import tqdm
 
 from gan_fingerprints import metrics, program, typed
-from gan_fingerprints.attribution.answering import Change
-from gan_fingerprints.attribution.attributor import Attributor
+from gan_fingerprints.attribution.answering import Change, Picture
+from gan_fingerprints.attribution.attributor import Attributor, Examined
 from gan_fingerprints.attribution.finding import find_testing_images
+from gan_fingerprints.attribution.pooling import Pools
 from gan_fingerprints.attribution.seeing import TILES
 from gan_fingerprints.attribution.summary import summarize, with_known_truth
 from gan_fingerprints.attribution.verdict import INCONCLUSIVE, RULES, Attribution, Rules
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     import keras
 
 ALL = "all"
-TILED = ("tiles", "spread", "agreement")
+MORE = ("tiles", "spread", "images", "agreement")  # columns that some rows have
 TILES_OR_ALL = typed.number_or(ALL, typed.positive_int)
 
 
@@ -54,10 +55,10 @@ def write_csv(path: str | Path, rows: Sequence[Attribution]) -> None:
     """Writes a table `path,predicted,probability,<one column per source>,reason,error`.
 
     The probability is that of the most probable source, whatever the verdict. Where images were
-    seen in tiles, `tiles,spread,agreement` come before the reason.
+    seen in tiles, `tiles,spread,agreement` come before the reason; of pools, `images,agreement`.
     """
     names = list(rows[0].probabilities) if rows else []
-    of_tiles = TILED if any(row.tiles for row in rows) else ()
+    of_tiles = _more(rows)
     table = [["path", "predicted", "probability", *map(cell, names), *of_tiles, "reason", "error"]]
     for row in rows:
         tiled = (getattr(row, name) for name in of_tiles)
@@ -65,6 +66,10 @@ def write_csv(path: str | Path, rows: Sequence[Attribution]) -> None:
         cells = ["" if p is None else f"{p:.8g}" for p in numbers]
         table.append([*_cells(row.path, row.predicted), *cells, *_cells(row.reason, row.error)])
     _write_table(path, table)
+
+
+def _more(rows: Sequence[Attribution]) -> list[str]:
+    return [name for name in MORE if any(getattr(row, name) is not None for row in rows)]
 
 
 def _cells(*names: object) -> list[str]:
@@ -79,7 +84,7 @@ def _write_table(path: str | Path, table: Iterable[Iterable[str]]) -> None:
 
 def write_json(path: str | Path, rows: Sequence[Attribution]) -> None:
     """Writes a list of objects {path, predicted, probabilities: {source: p}, reason, error}."""
-    of_tiles = TILED if any(row.tiles for row in rows) else ()
+    of_tiles = _more(rows)
     names = ("predicted", "probabilities", *of_tiles, "reason", "error")
     table = [{"path": str(row.path)} | {name: getattr(row, name) for name in names} for row in rows]
     program.write_whole(path, (json.dumps(table, indent=1) + "\n").encode())
@@ -116,6 +121,13 @@ def write_scores(
     _write_table(path, table)
 
 
+POOL = {
+    "--pool": option(
+        typed.one_of("none", "folder"),
+        "none",
+        "folder: one verdict on all images of a folder, which are known to be of one origin",
+    )
+}
 SEEING = {
     "--tiles": option(
         TILES_OR_ALL,
@@ -189,6 +201,7 @@ TABLES = {
 }
 TESTING = {
     **model_options(),
+    **POOL,
     **TABLES,
     "--unknown": option(typed.switch, True, '1: "unknown" for what fits no source; 0: never'),
     **rule_options(0),
@@ -254,6 +267,24 @@ def open_attributor(
     loaded = replace(loaded, calibration=calibration_of(arguments, loaded))
     how = fingerprints, rules_of(arguments), tiles_of(arguments)
     return Attributor.of(loaded, arguments.batch, *how)
+
+
+def pooled(
+    attributor: Attributor, examined: Iterator[Examined[Picture]], count: int
+) -> list[Attribution]:
+    """A row for each folder of images, each image being printed as it arrives."""
+    pools = Pools(attributor)
+
+    def rows() -> Iterator[Attribution]:
+        for one in examined:
+            pools.add(one)
+            yield one.row
+
+    with_progress(rows(), count)
+    found = pools.rows()
+    for i, row in enumerate(found):
+        print(line(i, len(found), row).replace("images: ", "pools: ", 1))
+    return found
 
 
 def with_progress(rows: Iterator[Attribution], count: int) -> list[Attribution]:

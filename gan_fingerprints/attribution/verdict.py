@@ -55,8 +55,11 @@ class Attribution:
         reason: of the verdict, in a sentence.
         tiles: how many the image was seen in, where the network takes images of any size.
         spread: standard deviation over the tiles of the most probable source's probability.
-        agreement: share of the tiles whose most probable source is that of the image.
-        strange: what makes the image unlike the training images; see `domain.Domain.outside`.
+        agreement: share of the tiles, or of a pool's images, whose most probable source is that of
+            the whole.
+        unfit: why the network cannot judge the image: its size, or what makes it unlike the
+            training images (`domain.Domain.outside`); empty where it can.
+        images: how many the answer is the mean of, where it is of a pool; `path` is their folder.
     """
 
     path: Path | None
@@ -68,12 +71,13 @@ class Attribution:
     tiles: int | None = None
     spread: float | None = None
     agreement: float | None = None
-    strange: str = ""
+    unfit: str = ""
+    images: int | None = None
 
     @property
     def most_probable(self) -> str | None:
-        """The most probable source, whatever the verdict; None where there is an error."""
-        if self.error is not None:
+        """The most probable source, whatever the verdict; None where there is no answer."""
+        if self.error is not None or None in self.probabilities.values():
             return None
         return max(self.probabilities, key=lambda name: self.probabilities[name] or 0.0)
 
@@ -90,27 +94,19 @@ class Attribution:
 
 
 def verdict_of(
-    row: Attribution,
-    size: tuple[int, int],
-    side: int,
-    rules: Rules,
-    calibration: Calibration | None = None,
-    least_side: int | None = None,
+    row: Attribution, rules: Rules, calibration: Calibration | None = None
 ) -> tuple[str | None, str]:
-    """The verdict on an image, and its reason: size, kind, like no known source, unclear, a name.
+    """The verdict on an image, and its reason: unfit, like no known source, unclear, a name.
 
-    row: what the network says; size: width and height of the image; side: of the network;
-    least_side: see `attributor.Attributor`. What lies on a bound passes.
+    row: what the network says. What lies on a bound passes.
     """
     if row.error is not None:
         return None, row.error
     # In this order, as each rule is about images that passed the one before: of a tiny image the
     # score means nothing, and of one that is like no source the probabilities mean nothing.
     likely, probability = str(row.most_probable), row.probability or 0.0
-    if against := _against_size(min(size), side, rules, least_side):
-        return INCONCLUSIVE, f"its shorter side has {min(size)} pixels, {against}"
-    if row.strange:
-        return INCONCLUSIVE, row.strange
+    if row.unfit:
+        return INCONCLUSIVE, row.unfit
     passed = ""
     if calibration is not None and row.score is not None:
         score, threshold = apart(row.score, calibration.threshold)
@@ -130,19 +126,25 @@ def verdict_of(
     return likely, f"the most probable of the {number} sources the model knows{passed}"
 
 
-def _against_size(shorter: int, side: int, rules: Rules, least_side: int | None) -> str:
-    """What is wrong with the length of an image's shorter side; empty where nothing is."""
+def against_size(
+    size: tuple[int, int], side: int, rules: Rules, least_side: int | None = None
+) -> str:
+    """Why an image of this width and height cannot be judged; empty where it can.
+
+    side: of the network; least_side: see `attributor.Attributor`. What lies on a bound passes.
+    """
+    shorter, why = min(size), ""
     if least_side:
-        few = shorter < least_side
-        return f"less than the {least_side} that the network needs" if few else ""
-    if shorter < rules.least_size * side:
-        return f"less than {rules.least_size:g} of the network's {side}"
-    if shorter > rules.most_size * side:
-        return (
+        if shorter < least_side:
+            why = f"less than the {least_side} that the network needs"
+    elif shorter < rules.least_size * side:
+        why = f"less than {rules.least_size:g} of the network's {side}"
+    elif shorter > rules.most_size * side:
+        why = (
             f"more than {rules.most_size:g} times the network's {side}: shrinking it blurs "
             "fingerprints away"
         )
-    return ""
+    return why and f"its shorter side has {shorter} pixels, {why}"
 
 
 def apart(value: float, bound: float) -> tuple[str, str]:

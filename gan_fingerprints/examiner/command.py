@@ -17,7 +17,8 @@ from tqdm import tqdm
 
 from gan_fingerprints import program, typed
 from gan_fingerprints.attribution.finding import Listing, find, listed
-from gan_fingerprints.attribution.tables import SEEING, rule_options, rules_of, tiles_of
+from gan_fingerprints.attribution.pooling import Pools
+from gan_fingerprints.attribution.tables import POOL, SEEING, rule_options, rules_of, tiles_of
 from gan_fingerprints.attribution.verdict import INCONCLUSIVE, Attribution
 from gan_fingerprints.examiner import examination
 from gan_fingerprints.examiner.examination import UNREADABLE, Model, rounded
@@ -58,6 +59,7 @@ OPTIONS = {
     "--sheets": option(typed.count, 50, "images that the report shows in full; its tables: all"),
     "--batch": option(typed.positive_int, 64, "images per step; changes only the speed"),
     **SEEING,
+    **POOL,
 }
 
 
@@ -84,7 +86,10 @@ def attribute(arguments: argparse.Namespace) -> int:
     print(head(model))
     page = ExaminationPage(model, arguments.sheets) if arguments.report else None
     with lines_file(arguments.out) as lines:
-        counts = examine(model, listing.paths, lines, page)
+        pools = Pools(model.attributor) if arguments.pool == "folder" else None
+        counts = examine(model, listing.paths, lines, page, pools)
+        if pools:
+            print(tell_pools(pools.rows(), model, lines, page))
         print(totals(counts, listing), flush=True)
     if arguments.out:
         print(f"results: {shown(arguments.out)}", flush=True)
@@ -155,8 +160,9 @@ def head(model: Model) -> str:
 
 
 def examine(
-    model: Model, paths: Sequence[Path], lines: IO[bytes] | None, page: ExaminationPage | None
-) -> Counter[str | None]:
+    model: Model, paths: Sequence[Path], lines: IO[bytes] | None, page: ExaminationPage | None,
+    pools: Pools | None = None,
+) -> Counter[str | None]:  # fmt: skip
     """Examines images, prints a table and writes as it goes; returns how often which verdict."""
     counts: Counter[str | None] = Counter()
     widths = (
@@ -177,8 +183,27 @@ def examine(
                 lines.write(examination.json_line(record))
             if page:
                 page.add(one, record)
+            if pools:
+                pools.add(one)
             bar.update()
     return counts
+
+
+def tell_pools(
+    rows: Sequence[Attribution], model: Model, lines: IO[bytes] | None, page: ExaminationPage | None
+) -> str:
+    """The table of folders as text; writes their lines, and gives them to the page."""
+    for row in rows:
+        if lines:
+            lines.write(examination.json_line(examination.record_of_pool(row, model)))
+    if page:
+        page.pools = [*rows]
+    widths = max(len(shown(row.path)) for row in rows), max(len(str(row.predicted)) for row in rows)
+    table = [table_row(widths, "folder", "verdict", "probability", "reason")]
+    for row in rows:
+        probability = str(rounded(row.probability)) if row.named else "–"
+        table.append(table_row(widths, row.path, str(row.predicted), probability, row.reason))
+    return "\n" + "\n".join(table)
 
 
 def table_line(widths: tuple[int, int], row: Attribution) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 
 from gan_fingerprints.attribution.attributor import Attributor, Examined
 from gan_fingerprints.attribution.seeing import TILES
-from gan_fingerprints.attribution.verdict import INCONCLUSIVE, RULES, Rules
+from gan_fingerprints.attribution.verdict import INCONCLUSIVE, RULES, Attribution, Rules
 from gan_fingerprints.calibration import UNKNOWN, Calibration
 from gan_fingerprints.examiner import evidence
 from gan_fingerprints.examiner.evidence import Specimen
@@ -135,6 +135,25 @@ def record(one: Examined[Specimen], model: Model) -> dict[str, Any]:
         "verdict": row.predicted,
         "reason": row.reason,
         "error": row.error,
+    }
+
+
+def record_of_pool(row: Attribution, model: Model) -> dict[str, Any]:
+    """What is kept of the verdict on a folder of images that are of one origin."""
+    scale = model.calibration
+    return {
+        "pool": str(row.path),
+        "images": row.images,
+        "agreement": row.agreement,
+        "model": {"file": model.file, "sha256": model.sha256, "network": model.network},
+        "program": PROGRAM,
+        "probabilities": dict(row.probabilities),
+        "most_probable": row.most_probable,
+        "probability": row.probability,
+        "score": row.score,
+        "threshold": scale.threshold if scale else None,
+        "verdict": row.predicted,
+        "reason": row.reason,
     }
 
 

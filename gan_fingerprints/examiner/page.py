@@ -13,7 +13,7 @@ from PIL import Image
 
 from gan_fingerprints import images
 from gan_fingerprints.attribution.attributor import Examined
-from gan_fingerprints.attribution.verdict import INCONCLUSIVE
+from gan_fingerprints.attribution.verdict import INCONCLUSIVE, Attribution
 from gan_fingerprints.calibration import UNKNOWN
 from gan_fingerprints.examiner.evidence import Specimen
 from gan_fingerprints.examiner.examination import UNREADABLE, Model, rounded
@@ -56,6 +56,7 @@ class ExaminationPage:
     def __init__(self, model: Model, sheets: int) -> None:
         self.model, self.sheets = model, sheets
         self.counts: Counter[str] = Counter()
+        self.pools: list[Attribution] = []
         self._records: list[dict[str, Any]] = []
         self._thumbnails: dict[int, bytes] = {}
         self._pictures: dict[int, list[tuple[bytes, str]]] = {}
@@ -130,6 +131,18 @@ class ExaminationPage:
         if self.counts[UNREADABLE]:
             number = self.counts[UNREADABLE]
             page.warning(f"{number} of the files {UNREADABLE}; the table says why.")
+        if self.pools:
+            page.text(
+                "The images of each folder are taken to be of one origin. The verdict on it comes "
+                "from the mean of their answers."
+            )
+            pools = [
+                [str(x.path), x.predicted, rounded(x.probability) if x.named else None, x.images,
+                 x.reason]
+                for x in self.pools
+            ]  # fmt: skip
+            header = ["folder", "verdict", "probability", "images", "reason"]
+            page.table(header, pools, numbers=[2, 3])
         rows = []
         for i, one in enumerate(self._records):
             # A probability beside "unknown" would be read as that of the verdict.

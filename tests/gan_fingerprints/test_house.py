@@ -21,8 +21,8 @@ FLOORS = [  # from the top down; a room imports only rooms of lower floors, and 
     ["attribution", "training"],
     ["pictures", "data"],
     ["networks", "metrics", "images"],
-    ["program"],
-    ["calibration", "disk", "limits", "perturbations", "shown", "typed", "version", "workers"],
+    ["calibration", "program"],
+    ["disk", "domain", "limits", "perturbations", "shown", "typed", "version", "workers"],
 ]
 
 
