@@ -41,7 +41,8 @@ def extract(
     """Yields each image file, in order, with its features float32 [D] or why it has none.
 
     The whole image is resized to `side` pixels. The extractor always gets `batch` images, so that
-    what it says of an image depends neither on its neighbours nor on their number.
+    what it says of an image does not depend on how many others there are, and on its place among
+    them by rounding at most.
     """
 
     def features_of(pixels: Sequence[np.ndarray]) -> np.ndarray:

@@ -79,8 +79,9 @@ class Attributor:
             With a calibration, its method `answers` takes images → logits and features.
         source_names: the sources in label order.
         resolution: R.
-        batch: images at once. The batch always has this shape, so the answer for an image
-            depends neither on its neighbours nor on their number.
+        batch: images at once. The batch always has this shape, so the answer for an image does not
+            depend on how many others there are. It may depend on its place among them by rounding:
+            on some processors not at all, on others by up to 5e-7 of a logit.
         calibration: of this network: sets the temperature of the probabilities and which images
             are answered "unknown". None for plain softmax and never "unknown".
         fingerprints: have `answers` give image fingerprints too. The network's method `outputs`

@@ -39,6 +39,13 @@ def attributed(networks, pictures, tmp_path_factory):
     return done, folder
 
 
+def rounded(record):
+    """Matrix products round the rows of a batch differently on some processors: by up to 5e-7."""
+    if isinstance(record, dict):
+        return {name: rounded(value) for name, value in record.items()}
+    return pytest.approx(record, abs=5e-6) if isinstance(record, float) else record
+
+
 def records(folder):
     lines = (folder / "results.jsonl").read_text("utf-8").splitlines()
     return [json.loads(line) for line in lines]
@@ -111,7 +118,12 @@ def test_the_same_files_give_the_same_lines(networks, pictures, tmp_path, capsys
     # Flags may stand between paths, and other images beside it change nothing.
     paths = [pictures / "grey.jpg", "--overwrite", pictures / "fits.png"]
     assert attribute(networks, *paths, *flags) == 0
-    assert (tmp_path / "a.jsonl").read_bytes().splitlines(True)[1:] == [first]
+    (second,) = (tmp_path / "a.jsonl").read_bytes().splitlines(True)[1:]
+    assert rounded(json.loads(second)) == rounded(json.loads(first))
+    # The same command: the same bytes.
+    again = (tmp_path / "a.jsonl").read_bytes()
+    assert attribute(networks, *paths, *flags) == 0
+    assert (tmp_path / "a.jsonl").read_bytes() == again
     printed = capsys.readouterr().out
     assert "threshold: none in this file, so no image can be answered unknown" in printed
     assert json.loads(first)["threshold"] is None
