@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import textwrap
 from typing import Any
 
 from gan_fingerprints import perturbations, typed
@@ -178,6 +179,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "average_decay": 0.99,
         "keep_best": True,
         "snapshots": 0,
+        "accuracy_images": 2000,
         "either": True,
         "guard": True,
         "contrast": 0.15,
@@ -191,3 +193,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     },
 }
 """Network → what its training has by default, where that is not what a field says."""
+
+
+def flags_of(network: str) -> str:
+    """The defaults of a network's own as they would be typed, wrapped for a help text."""
+    words = (f"--{name} {float(value):g}" for name, value in DEFAULTS[network].items())
+    return textwrap.fill(" ".join(words), 96, initial_indent="  ", subsequent_indent="  ")

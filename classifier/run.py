@@ -9,7 +9,7 @@ if __package__ in (None, ""):
 import argparse
 import dataclasses
 
-from classifier.config import DEFAULTS, Config
+from classifier.config import DEFAULTS, Config, flags_of
 from gan_fingerprints import program, typed
 from gan_fingerprints.attribution.tables import (
     TESTING,
@@ -27,7 +27,7 @@ from gan_fingerprints.training import begin
 from gan_fingerprints.training.classifying import open_splits
 from gan_fingerprints.training.run import RUN
 
-DESCRIPTION = """\
+DESCRIPTION = f"""\
 Trains the attribution classifier, or names the source of images with a trained one.
 
   python3 run.py --app train --training_data_dir datasets/training \\
@@ -37,7 +37,11 @@ Trains the attribution classifier, or names the source of images with a trained 
 
 The folder to test may hold images of any size and format. If it has one subfolder per source,
 accuracy, precision, recall and the confusion matrix are reported too. Training ends with setting
-the threshold below which images are answered "unknown"."""
+the threshold below which images are answered "unknown".
+
+The defaults of --network residual, where they are not those below, are
+
+{flags_of("residual")}"""
 
 
 APP = {"--app": option(typed.one_of("train", "test"), REQUIRED, "train, or test images")}

@@ -17,16 +17,29 @@ Attributes images to the sources that made them, and what goes with it.
 Uninstalled, `python3 -m gan_fingerprints` in the project's folder does the same."""
 
 COMMANDS = {
-    "attribute": ("examiner.command", "say where images come from"),
-    "convert": ("networks.convert", "turn a published network file into one of ours, or show it"),
-    "pretrained": ("networks.pretrained", "list, download and verify the published models"),
-    "contact_sheet": ("pictures.contact_sheet", "draw samples of each source on one picture"),
+    "attribute": ("gan_fingerprints.examiner.command", "say where images come from"),
+    "train": ("classifier.train", "train a classifier for images of any size"),
+    "convert": (
+        "gan_fingerprints.networks.convert",
+        "turn a published network file into one of ours, or show it",
+    ),
+    "pretrained": (
+        "gan_fingerprints.networks.pretrained",
+        "list, download and verify the published models",
+    ),
+    "contact_sheet": (
+        "gan_fingerprints.pictures.contact_sheet",
+        "draw samples of each source on one picture",
+    ),
     "sample_photos": (
-        "data.sample_photos",
+        "gan_fingerprints.data.sample_photos",
         "cut photos out of those that come with Python packages",
     ),
 }
-"""Name → module with DESCRIPTION, OPTIONS and main(arguments); what it does."""
+"""Name → module with DESCRIPTION, OPTIONS (or GROUPS of them) and main(arguments); what it does.
+
+Modules of rooms are named, not imported: the library stands below them.
+"""
 
 
 def main() -> NoReturn:
@@ -40,9 +53,10 @@ def run(words: list[str]) -> int | None:
     Only the module of the command that is named is imported.
     """
     if words and words[0] in COMMANDS:
-        module = importlib.import_module(f"gan_fingerprints.{COMMANDS[words[0]][0]}")
+        module = importlib.import_module(COMMANDS[words[0]][0])
         prog = f"gan-fingerprints {words[0]}"
-        parser = program.Parser(module.DESCRIPTION, module.OPTIONS, prog=prog)
+        groups = module.GROUPS if hasattr(module, "GROUPS") else (module.OPTIONS,)
+        parser = program.Parser(module.DESCRIPTION, *groups, prog=prog)
         arguments = parser.parse_intermixed_args(words[1:])  # flags may stand between paths
         arguments.words = words
         return module.main(arguments)

@@ -80,6 +80,12 @@ def open_splits(arguments: argparse.Namespace, minibatch: int, gpus: int) -> lis
             f"--validation_data_dir {validation.folder}: {validation.resolution} pixels, expected "
             f"{data.resolution} as the training data; prepare it with --resolution"
         )
+    if validation.checksum == data.checksum:
+        raise UserError(
+            f"--validation_data_dir {validation.folder}: holds the same images as "
+            f"--training_data_dir {data.folder}, expected others: what is measured on training "
+            "images says nothing about new ones; split the images first"
+        )
     if data.resolution < 16:
         raise UserError(
             f"--training_data_dir {data.folder}: {data.resolution} pixels, expected 16 or more; "
