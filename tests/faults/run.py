@@ -80,6 +80,7 @@ def run_group(words: list[str], scale: str) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.xml")
         options = ["-q", "-p", "no:cacheprovider", f"--timeout={LONGEST}", f"--junitxml={report}"]
+        options += ["-o", "junit_family=legacy"]  # which has the numbers of each test
         command = [sys.executable, "-m", "pytest", *options, *words]
         subprocess.run(command, cwd=PROJECT, env={**os.environ, "FAULTS": scale})
         return outcome_of(report)

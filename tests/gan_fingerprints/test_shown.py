@@ -18,6 +18,7 @@ from gan_fingerprints import metrics, program, shown
 from gan_fingerprints.attribution import tables
 from gan_fingerprints.attribution.verdict import Attribution
 from gan_fingerprints.calibration import Calibration, Centres
+from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.pictures.contact_sheet import contact_sheet
 from gan_fingerprints.pictures.html_page import Page
 from gan_fingerprints.program import UserError
@@ -36,6 +37,12 @@ HARMFUL = ("\x1b", "\u202e", "\udce9", "\t", "\r")
 
 def harmless(text: str) -> bool:
     return not any(x in text for x in HARMFUL) and text.encode() is not None
+
+
+def test_names_of_sources():
+    fine = ["a", "x" * 100, "Käse und Brot", "写真", "a.b-c (1)", "$x$", "=1"]
+    wrong = ["", "x" * 101, ".a", "..", "a/b", "a\\b", "a\n", "\u202ea", "\udce9", "\x1b", None, 7]
+    assert [shown.is_source_name(name) for name in fine + wrong] == [True] * 7 + [False] * 12
 
 
 def test_what_is_shown():
@@ -121,7 +128,7 @@ def run(monkeypatch, main, *words):
 @pytest.fixture
 def folder(tmp_path):
     """Two sources of one image under each name."""
-    for source in ("real", "$\\frac{$"):
+    for source in ("real", "$frac{$"):
         (tmp_path / "in" / source).mkdir(parents=True)
         for i, name in enumerate(NAMES):
             pixels = np.full((16, 16, 3), 10 * i, np.uint8)
@@ -151,7 +158,8 @@ def test_prepared_folders(folder, tmp_path, monkeypatch, capsys, counted):
     words = ["--skip_bad_images", "--in_dir", folder, "--out_dir", tmp_path / "out"]
     run(monkeypatch, main, *words)
     manifest = json.loads((tmp_path / "out" / "out.json").read_text("utf-8"))
-    assert manifest["source_names"] == ["$\\frac{$", "real"]
+    assert manifest["source_names"] == ["$frac{$", "real"]
+    assert DataSet.open(tmp_path / "out", "--data").source_names == ["$frac{$", "real"]
     audit = json.loads((tmp_path / "out" / "out-audit.json").read_text("utf-8"))
     assert {tuple(sorted(x.split("/")[1] for x in group)) for group in audit["copies"]} == {
         (f"{name}.png",) * 2 for name in NAMES
@@ -159,11 +167,14 @@ def test_prepared_folders(folder, tmp_path, monkeypatch, capsys, counted):
     printed = capsys.readouterr().out
     assert harmless(printed)
     assert r"bad\udce9\x1b.png" in printed
-    (folder / "real").rename(folder / "\x1b[2J\udce9")
-    with pytest.raises(UserError, match="cannot be a source's name"):
-        run(monkeypatch, main, *words[:-1], tmp_path / "b")
-    assert not (tmp_path / "b").exists()
-    counted(2 * len(NAMES) + 3, 2 * len(NAMES) + 3)
+    before, bad = folder / "real", ("\x1b[2J\udce9", "a\\b", "x" * 101)
+    for name in bad:
+        before = before.rename(folder / name)
+        with pytest.raises(UserError, match=r"cannot be a source's name, .* with a dot; rename it"):
+            run(monkeypatch, main, *words[:-1], tmp_path / "b")
+        assert not (tmp_path / "b").exists()
+    tried = 2 * len(NAMES) + 2 + len(bad)
+    counted(tried, tried)
 
 
 def test_data_sets_and_lists_of_such_files(folder, tmp_path, monkeypatch, capfd, counted):
