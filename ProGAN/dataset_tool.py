@@ -21,6 +21,7 @@ from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.data.writing import Writer, default_name, shuffled_order
 from gan_fingerprints.images import ImageError
 from gan_fingerprints.program import REQUIRED, UserError, option
+from gan_fingerprints.shown import shown
 
 DESCRIPTION = """\
 Turns images into the data set that ProGAN trains on: TFRecord files of every size from 4x4 up,
@@ -152,9 +153,9 @@ def write(arguments: argparse.Namespace, items: Sequence[Any], read: Read, resol
         writer.finish(None, None, command, settings)
         size = sum(path.stat().st_size for path in folder.iterdir())
     if skipped:
-        print(f"skipped {len(skipped)} images:", *sorted(skipped), sep="\n  ")
+        print(f"skipped {len(skipped)} images:", *map(shown, sorted(skipped)), sep="\n  ")
     print(
-        f"wrote {writer.count} images, 4x4 to {resolution}x{resolution}, to {out} "
+        f"wrote {writer.count} images, 4x4 to {resolution}x{resolution}, to {shown(out)} "
         f"({size / 1e6:.1f} MB)"
     )
 
@@ -173,7 +174,7 @@ def display(arguments: argparse.Namespace) -> None:
         print("sources: " + ", ".join(f"{name} ({n:.0f})" for name, n in counts))
     first = np.arange(min(arguments.number, data.count))
     images.write_png(out, images.grid(data.images(first, resolution)))
-    print(f"wrote a picture of the first {len(first)} images to {out}")
+    print(shown(f"wrote a picture of the first {len(first)} images to {out}"))
     compared = (
         "all files agree with the manifest" if data.manifest else "no manifest to compare with"
     )
@@ -199,7 +200,7 @@ def extract(arguments: argparse.Namespace) -> None:
         done = workers.parallel(unpack, range(data.count))
         for _ in tqdm(done, total=data.count, unit="image", dynamic_ncols=True):
             pass
-    print(f"wrote {data.count} images of {resolution}x{resolution} pixels to {out}")
+    print(shown(f"wrote {data.count} images of {resolution}x{resolution} pixels to {out}"))
 
 
 def extract_one(source: Path, resolution: int, folder: Path, number: int) -> None:

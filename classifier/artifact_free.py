@@ -20,7 +20,7 @@ from classifier import feature_spaces
 from gan_fingerprints import images, program, typed
 from gan_fingerprints.attribution.finding import find_testing_images
 from gan_fingerprints.program import REQUIRED, UserError, option
-from gan_fingerprints.shown import cell
+from gan_fingerprints.shown import cell, shown
 
 DESCRIPTION = """\
 Chooses the generated images that look most like real ones: those nearest to a real image.
@@ -225,7 +225,7 @@ def main() -> None:
     for source, (number, total) in numbers.items():
         own = [row.distance for row in rows if row.source == source and row.kept]
         far = "drawn at random" if own[0] is None else f"at most {max(own):.4g} from a real image"
-        print(f"{source}: {number} of {total} images, {far}")
+        print(shown(f"{source}: {number} of {total} images, {far}"))
     print(f"copies and {TABLE}: {out_dir}")
 
 

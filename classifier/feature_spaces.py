@@ -17,6 +17,7 @@ from gan_fingerprints.attribution import answering
 from gan_fingerprints.attribution.attributor import padded, require_finite
 from gan_fingerprints.attribution.seeing import Whole
 from gan_fingerprints.program import option
+from gan_fingerprints.shown import drawn, shown
 
 INCEPTION = {
     "--inception_weights": option(
@@ -64,7 +65,7 @@ def readable(
     bar = tqdm(answers, what, total=len(paths), unit="image", dynamic_ncols=True)
     for i, (path, features) in enumerate(bar):
         if isinstance(features, str):
-            tqdm.write(f"skipped: {path}: {features}")
+            tqdm.write(shown(f"skipped: {path}: {features}"))
         else:
             yield i, features
 
@@ -156,9 +157,8 @@ def write_map(path: str | Path, features: Mapping[str, np.ndarray], seed: int = 
     ends = np.cumsum([len(x) for x in features.values()])[:-1]
     colours = colormaps["tab20" if len(features) > 10 else "tab10"]
     for i, (name, part) in enumerate(zip(features, np.split(places, ends), strict=True)):
-        axes.scatter(
-            part[:, 0], part[:, 1], s=6, color=colours(i % colours.N), label=name, linewidths=0
-        )
+        colour, label = colours(i % colours.N), drawn(name)
+        axes.scatter(part[:, 0], part[:, 1], s=6, color=colour, label=label, linewidths=0)
     axes.set(xticks=[], yticks=[])
     figure.legend(loc="outside right upper", markerscale=2.5, frameon=False)
     with program.whole_file(path) as partial:

@@ -17,6 +17,7 @@ from classifier import feature_spaces
 from gan_fingerprints import images, metrics, program, typed
 from gan_fingerprints.networks import files
 from gan_fingerprints.program import REQUIRED, UserError, option
+from gan_fingerprints.shown import shown_lines
 
 DESCRIPTION = """\
 Writes the image fingerprints of images, says how far apart their sources lie, and maps them.
@@ -197,7 +198,7 @@ def main() -> None:
     counts = {name: len(x) for name, x in features.items()}
     require_enough(arguments.testing_data_path, counts, "images that can be read")
     ratio = feature_spaces.fd_ratio(features, arguments.seed)
-    print(text_of(ratio, list(features)))
+    print(shown_lines(text_of(ratio, list(features))))
     if arguments.out_features:
         write_features(Path(arguments.out_features), features, paths)
         print(f"features: {arguments.out_features}")

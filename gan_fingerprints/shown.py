@@ -1,6 +1,27 @@
-"""Names as they are printed, written in tables and drawn: without effect on what shows them."""
+"""Which names a source may have; names as they are printed, written in tables and drawn.
+
+What is shown has no effect on what shows it.
+"""
 
 from __future__ import annotations
+
+import re
+
+LONGEST_NAME = 100  # characters of a source's
+SOURCE_NAMES = (
+    f"1 to {LONGEST_NAME} printable characters, without / and \\ and not beginning with a dot"
+)
+"""What `is_source_name` allows, for messages."""
+
+
+def is_source_name(name: object) -> bool:
+    """Whether a source may be called so: names get into file names, tables and figures."""
+    return (
+        isinstance(name, str)
+        and 0 < len(name) <= LONGEST_NAME
+        and name.isprintable()
+        and not re.search(r"^\.|[/\\]", name)
+    )
 
 
 def shown(text: object) -> str:

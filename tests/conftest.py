@@ -67,6 +67,24 @@ def reference(unpacked) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
+def times() -> Callable[[int, int], int]:
+    """`times(full, few)`: how many faults to try; all in the fault job, see tests/faults/run.py."""
+    return lambda full, few: full if os.environ.get("FAULTS") == "full" else few
+
+
+@pytest.fixture
+def counted(record_property) -> Callable[[int, int], None]:
+    """`counted(tried, survived)` puts the numbers into the fault job's report, requires all."""
+
+    def count(tried: int, survived: int) -> None:
+        record_property("tried", tried)
+        record_property("survived", survived)
+        assert survived == tried > 0
+
+    return count
+
+
+@pytest.fixture(scope="session")
 def launcher() -> Iterator[Launcher]:
     """Shared by the tests that run programs, where the isolation of a start is not the point."""
     made = Launcher()

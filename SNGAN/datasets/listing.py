@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +22,16 @@ NAMES = {
 def write_list(folder: str | Path, path: Path) -> int:
     """Writes a list of the images in a folder, sorted by name, all of class 0; returns how many.
 
-    One line per image, `name.png 0`.
+    One line per image, `name.png 0`; UserError where a name is more than one.
     """
     names = [file.name for file in images.list_images(folder, "DIR")]
     program.check_writable(path, "--image_list")
-    with program.whole_file(path) as partial_path:
-        partial_path.write_text("".join(f"{name} 0\n" for name in names))
+    if broken := [name for name in names if "\n" in name]:
+        raise UserError(
+            f"DIR {folder}: found {broken[0]!r}, a name of more than one line, which a list cannot "
+            "hold; rename it"
+        )
+    program.write_whole(path, b"".join(os.fsencode(name) + b" 0\n" for name in names))
     return len(names)
 
 
@@ -37,9 +42,10 @@ def read_list(path: Path, folder: Path) -> tuple[list[str], list[int]]:
         UserError: no such list, a line that is no `name class`, or a file that is not there.
     """
     names, classes = [], []
-    lines = program.existing_file(path, "--image_list").read_text().splitlines()
+    content = program.existing_file(path, "--image_list").read_bytes()
+    lines = os.fsdecode(content.removesuffix(b"\n")).split("\n") if content else []
     for number, line in enumerate(lines, start=1):
-        name, _, label = line.strip().rpartition(" ")
+        name, _, label = line.rstrip().rpartition(" ")
         if not name or not label.isdecimal():
             raise UserError(
                 f"--image_list {path} line {number}: found {line!r}, expected a file name, a "

@@ -13,6 +13,7 @@ from blake3 import blake3
 
 from gan_fingerprints.data import layout
 from gan_fingerprints.program import UserError
+from gan_fingerprints.shown import SOURCE_NAMES, is_source_name
 
 MOST_BYTES = 2**24  # of the file
 LARGEST = 2**53  # number
@@ -83,14 +84,9 @@ def _whole(value: Any, low: int = 0) -> bool:
 def _names(value: Any) -> bool:
     return (
         isinstance(value, list)
-        and all(isinstance(name, str) and fine_name(name) for name in value)
+        and all(map(is_source_name, value))
         and len(set(value)) == len(value)
     )
-
-
-def fine_name(name: str) -> bool:
-    """Whether a source may be called so: names get into file names, tables and figures."""
-    return 0 < len(name) <= 100 and name.isprintable() and not re.search(r"^\.|[/\\]", name)
 
 
 def _hexadecimal(value: Any) -> bool:
@@ -124,8 +120,7 @@ def _require_fields(manifest: dict[str, Any], name: str) -> None:
         "resolution": (get("resolution") in [2**i for i in range(2, 14)], "4, 8, … or 8192"),
         "source_names": (
             names is None or _names(names),
-            "null or different names of 1 to 100 printable characters, without / and \\ and not "
-            "beginning with a dot",
+            f"null or different names of {SOURCE_NAMES}",
         ),
         "source_counts": (
             counts is None or (isinstance(counts, list) and all(map(_whole, counts))),

@@ -19,7 +19,7 @@ from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.data.writing import Writer, default_name, shuffled_order
 from gan_fingerprints.images import ImageError
 from gan_fingerprints.program import REQUIRED, UserError, option
-from gan_fingerprints.shown import shown, shown_lines
+from gan_fingerprints.shown import SOURCE_NAMES, is_source_name, shown, shown_lines
 
 DESCRIPTION = """\
 Makes a data set for training or validating a classifier from one folder of images per source.
@@ -49,9 +49,6 @@ OPTIONS = {
         typed.folder, None, "prepared data set to look for copies in, e.g. the training split"
     ),
 }
-
-
-LONGEST_NAME = 100  # characters of a source's
 
 
 class Job(NamedTuple):
@@ -110,10 +107,10 @@ def find_sources(in_dir: str) -> dict[str, list[Path]]:
             "name the folder that holds one subfolder per source"
         )
     for name in sources:
-        if not name.isprintable() or len(name) > LONGEST_NAME:
+        if not is_source_name(name):
             raise UserError(
                 f"--in_dir {in_dir}: found a subfolder named {name}, which cannot be a source's "
-                f"name, expected at most {LONGEST_NAME} printable characters; rename it"
+                f"name, expected {SOURCE_NAMES}; rename it"
             )
     return sources
 

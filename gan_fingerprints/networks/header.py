@@ -18,6 +18,7 @@ import numpy as np
 from gan_fingerprints.networks.published.tf1_networks import DOUBLINGS
 from gan_fingerprints.networks.stored import Refused, StoredNetwork, clipped
 from gan_fingerprints.program import UserError
+from gan_fingerprints.shown import SOURCE_NAMES, is_source_name
 
 ALWAYS_ALLOWED = 40_000_000  # parameters; no published configuration needs more
 MAX_RATIO = 4  # of the parameters that are built to those in the file, beyond that
@@ -30,7 +31,6 @@ LARGE_AT_ONCE = 3  # arrays as large as the largest activation that are in memor
 ACTIVATIONS = (2**31, 2**33)  # bytes: what every network may take, and what none may exceed
 ACTIVATIONS_RATIO = 64  # between these: of the activations to the weights
 MAX_DEPTH = 6  # of objects within each other
-MAX_NAME = 100  # characters of a source's name
 
 
 @dataclass(frozen=True)
@@ -188,17 +188,13 @@ def require_names(names: Sequence[Any], outputs: int) -> None:
 
     They become parts of file names, lines of tables and labels of figures.
     """
-    fine = all(type(name) is str and _fine_name(name) for name in names)
+    fine = all(map(is_source_name, names))
     if not fine or len(names) != outputs or len(set(names)) < outputs:
         shown = ", ".join(clipped(name) for name in names[:outputs])[:200]
         raise Refused(
-            f"found {len(names)} names ({shown}), expected {outputs} different ones of 1 to "
-            f"{MAX_NAME} printable characters, without / and \\ and not beginning with a dot"
+            f"found {len(names)} names ({shown}), expected {outputs} different ones of "
+            f"{SOURCE_NAMES}"
         )
-
-
-def _fine_name(name: str) -> bool:
-    return 0 < len(name) <= MAX_NAME and name.isprintable() and not re.search(r"^\.|[/\\]", name)
 
 
 def require_lod(network: StoredNetwork) -> None:

@@ -61,7 +61,7 @@ def test_stems_of_hostile_images_are_plain_and_different():
             assert all(len(part.encode()) < 100 for part in stem.parts)
 
 
-def test_nothing_is_written_outside(tmp_path):
+def test_nothing_is_written_outside(tmp_path, counted):
     outside = tmp_path / "x.png"
     outside.write_text("not ours")
     rng = np.random.default_rng(0)
@@ -83,3 +83,4 @@ def test_nothing_is_written_outside(tmp_path):
     written = list((tmp_path / "in" / "out").iterdir())
     assert all(path.is_file() for path in written)
     assert len(written) == len(HOSTILE) + len(paths) * (1 + len(HOSTILE)) + 1
+    counted(len(HOSTILE) + len(paths), len(HOSTILE) + len(paths))

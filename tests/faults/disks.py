@@ -73,4 +73,9 @@ def small_disk(place: Path, kilobytes: int) -> Iterator[Path]:
     try:
         yield place
     finally:
-        _run("umount", place)
+        _run("umount", "--lazy", place)
+
+
+def enlarge(place: Path, kilobytes: int) -> None:
+    """Makes room on a `small_disk`."""
+    _run("mount", "-o", f"remount,size={kilobytes}k", place)

@@ -20,7 +20,7 @@ from tests.published import Network, pickled, published_variables
 
 SMALL = {"resolution": 16, "fmap_base": 64, "fmap_max": 16}
 READER = PROJECT / "tests/gan_fingerprints/networks/published/read_hostile.py"
-SLOWEST, MOST = 5, 500  # seconds, MiB
+SLOWEST, MOST = 5, 500  # seconds of a processor, MiB
 
 
 @pytest.fixture(scope="module")

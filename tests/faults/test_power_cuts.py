@@ -37,20 +37,17 @@ def write_data(folder: Path, seed: int) -> None:
 
 
 def test_every_file_that_was_written_is_there(tmp_path, times, counted):
-    number = times(200, 20)
-    survived = 0
+    cuts, survived = times(20, 2), 0
     with disk(tmp_path) as own:
-        for i in range(number):
-            with whole_file(own.place / "results" / f"{i}.json") as partial:
-                partial.write_bytes(bytes([i % 256]) * 5000)
-            if i % 10 == 9:
-                with own.cut() as after:
-                    files = [after / "results" / f"{j}.json" for j in range(i - 9, i + 1)]
-                    survived += sum(
-                        file.is_file() and file.read_bytes() == bytes([j % 256]) * 5000
-                        for j, file in enumerate(files, i - 9)
-                    )
-    counted(number, survived)
+        for cut in range(cuts):
+            content = bytes([cut]) * 5000
+            for i in range(10):
+                with whole_file(own.place / "results" / f"{cut}.{i}.json") as partial:
+                    partial.write_bytes(content)
+            with own.cut() as after:
+                files = [after / "results" / f"{cut}.{i}.json" for i in range(10)]
+                survived += all(file.is_file() and file.read_bytes() == content for file in files)
+    counted(cuts, survived)
 
 
 def test_a_data_set_is_whole_or_not_there(tmp_path, counted):

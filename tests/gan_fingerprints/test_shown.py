@@ -12,15 +12,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from classifier import data_preparation, perturb
+from classifier import data_preparation, feature_spaces, perturb
 from classifier_visNet import figures
 from gan_fingerprints import metrics, program, shown
 from gan_fingerprints.attribution import tables
 from gan_fingerprints.attribution.verdict import Attribution
 from gan_fingerprints.calibration import Calibration, Centres
+from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.pictures.contact_sheet import contact_sheet
 from gan_fingerprints.pictures.html_page import Page
 from gan_fingerprints.program import UserError
+from ProGAN import dataset_tool
+from SNGAN.datasets import listing
 
 NAMES = [
     os.fsdecode(name)
@@ -34,6 +37,12 @@ HARMFUL = ("\x1b", "\u202e", "\udce9", "\t", "\r")
 
 def harmless(text: str) -> bool:
     return not any(x in text for x in HARMFUL) and text.encode() is not None
+
+
+def test_names_of_sources():
+    fine = ["a", "x" * 100, "Käse und Brot", "写真", "a.b-c (1)", "$x$", "=1"]
+    wrong = ["", "x" * 101, ".a", "..", "a/b", "a\\b", "a\n", "\u202ea", "\udce9", "\x1b", None, 7]
+    assert [shown.is_source_name(name) for name in fine + wrong] == [True] * 7 + [False] * 12
 
 
 def test_what_is_shown():
@@ -52,7 +61,7 @@ def rows():
             for name in NAMES]  # fmt: skip
 
 
-def test_tables(rows, tmp_path):
+def test_tables(rows, tmp_path, counted):
     for file, write in (("a.csv", lambda path: tables.write_csv(path, rows)),
                         ("b.csv", lambda path: tables.write_scores(path, rows, "energy", -2)),
                         ("c.json", lambda path: tables.write_json(path, rows))):  # fmt: skip
@@ -73,9 +82,10 @@ def test_tables(rows, tmp_path):
     for i, row in enumerate(rows):
         assert harmless(tables.line(i, 9, row))
         assert "\n" not in tables.line(i, 9, row)
+    counted(4 * len(NAMES), 4 * len(rows))
 
 
-def test_figures(tmp_path):
+def test_figures(tmp_path, counted):
     pixels = np.zeros((2, 4, 4, 3), np.uint8)
     contact_sheet(tmp_path / "sheet.png", dict.fromkeys(NAMES, pixels))
     metrics.confusion_png(tmp_path / "matrix.png", np.eye(len(NAMES)), NAMES)
@@ -85,13 +95,16 @@ def test_figures(tmp_path):
     figures.confusion(
         tmp_path / "f", {NAMES[10]: [example], "other$\udce9$": [example]}, NAMES, models
     )
+    features = np.random.default_rng(0).normal(size=(number, 3, 5))
+    feature_spaces.write_map(tmp_path / "map.png", dict(zip(NAMES, features, strict=True)))
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["f.pdf", "f.png", "matrix.png", "sheet.png"]
+    assert names == ["f.pdf", "f.png", "map.png", "matrix.png", "sheet.png"]
     labels = metrics.confusion_figure(np.eye(3), ["$x$", "a", "b"]).axes[0].get_xticklabels()
     assert labels[0]._preprocess_math(labels[0].get_text()) == ("$x$", False)
+    counted(len(names) * number, len(names) * number)
 
 
-def test_pages(tmp_path):
+def test_pages(tmp_path, counted):
     page = Page(*NAMES[:2])
     for name in NAMES:
         page.section(name)
@@ -104,6 +117,7 @@ def test_pages(tmp_path):
     assert harmless(text)
     assert "<script>" not in text
     assert text.count("&lt;script&gt;") == 10
+    counted(6 * len(NAMES), 6 * len(NAMES))
 
 
 def run(monkeypatch, main, *words):
@@ -114,7 +128,7 @@ def run(monkeypatch, main, *words):
 @pytest.fixture
 def folder(tmp_path):
     """Two sources of one image under each name."""
-    for source in ("real", "$\\frac{$"):
+    for source in ("real", "$frac{$"):
         (tmp_path / "in" / source).mkdir(parents=True)
         for i, name in enumerate(NAMES):
             pixels = np.full((16, 16, 3), 10 * i, np.uint8)
@@ -123,7 +137,7 @@ def folder(tmp_path):
     return tmp_path / "in"
 
 
-def test_attacked_folders(folder, tmp_path, monkeypatch, capsys):
+def test_attacked_folders(folder, tmp_path, monkeypatch, capsys, counted):
     words = ["--attack", "noise", "--skip_bad_images", "--in_dir", folder, "--out_dir"]
     run(monkeypatch, perturb.main, *words, tmp_path / "out")
     text = (tmp_path / "out" / perturb.TABLE).read_text("utf-8")
@@ -134,16 +148,18 @@ def test_attacked_folders(folder, tmp_path, monkeypatch, capsys):
     run(monkeypatch, perturb.main, *words[:4], folder / "real", "--out_dir", tmp_path / "b")
     names = {line[0] for line in csv.reader((tmp_path / "b" / perturb.TABLE).open("r"))}
     assert {"'=cmd().png", r"caf\udce9.png", r"new\nline.png"} < names
+    counted(3 * len(NAMES) + 2, 3 * len(NAMES) + 2)
 
 
-def test_prepared_folders(folder, tmp_path, monkeypatch, capsys):
+def test_prepared_folders(folder, tmp_path, monkeypatch, capsys, counted):
     def main():
         data_preparation.main()
 
     words = ["--skip_bad_images", "--in_dir", folder, "--out_dir", tmp_path / "out"]
     run(monkeypatch, main, *words)
     manifest = json.loads((tmp_path / "out" / "out.json").read_text("utf-8"))
-    assert manifest["source_names"] == ["$\\frac{$", "real"]
+    assert manifest["source_names"] == ["$frac{$", "real"]
+    assert DataSet.open(tmp_path / "out", "--data").source_names == ["$frac{$", "real"]
     audit = json.loads((tmp_path / "out" / "out-audit.json").read_text("utf-8"))
     assert {tuple(sorted(x.split("/")[1] for x in group)) for group in audit["copies"]} == {
         (f"{name}.png",) * 2 for name in NAMES
@@ -151,10 +167,45 @@ def test_prepared_folders(folder, tmp_path, monkeypatch, capsys):
     printed = capsys.readouterr().out
     assert harmless(printed)
     assert r"bad\udce9\x1b.png" in printed
-    (folder / "real").rename(folder / "\x1b[2J\udce9")
-    with pytest.raises(UserError, match="cannot be a source's name"):
-        run(monkeypatch, main, *words[:-1], tmp_path / "b")
-    assert not (tmp_path / "b").exists()
+    before, bad = folder / "real", ("\x1b[2J\udce9", "a\\b", "x" * 101)
+    for name in bad:
+        before = before.rename(folder / name)
+        with pytest.raises(UserError, match=r"cannot be a source's name, .* with a dot; rename it"):
+            run(monkeypatch, main, *words[:-1], tmp_path / "b")
+        assert not (tmp_path / "b").exists()
+    tried = 2 * len(NAMES) + 2 + len(bad)
+    counted(tried, tried)
+
+
+def test_data_sets_and_lists_of_such_files(folder, tmp_path, monkeypatch, capfd, counted):
+    words = ["create_from_images", tmp_path / "out", folder / "real", "--skip_bad_images"]
+    run(monkeypatch, dataset_tool.main, *words)
+    printed = capfd.readouterr().out
+    assert harmless(printed)
+    assert f"wrote {len(NAMES)} images" in printed
+    assert r"bad\udce9\x1b.png: " in printed
+    with pytest.raises(UserError, match=r"a name of more than one line, .*; rename it$"):
+        listing.write_list(folder / "real", tmp_path / "list.txt")
+    (folder / "real" / "new\nline.png").unlink()
+    assert listing.write_list(folder / "real", tmp_path / "list.txt") == len(NAMES)
+    names, classes = listing.read_list(tmp_path / "list.txt", folder / "real")
+    assert {*names} == {path.name for path in (folder / "real").iterdir()}
+    assert {*classes} == {0}
+    counted(2 * len(NAMES) + 1, len(NAMES) + 1 + len(names))
+
+
+def test_files_that_are_not_read_for_features(folder, capfd, counted):
+    paths = [*sorted((folder / "real").iterdir()), folder / "\x1b[2J\udce9\n.png"]
+
+    def extractor(pixels):
+        return pixels.mean(axis=(1, 2))
+
+    found = dict(feature_spaces.readable(extractor, paths, 16, 4))
+    assert len(found) == len(NAMES)
+    said = capfd.readouterr().out
+    assert harmless(said)
+    assert said.count("skipped: ") == said.count("\n") == 2
+    counted(len(paths), len(found) + 2)
 
 
 def test_an_error_is_one_harmless_line(capfd):

@@ -73,11 +73,12 @@ def refused(folder, **options):
 
 
 @pytest.mark.parametrize("fault", faults.FAULTS)
-def test_no_fault_goes_unnoticed(fault, tmp_path):
-    tries = 400 if fault == "flipped_bit" else 12
+def test_no_fault_goes_unnoticed(fault, tmp_path, times, counted):
+    tries = times(520, 400 if fault == "flipped_bit" else 12)
     counts = faults.survey(tmp_path / "data", tries, only=[fault])[fault]
     assert set(counts) <= {"refused", "harmless", "same"}
     assert counts["refused"] >= 0.9 * (tries - counts["same"])
+    counted(tries, sum(counts.values()))
 
 
 def test_harmless_changes_are_no_faults(folder, tmp_path):

@@ -19,7 +19,7 @@ from tests.gan_fingerprints.networks.published import hostile
 from tests.gan_fingerprints.networks.published.hostile_pickles import GLOBALS, network
 from tests.published import Network, pickled, published_variables
 
-SECONDS = 2
+SECONDS = 2  # of a processor
 MEBIBYTES = 500
 KINDS = {"generator": Generator, "discriminator": Discriminator, "classifier": Classifier}
 CLASSIFIER = {"resolution": 16, "num_sources": 3, "fmap_base": 64, "fmap_max": 16}
@@ -72,7 +72,7 @@ class hostile_modules:
         del sys.modules["tfutil"]
 
 
-def test_every_file_is_refused(corpus, reports):
+def test_every_file_is_refused(corpus, reports, counted):
     folder, paths = corpus
     assert len(reports) == len(paths) >= 300
     for path, report in reports.items():
@@ -84,6 +84,7 @@ def test_every_file_is_refused(corpus, reports):
         assert report["events"] == [], (name, report)
     assert not (folder / hostile.CANARY).exists()
     assert sorted(path for path in folder.iterdir()) == sorted(paths)
+    counted(len(paths), len(reports))
 
 
 def test_messages_are_one_clear_line(reports):
@@ -143,10 +144,10 @@ def test_networks_that_do_not_fit_are_refused(tmp_path, weights, arguments, chan
     variables = {name: array for name, array in variables.items() if array is not None}
     path = tmp_path / "changed.pkl"
     path.write_bytes(pickled(Network("C_patch", PUBLISHED | arguments, variables)))
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(UserError, match=message):
         files.load(path, KINDS, "--model_path")
-    assert time.perf_counter() - start < SECONDS
+    assert time.process_time() - start < SECONDS
 
 
 def test_weights_that_are_not_numbers_are_refused(tmp_path, weights):
@@ -169,18 +170,18 @@ def test_arguments_of_our_own_files_are_checked_too(tmp_path):
     small = Classifier(**CLASSIFIER)
     small.arguments = {**small.arguments, "fmap_base": 2**20, "fmap_max": 2**14}
     files.save(tmp_path / "large.safetensors", small, {})
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(UserError, match="parameters, but it holds"):
         files.load(tmp_path / "large.safetensors", KINDS, "--model_path")
-    assert time.perf_counter() - start < SECONDS
+    assert time.process_time() - start < SECONDS
 
 
 def test_one_large_array_is_not_even_read(corpus):
     folder, _ = corpus
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(UserError, match="it holds 268,435,200"):
         files.read(folder / "sparse_one_array.safetensors", "--model_path")
-    assert time.perf_counter() - start < SECONDS
+    assert time.process_time() - start < SECONDS
 
 
 @pytest.mark.parametrize(
