@@ -21,6 +21,7 @@ COMMANDS = {
     "convert": ("networks.convert", "turn a published network file into one of ours, or show it"),
     "pretrained": ("networks.pretrained", "list, download and verify the published models"),
     "contact_sheet": ("pictures.contact_sheet", "draw samples of each source on one picture"),
+    "split": ("data.split", "split sources into parts for training, validation and testing"),
     "sample_photos": (
         "data.sample_photos",
         "cut photos out of those that come with Python packages",
