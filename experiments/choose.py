@@ -6,11 +6,10 @@ from pathlib import Path
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
 
-import os
-
 import numpy as np
 
 from gan_fingerprints import images, program, typed
+from gan_fingerprints.data.links import in_order, link
 from gan_fingerprints.program import REQUIRED, UserError, option
 
 DESCRIPTION = """\
@@ -60,14 +59,6 @@ def chosen(
     return [files[i] for i in picked]
 
 
-def link(files: list[Path], folder: Path, place: Path) -> None:
-    """Links to files, named by their order, in a folder that will be renamed to `place`."""
-    digits = len(str(len(files)))
-    for i, file in enumerate(files):
-        target = os.path.relpath(file.resolve(), place.resolve())
-        (folder / f"{i:0{digits}d}{file.suffix.lower()}").symlink_to(target)
-
-
 def main() -> None:
     arguments = program.Parser(DESCRIPTION, OPTIONS).parse_args()
     files = images.list_images(program.existing_folder(arguments.in_dir, "--in_dir"), "--in_dir")
@@ -76,7 +67,7 @@ def main() -> None:
         files, arguments.num, arguments.first, arguments.seed, arguments.replace, arguments.spare
     )
     with program.whole_folder(arguments.out_dir) as folder:
-        link(picked, folder, Path(arguments.out_dir))
+        link(picked, in_order(picked), folder, Path(arguments.out_dir))
     print(f"chose {len(picked)} of {len(files)} images: {arguments.out_dir}")
 
 

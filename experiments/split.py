@@ -7,8 +7,8 @@ if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
 
 
-from experiments.choose import link
 from gan_fingerprints import images, program, typed
+from gan_fingerprints.data.links import in_order, link
 from gan_fingerprints.program import REQUIRED, UserError, option
 
 DESCRIPTION = """\
@@ -51,7 +51,8 @@ def main() -> None:
                 if not number:
                     continue
                 (partial / split / source).mkdir(parents=True)
-                link(files[first : first + number], partial / split / source, out / split / source)
+                part, place = files[first : first + number], out / split / source
+                link(part, in_order(part), partial / split / source, place)
                 first += number
     print(f"{len(sources)} sources, {' + '.join(map(str, numbers))} images of each: {out}")
 

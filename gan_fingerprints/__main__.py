@@ -31,6 +31,10 @@ COMMANDS = {
         "gan_fingerprints.pictures.contact_sheet",
         "draw samples of each source on one picture",
     ),
+    "split": (
+        "gan_fingerprints.data.split",
+        "split sources into parts for training, validation and testing",
+    ),
     "sample_photos": (
         "gan_fingerprints.data.sample_photos",
         "cut photos out of those that come with Python packages",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Labels = Sequence[int] | np.ndarray
 
 
-def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
+def wilson_interval(correct: float, total: float, confidence: float = 0.95) -> tuple[float, float]:
     """Wilson's score interval of the proportion `correct` / `total`; (0, 1) when total is 0.
 
     Wilson (1927), "Probable inference, the law of succession, and statistical inference".
@@ -38,6 +38,60 @@ def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> tuple
     # At 0 of n and n of n one end is exactly 0 or 1; rounding must not move it.
     low = 0.0 if correct == 0 else centre - half
     return low, 1.0 if correct == total else centre + half
+
+
+def interval_by_group(
+    right: Sequence[bool] | np.ndarray,
+    groups: Sequence[int] | np.ndarray | None,
+    confidence: float = 0.95,
+) -> tuple[float, float]:
+    """Interval of the share of right answers where images of a group are right or wrong together.
+
+    Wilson's interval, of as many images as would say as much if they were independent (Kish,
+    "Survey Sampling", 1965; for Wilson's interval: Korn and Graubard, Survey Methodology 24, 1998,
+    with their correction for few groups). Of n images in k groups, n_g of which, with r_g right,
+    are in group g, and p = Σ r_g / n:
+
+        V  = k / (k - 1) · Σ (r_g - p · n_g)² / n²      between groups
+        V0 = p · (1 - p) / (n - 1)                      if images were independent
+        n* = n / max(1, V / V0) · (t(n - 1) / t(k - 1))²
+
+    with t the quantiles of Student's distribution. Where all are right, or all wrong, V / V0 is
+    taken for n · Σ n_g² / n², as if a group were right or wrong as a whole. With one image in each
+    group this is `wilson_interval`; one group says nothing: (0, 1).
+
+    Args:
+        right: bool [N], whether each image's answer is right.
+        groups: [N], the group of each image; None where each is its own.
+    """
+    right = np.asarray(right, bool)
+    if groups is None:
+        return wilson_interval(int(right.sum()), right.size, confidence)
+    numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
+    if numbers.shape != right.shape:
+        raise ValueError(f"got {right.size} answers and groups for {numbers.size}")
+    sizes, n = np.bincount(numbers), right.size
+    if len(sizes) < 2:
+        return 0.0, 1.0
+    effective = n / _design_effect(np.bincount(numbers, right), sizes)
+    effective *= (_student(n - 1, confidence) / _student(len(sizes) - 1, confidence)) ** 2
+    return wilson_interval(right.mean() * effective, effective, confidence)
+
+
+def _design_effect(hits: np.ndarray, sizes: np.ndarray) -> float:
+    """V / V0 of `interval_by_group`, 1 or more, from right answers and images of each group."""
+    n, k = sizes.sum(), len(sizes)
+    p = hits.sum() / n
+    if p in (0, 1):
+        return float((sizes**2).sum() / n)
+    between = k / (k - 1) * ((hits - p * sizes) ** 2).sum() / n**2
+    return max(1.0, float(between / (p * (1 - p) / (n - 1))))
+
+
+def _student(freedom: int, confidence: float) -> float:
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, (1 + confidence) / 2))
 
 
 def confusion_matrix(truth: Labels, predicted: Labels, n: int) -> np.ndarray:

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from blake3 import blake3
 
-from gan_fingerprints.data import layout
+from gan_fingerprints.data import groups, layout
 from gan_fingerprints.program import UserError
 from gan_fingerprints.shown import SOURCE_NAMES, is_source_name
 
 MOST_BYTES = 2**24  # of the file
 LARGEST = 2**53  # number
 SEAL = "blake3"  # the entry that holds the checksum of the others
+OPTIONAL = (SEAL, "crops", "groups")  # entries that older manifests lack
 
 
 def sealed(facts: Mapping[str, Any]) -> str:
@@ -110,6 +111,21 @@ def _files(value: Any, name: str, count: Any) -> bool:
     )
 
 
+def _crops(value: Any) -> bool:
+    return value is None or (
+        isinstance(value, dict)
+        and set(value) == {"per_image", "seed"}
+        and all(map(_whole, value.values()))
+    )
+
+
+def _groups(value: Any, count: Any) -> bool:
+    try:
+        return value is None or len(groups.unpacked(value, count)) == count
+    except (ValueError, TypeError):
+        return False
+
+
 def _require_fields(manifest: dict[str, Any], name: str) -> None:
     """ValueError unless each entry is there and may be as it is."""
     get = manifest.get
@@ -131,10 +147,18 @@ def _require_fields(manifest: dict[str, Any], name: str) -> None:
             "bytes, records (as many as the count) and blake3 (64 hexadecimal digits) of files "
             f"{name}-rNN.tfrecords and {name}-rxx.labels",
         ),
+        "crops": (
+            _crops(get("crops")),
+            "nothing, or the number per_image and the seed of crops",
+        ),
+        "groups": (
+            _groups(get("groups"), get("count")),
+            "nothing, or a number for each image (of_images, in Base64) and names for them",
+        ),
         SEAL: (SEAL not in manifest or _hexadecimal(get(SEAL)), "64 hexadecimal digits"),
     }
     for field, (fine, expected) in rules.items():
-        if not fine or (field not in manifest and field != SEAL):
+        if not fine or (field not in manifest and field not in OPTIONAL):
             found = repr(manifest[field])[:60] if field in manifest else "nothing"
             raise ValueError(f"{field}: found {found}, expected {expected}")
 

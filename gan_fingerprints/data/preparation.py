@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gan_fingerprints import images, limits, program, typed
-from gan_fingerprints.data import audit
-from gan_fingerprints.data.audit import ImageFacts
+from gan_fingerprints.data.audit import report
+from gan_fingerprints.data.audit.copies import digest_of, digests_of
+from gan_fingerprints.data.audit.facts import ImageFacts, facts_of
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.data.writing import Writer, default_name, shuffled_order
 from gan_fingerprints.images import ImageError
@@ -49,6 +50,9 @@ OPTIONS = {
         typed.folder, None, "prepared data set to look for copies in, e.g. the training split"
     ),
 }
+
+
+SAMPLE = 1000  # images per source whose facts are gathered: seconds, however large the data set
 
 
 class Job(NamedTuple):
@@ -94,8 +98,8 @@ class Reader:
         prepared = np.asarray(images.resize_image(native, self.resolution))
         if not self.audited:
             return prepared, None
-        facts = audit.facts_of(content, np.asarray(native), prepared) if job.sampled else None
-        return prepared, (audit.digest_of(prepared), facts)
+        facts = facts_of(content, np.asarray(native), prepared) if job.sampled else None
+        return prepared, (digest_of(prepared), facts)
 
 
 def find_sources(in_dir: str) -> dict[str, list[Path]]:
@@ -121,7 +125,7 @@ def list_jobs(sources: Iterable[Sequence[Path]], percentage: float, shuffle: boo
     for label, paths in enumerate(sources):
         count = max(1, int(len(paths) * percentage / 100))
         # Facts of a thousand images say as much as those of all, which would take minutes.
-        sampled = set(np.linspace(0, count - 1, min(count, audit.SAMPLE)).astype(int).tolist())
+        sampled = set(np.linspace(0, count - 1, min(count, SAMPLE)).astype(int).tolist())
         jobs += [Job(label, str(path), i in sampled) for i, path in enumerate(paths[:count])]
     return [jobs[i] for i in shuffled_order(len(jobs))] if shuffle else jobs
 
@@ -190,7 +194,7 @@ def examine(
     names: Sequence[str], jobs: Sequence[Job], outcomes: Sequence[Audited | ImageError | None],
     other: DataSet | None,
 ) -> dict[str, Any]:  # fmt: skip
-    """The data audit, see `audit.examine`."""
+    """The data audit, see `report.examine`."""
     digests: dict[str, bytes] = {}
     facts: dict[str, list[ImageFacts]] = defaultdict(list)
     for job, outcome in zip(jobs, outcomes, strict=True):
@@ -199,8 +203,8 @@ def examine(
             digests[f"{source}/{Path(job.path).name}"] = digest
             if of_image:
                 facts[source].append(of_image)
-    against = (str(other.folder), audit.digests_of(other)) if other else None
-    return audit.examine(dict(sorted(facts.items())), dict(sorted(digests.items())), against)
+    against = (str(other.folder), digests_of(other)) if other else None
+    return report.examine(dict(sorted(facts.items())), dict(sorted(digests.items())), against)
 
 
 def main(command: str) -> None:
@@ -223,7 +227,7 @@ def main(command: str) -> None:
         if arguments.audit:
             findings = examine(names, jobs, outcomes, other)
             program.write_json(folder / f"{name}-audit.json", findings)
-            print(shown_lines(audit.text(findings)))
+            print(shown_lines(report.text(findings)))
     bad = [outcome for outcome in outcomes if isinstance(outcome, ImageError)]
     for error in bad:
         print(shown(f"skipped: {error}"))

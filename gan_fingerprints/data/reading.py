@@ -14,7 +14,7 @@ import numpy as np
 from blake3 import blake3
 
 from gan_fingerprints import program
-from gan_fingerprints.data import digests, layout
+from gan_fingerprints.data import digests, groups, layout
 from gan_fingerprints.data import manifest as manifests
 from gan_fingerprints.program import UserError, load_tensorflow
 
@@ -32,6 +32,8 @@ class DataSet:
         source_names: in label order: those of the manifest, else source_0, source_1, ...; None
             when there are neither labels nor names.
         manifest: what NAME.json says, or None.
+        groups: int64 [count], the number of each image's group (see `data.groups`), or None.
+        group_names: of the groups, by their numbers; None where they have none.
     """
 
     def __init__(
@@ -49,6 +51,9 @@ class DataSet:
         self.resolution = self.resolutions[-1]
         self.count = files[self.resolution].count
         self.source_names = self._named_sources()
+        kept = manifest.get("groups") if manifest else None
+        self.groups = groups.unpacked(kept, self.count) if kept else None
+        self.group_names: list[str] | None = kept["names"] if kept else None
         self._files = files
 
     @classmethod

@@ -11,6 +11,7 @@ import numpy as np
 
 from gan_fingerprints import calibration, domain, typed
 from gan_fingerprints.calibration import Calibration
+from gan_fingerprints.data import groups
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.domain import Domain
 from gan_fingerprints.networks import header
@@ -86,6 +87,9 @@ def open_splits(arguments: argparse.Namespace, minibatch: int, gpus: int) -> lis
             f"--training_data_dir {data.folder}, expected others: what is measured on training "
             "images says nothing about new ones; split the images first"
         )
+    groups.refuse_shared(
+        data.group_names, validation.group_names, f"--validation_data_dir {validation.folder}"
+    )
     if data.resolution < 16:
         raise UserError(
             f"--training_data_dir {data.folder}: {data.resolution} pixels, expected 16 or more; "

@@ -164,3 +164,90 @@ def test_confusion_figure_shows_the_share_of_each_row():
         (0, 0): ("6\n75.0 %", "white"), (1, 0): ("2\n25.0 %", "black"),
         (0, 1): ("0\n0.0 %", "black"), (1, 1): ("0\n0.0 %", "black"),
     }  # fmt: skip
+
+
+# Intervals by group
+
+
+def test_groups_of_one_image_change_nothing():
+    right = [True] * 30 + [False] * 10
+    expected = metrics.wilson_interval(30, 40)
+    assert metrics.interval_by_group(right, None) == expected
+    assert metrics.interval_by_group(right, range(40)) == pytest.approx(expected, abs=1e-9)
+    by_name = [f"z{i}" for i in range(40)]
+    assert metrics.interval_by_group(right, by_name) == pytest.approx(expected, abs=1e-9)
+
+
+def test_groups_that_are_right_or_wrong_as_a_whole_count_as_groups():
+    """Closed form: V = p(1 - p) / (k - 1), so n* = n(k - 1) / (n - 1) · (t(n-1) / t(k-1))²."""
+    from scipy.stats import t
+
+    groups = np.repeat(np.arange(20), 15)
+    right = groups < 14
+    n, k = 300, 20
+    for confidence in (0.95, 0.999):
+        quantiles = [t.ppf((1 + confidence) / 2, free) for free in (n - 1, k - 1)]
+        effective = n * (k - 1) / (n - 1) * (quantiles[0] / quantiles[1]) ** 2
+        expected = metrics.wilson_interval(0.7 * effective, effective, confidence)
+        found = metrics.interval_by_group(right, groups, confidence)
+        assert found == pytest.approx(expected, abs=1e-12)
+    naive = metrics.wilson_interval(210, 300)
+    found = metrics.interval_by_group(right, groups)
+    assert found[1] - found[0] > 3.5 * (naive[1] - naive[0])
+
+
+def test_groups_of_different_size_by_hand():
+    from scipy.stats import t
+
+    groups, right = [0, 0, 0, 1, 2, 2], [1, 1, 1, 0, 1, 0]
+    p = 4 / 6
+    between = 3 / 2 * ((3 - 3 * p) ** 2 + (0 - p) ** 2 + (1 - 2 * p) ** 2) / 36
+    effect = between / (p * (1 - p) / 5)
+    effective = 6 / effect * (t.ppf(0.975, 5) / t.ppf(0.975, 2)) ** 2
+    expected = metrics.wilson_interval(p * effective, effective)
+    assert effect > 1
+    assert metrics.interval_by_group(right, groups) == pytest.approx(expected, abs=1e-12)
+
+
+def test_groups_never_say_more_than_images_would():
+    right = np.tile([True, False], 50)
+    groups = np.repeat(np.arange(50), 2)  # one of each: V is 0
+    low, high = metrics.interval_by_group(right, groups)
+    assert high - low >= np.subtract(*metrics.wilson_interval(50, 100)[::-1])
+
+
+def test_all_right_is_as_sure_as_groups_are_many():
+    from scipy.stats import t
+
+    groups = np.repeat(np.arange(30), 10)
+    low, high = metrics.interval_by_group(np.ones(300, bool), groups)
+    effective = 30 * (t.ppf(0.975, 299) / t.ppf(0.975, 29)) ** 2
+    assert (low, high) == pytest.approx(metrics.wilson_interval(effective, effective))
+    assert high == 1
+    assert metrics.interval_by_group(np.zeros(300, bool), groups)[0] == 0
+
+
+def test_one_group_says_nothing():
+    assert metrics.interval_by_group([True] * 9, [5] * 9) == (0, 1)
+    assert metrics.interval_by_group([], []) == (0, 1)
+    assert metrics.interval_by_group([], None) == (0, 1)
+    with pytest.raises(ValueError, match="got 2 answers and groups for 3"):
+        metrics.interval_by_group([True, False], [0, 1, 2])
+
+
+def test_intervals_by_group_hold_what_they_promise():
+    """Drawn 600 times: they contain the truth nearly as often as they say, those by image do not.
+
+    30 groups of 2 to 18 images, whose rates are drawn from a beta distribution of mean 0.8.
+    """
+    rng = np.random.default_rng(0)
+    covered = np.zeros(2)
+    for _ in range(600):
+        groups = np.repeat(np.arange(30), rng.integers(2, 19, 30))
+        right = rng.random(groups.size) < rng.beta(1.6, 0.4, 30)[groups]
+        for i, by in enumerate((groups, None)):
+            low, high = metrics.interval_by_group(right, by)
+            covered[i] += low <= 0.8 <= high
+    by_group, by_image = covered / 600
+    assert 0.92 < by_group < 0.98
+    assert by_image < 0.65

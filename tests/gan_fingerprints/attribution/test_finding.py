@@ -9,6 +9,7 @@ from PIL import Image
 
 from gan_fingerprints import images
 from gan_fingerprints.attribution.finding import find, find_testing_images, listed
+from gan_fingerprints.attribution.seeing import Whole
 from gan_fingerprints.examiner import evidence
 from gan_fingerprints.program import UserError
 
@@ -55,7 +56,7 @@ def test_links_are_followed_but_not_in_circles(pictures, tmp_path):
     (tmp_path / "broken.png").symlink_to(tmp_path / "gone.png")
     found = find([tmp_path], "PATH").paths
     assert found == [tmp_path / "broken.png", tmp_path / "a" / "elsewhere" / "pages.tif"]
-    broken = evidence.read(found[0], 16)
+    broken = evidence.read(found[0], Whole(16))
     assert (broken.sha256, broken.pixels) == (None, None)
     assert broken.error == "cannot be read (No such file or directory)"
 
@@ -73,7 +74,7 @@ def test_a_folder_that_cannot_be_listed_becomes_a_row(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", refuse)
     found = find([tmp_path], "PATH")
     assert found.paths == [tmp_path / "a.png", tmp_path / "closed"]
-    error = evidence.read(found.paths[1], 16).error
+    error = evidence.read(found.paths[1], Whole(16)).error
     assert error.startswith("a folder that cannot be listed")
 
 

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_fingerprints.data import layout
+from gan_fingerprints.data import groups, layout
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.data.writing import Writer
 from gan_fingerprints.program import UserError
 
 SIDE, COUNT, NAMES = 8, 24, ["photographs", "ProGAN", "SNGAN"]
+GROUPS = list("abcdef")
 LARGEST = "data-r03.tfrecords"
 Contents = dict[str, bytes]
 """File name → content."""
@@ -30,7 +31,9 @@ def write(folder: Path, seed: int = 0) -> Path:
     labels = np.eye(len(NAMES), dtype=np.float32)[rng.permutation(np.arange(COUNT) % len(NAMES))]
     with Writer(folder, folder.name, SIDE, every_level=True) as writer:
         writer.add_all(lambda picture: (picture, None), pictures, workers=1)
-        writer.finish(labels, NAMES, "a command", {"shuffle": True, "percentage_samples": 100.0})
+        settings = {"shuffle": True, "percentage_samples": 100.0, "crops": None}
+        settings["groups"] = groups.packed(rng.permutation(np.arange(COUNT) % 6), GROUPS, "z(.)")
+        writer.finish(labels, NAMES, "a command", settings)
     return folder
 
 
@@ -42,7 +45,8 @@ def everything(folder: Path, **options: bool) -> list:
     """All that a data set gives a trainer."""
     data = DataSet.open(folder, "--data", needs_labels=True, **options)
     pixels = [data.images(np.arange(data.count), side).tobytes() for side in data.resolutions]
-    return [data.name, data.checksum, data.source_names, data.labels.tobytes(), *pixels]
+    told = [data.name, data.checksum, data.source_names, data.group_names]
+    return [*told, data.labels.tobytes(), data.groups.tobytes(), *pixels]
 
 
 # One function for each class of faults: it damages `files`, by chance where there is a choice.

@@ -7,12 +7,26 @@ import pytest
 from PIL import Image
 
 from gan_fingerprints import images
-from gan_fingerprints.data import audit
+from gan_fingerprints.data.audit import report
+from gan_fingerprints.data.audit.copies import digest_of, digests_of, duplicates
+from gan_fingerprints.data.audit.facts import (
+    ImageFacts,
+    block_pattern,
+    facts_of,
+    jpeg_quality,
+    pixel_statistics,
+)
+from gan_fingerprints.data.audit.separability import (
+    PROPERTIES,
+    TOGETHER,
+    Separability,
+    separability,
+)
 
-FACTS = audit.ImageFacts("PNG", "RGB", 64, 64, 2.0, 0, 0, 255, 110.0, 55.0, 40.0, 0.4, 1.1)
+FACTS = ImageFacts("PNG", "RGB", 64, 64, 2.0, 0, 0, 255, 110.0, 55.0, 40.0, 0.4, 1.1)
 
 
-def many(n: int, seed: int, **changes) -> list[audit.ImageFacts]:
+def many(n: int, seed: int, **changes) -> list[ImageFacts]:
     """Facts of n images whose continuous properties are drawn from one distribution."""
     rng = np.random.default_rng(seed)
     facts = []
@@ -49,48 +63,48 @@ def test_facts_of_a_png_and_a_jpeg(tmp_path):
     Image.fromarray(image).save(png)
     Image.fromarray(image[:64]).convert("L").save(jpeg, quality=60)
     small = image[::2, ::2]
-    facts = audit.facts_of(png.read_bytes(), image, small)
+    facts = facts_of(png.read_bytes(), image, small)
     assert facts[:6] == ("PNG", "RGB", 128, 128, png.stat().st_size / 128**2, 0)
     assert (facts.low, facts.high) == (small.min(), small.max())
-    assert facts.blocks == audit.block_pattern(image)
-    facts = audit.facts_of(jpeg.read_bytes(), image[:64], small)
+    assert facts.blocks == block_pattern(image)
+    facts = facts_of(jpeg.read_bytes(), image[:64], small)
     assert facts[:4] == ("JPEG", "L", 128, 64)
     assert abs(facts.jpeg_quality - 60) <= 1
 
 
 def test_digests_are_of_the_pixels_alone():
     image = texture(0)
-    assert len(audit.digest_of(image)) == 16
-    assert audit.digest_of(image) == audit.digest_of(image.copy())
-    assert audit.digest_of(image[::2, ::2]) == audit.digest_of(image[::2, ::2].copy())
+    assert len(digest_of(image)) == 16
+    assert digest_of(image) == digest_of(image.copy())
+    assert digest_of(image[::2, ::2]) == digest_of(image[::2, ::2].copy())
     changed = image.copy()
     changed[5, 5, 1] ^= 1
-    assert audit.digest_of(changed) != audit.digest_of(image)
+    assert digest_of(changed) != digest_of(image)
 
 
 @pytest.mark.parametrize("quality", [15, 25, 49, 50, 51, 75, 90, 95])
 def test_jpeg_quality_is_that_of_the_encoder(quality):
     file = io.BytesIO()
     Image.fromarray(texture(0, 16)).save(file, "JPEG", quality=quality)
-    assert abs(audit.jpeg_quality(Image.open(file).quantization) - quality) <= 1
+    assert abs(jpeg_quality(Image.open(file).quantization) - quality) <= 1
 
 
 def test_jpeg_quality_of_other_files_is_zero():
-    assert audit.jpeg_quality(None) == 0
-    assert audit.jpeg_quality({}) == 0
+    assert jpeg_quality(None) == 0
+    assert jpeg_quality({}) == 0
 
 
 def test_pixel_statistics_of_closed_forms():
     image = np.empty((32, 32, 3), np.uint8)
     image[:] = [10, 40, 70]
-    assert audit.pixel_statistics(image) == pytest.approx((40, np.sqrt(600), 60, 0))
+    assert pixel_statistics(image) == pytest.approx((40, np.sqrt(600), 60, 0))
     image[:] = np.arange(32, dtype=np.uint8)[:, None]  # columns differ, rows and channels do not
-    assert audit.pixel_statistics(image) == pytest.approx((15.5, np.arange(32).std(), 0, 0))
+    assert pixel_statistics(image) == pytest.approx((15.5, np.arange(32).std(), 0, 0))
 
 
 def test_pixel_statistics_agree_with_all_pixels():
     image = texture(1)
-    mean, contrast, saturation, detail = audit.pixel_statistics(image)
+    mean, contrast, saturation, detail = pixel_statistics(image)
     pixels = image.astype(float)
     assert mean == pytest.approx(pixels.mean(), abs=3)
     assert contrast == pytest.approx(pixels.std(), abs=3)
@@ -102,29 +116,29 @@ def test_pixel_statistics_agree_with_all_pixels():
 @pytest.mark.parametrize("side", [4, 8, 9, 200])
 def test_statistics_of_any_size_are_finite(side):
     image = texture(2, side)
-    assert np.isfinite(audit.pixel_statistics(image)).all()
-    assert np.isfinite(audit.block_pattern(image))
+    assert np.isfinite(pixel_statistics(image)).all()
+    assert np.isfinite(block_pattern(image))
 
 
 def test_jpeg_with_subsampled_colours_loses_colour_detail():
     image = texture(3)
-    before = audit.pixel_statistics(image)[3]
-    assert audit.pixel_statistics(through_jpeg(image, 95))[3] < 0.3 * before
-    assert audit.pixel_statistics(through_jpeg(image, 95, subsampling=0))[3] > 0.7 * before
+    before = pixel_statistics(image)[3]
+    assert pixel_statistics(through_jpeg(image, 95))[3] < 0.3 * before
+    assert pixel_statistics(through_jpeg(image, 95, subsampling=0))[3] > 0.7 * before
 
 
 def test_block_pattern_of_closed_forms():
     ramp = np.repeat(np.arange(128, dtype=np.uint8)[None, :, None], 3, axis=2).repeat(128, axis=0)
-    assert audit.block_pattern(ramp) == pytest.approx(1)
-    assert audit.block_pattern(ramp // 8 * 8) == pytest.approx(8)
-    assert audit.block_pattern(np.full((40, 60, 3), 7, np.uint8)) == 0
+    assert block_pattern(ramp) == pytest.approx(1)
+    assert block_pattern(ramp // 8 * 8) == pytest.approx(8)
+    assert block_pattern(np.full((40, 60, 3), 7, np.uint8)) == 0
 
 
 @pytest.mark.parametrize("offset", [0, 3])
 def test_jpeg_raises_the_block_pattern_wherever_the_grid_lies(offset):
     image = texture(4)
-    assert audit.block_pattern(image) < 1.2
-    assert audit.block_pattern(through_jpeg(image, 30)[:, offset:]) > 1.4
+    assert block_pattern(image) < 1.2
+    assert block_pattern(through_jpeg(image, 30)[:, offset:]) > 1.4
 
 
 CUES = {
@@ -142,12 +156,12 @@ CUES = {
 }
 
 
-@pytest.mark.parametrize("cue", audit.PROPERTIES)
+@pytest.mark.parametrize("cue", PROPERTIES)
 def test_one_cue_is_warned_about_and_nothing_else(cue):
     facts = {"real": many(60, 0), "gan_a": many(60, 1), "gan_b": many(60, 2, **CUES[cue])}
-    found = {one.property: one for one in audit.separability(facts)}
+    found = {one.property: one for one in separability(facts)}
     warned = {name for name, one in found.items() if one.warning()}
-    assert warned == {cue, audit.TOGETHER}
+    assert warned == {cue, TOGETHER}
     assert found[cue].accuracy == pytest.approx(2 / 3, abs=0.08)  # the other two stay mixed
     assert found[cue].chance == pytest.approx(1 / 3)
     assert found[cue].images == 180
@@ -156,43 +170,43 @@ def test_one_cue_is_warned_about_and_nothing_else(cue):
 def test_equal_distributions_are_not_warned_about():
     for seed in range(3):
         facts = {name: many(200, 10 * seed + i) for i, name in enumerate("abc")}
-        for one in audit.separability(facts, seed):
+        for one in separability(facts, seed):
             assert one.warning() is None
             assert abs(one.accuracy - one.chance) < 0.08
 
 
 def test_the_warning_has_the_numbers_in_it():
-    one = audit.Separability("image size", 0.983, 0.975, 0.989, 1 / 3, 900)
+    one = Separability("image size", 0.983, 0.975, 0.989, 1 / 3, 900)
     assert one.warning() == (
         "image size alone can tell the sources apart (accuracy 98.3 % [97.5, 98.9], chance 33.3 %)"
     )
-    weak = audit.Separability("contrast", 0.5, 0.45, 0.55, 1 / 3, 900)
+    weak = Separability("contrast", 0.5, 0.45, 0.55, 1 / 3, 900)
     assert "can partly tell" in weak.warning()
-    assert audit.Separability("contrast", 0.4, 0.38, 0.42, 1 / 3, 900).warning() is None
+    assert Separability("contrast", 0.4, 0.38, 0.42, 1 / 3, 900).warning() is None
 
 
 def test_sources_of_different_size_are_compared_at_the_smallest():
-    found = audit.separability({"a": many(500, 0), "b": many(20, 1)})
+    found = separability({"a": many(500, 0), "b": many(20, 1)})
     assert {one.images for one in found} == {40}
     assert all(one.warning() is None for one in found)
-    assert audit.separability({"a": many(500, 0), "b": many(9, 1)}) == []
+    assert separability({"a": many(500, 0), "b": many(9, 1)}) == []
 
 
 def test_separability_repeats_itself():
     facts = {"a": many(50, 0), "b": many(50, 1)}
-    assert audit.separability(facts) == audit.separability(facts)
+    assert separability(facts) == separability(facts)
 
 
 def test_duplicates_come_in_groups():
     digests = {"s/0": b"x", "s/1": b"y", "s/2": b"x", "s/3": b"z", "s/4": b"y", "s/5": b"x"}
-    assert audit.duplicates(digests) == [["s/0", "s/2", "s/5"], ["s/1", "s/4"]]
+    assert duplicates(digests) == [["s/0", "s/2", "s/5"], ["s/1", "s/4"]]
 
 
 def test_digests_of_a_data_set_are_those_of_its_pixels():
     pixels = np.stack([texture(seed, 16) for seed in range(5)])
     data = SimpleNamespace(count=5, images=lambda indices: pixels[indices])
-    digests = audit.digests_of(data, chunk=2)
-    assert digests == {audit.digest_of(pixels[i]): i for i in range(5)}
+    digests = digests_of(data, chunk=2)
+    assert digests == {digest_of(pixels[i]): i for i in range(5)}
 
 
 def distinct(*sources: str, n: int = 20) -> dict[str, bytes]:
@@ -206,7 +220,7 @@ def test_copies_within_across_and_against_are_told_apart():
     digests["real/3.png"] = digests["real/2.png"]
     digests["gan/5.png"] = digests["real/7.png"]
     against = ("datasets/test", {digests["gan/9.png"]: 4, b"other": 0})
-    result = audit.examine(facts, digests, against)
+    result = report.examine(facts, digests, against)
     assert result["copies"] == [["real/2.png", "real/3.png"], ["real/7.png", "gan/5.png"]]
     assert result["against"] == "datasets/test"
     assert result["also_there"] == {"gan/9.png": 4}
@@ -219,10 +233,10 @@ def test_copies_within_across_and_against_are_told_apart():
 
 def test_a_clean_result_has_no_warnings_and_fits_json():
     facts = {"real": many(50, 0), "gan": many(50, 1)}
-    result = audit.examine(facts, distinct("real", "gan"), ("other", {}))
+    result = report.examine(facts, distinct("real", "gan"), ("other", {}))
     assert result["warnings"] == []
     assert json.loads(json.dumps(result)) == result
-    lines = audit.text(result).splitlines()
+    lines = report.text(result).splitlines()
     assert max(map(len, lines)) <= 120
     assert not any(line.startswith("warning") for line in lines)
 
@@ -230,18 +244,18 @@ def test_a_clean_result_has_no_warnings_and_fits_json():
 def test_the_text_shows_each_source_each_property_and_each_warning():
     jpegs = many(30, 1, format="JPEG", jpeg_quality=90, width=150, height=150)
     mixed = [*many(15, 2), *many(15, 3, mode="L", width=32)]
-    result = audit.examine({"real": jpegs, "gan": mixed}, distinct("real", "gan", n=77))
-    text = audit.text(result)
+    result = report.examine({"real": jpegs, "gan": mixed}, distinct("real", "gan", n=77))
+    text = report.text(result)
     rows = [line.split()[:7] for line in text.splitlines()[2:4]]
     assert rows[0] == ["real", "77", "JPEG", "150×150", "RGB", "90", "0–255"]
     assert rows[1] == ["gan", "77", "PNG", "32–64×64", "L+RGB", "-", "0–255"]
-    assert all(name in text for name in [*audit.PROPERTIES, audit.TOGETHER])
+    assert all(name in text for name in [*PROPERTIES, TOGETHER])
     assert text.count("\nwarning: ") == len(result["warnings"]) > 3
     assert "put every source through the same processing" in text
 
 
 def test_too_few_images_are_said_to_be_too_few():
-    text = audit.text(audit.examine({"real": many(5, 0), "gan": many(50, 1)}, {}))
+    text = report.text(report.examine({"real": many(5, 0), "gan": many(50, 1)}, {}))
     assert "fewer than 10 images" in text
 
 
@@ -253,8 +267,8 @@ def test_the_jpeg_history_of_real_photos_is_noticed(reference):
         facts[source] = []
         for path in paths:
             pixels = images.read_image(path)
-            facts[source].append(audit.facts_of(path.read_bytes(), pixels, pixels))
-    found = {one.property: one for one in audit.separability(facts)}
+            facts[source].append(facts_of(path.read_bytes(), pixels, pixels))
+    found = {one.property: one for one in separability(facts)}
     assert found["fine colour detail"].accuracy > 0.93
     assert "can tell" in found["fine colour detail"].warning()
     assert found["file format"].warning() is None

@@ -11,9 +11,25 @@ from scipy import stats
 from sklearn.model_selection import StratifiedKFold
 from sklearn.tree import DecisionTreeClassifier
 
-from gan_fingerprints.data import audit, layout
+from gan_fingerprints.data import layout
+from gan_fingerprints.data.audit import report
+from gan_fingerprints.data.audit.copies import digest_of, digests_of
+from gan_fingerprints.data.audit.facts import (
+    ImageFacts,
+    block_pattern,
+    facts_of,
+    jpeg_quality,
+    pixel_statistics,
+)
+from gan_fingerprints.data.audit.separability import (
+    PROPERTIES,
+    SURE,
+    TOGETHER,
+    Separability,
+    separability,
+)
 
-PLAIN = audit.ImageFacts("PNG", "RGB", 64, 48, 2.0, 0, 3, 250, 110.0, 55.0, 40.0, 0.4, 1.1)
+PLAIN = ImageFacts("PNG", "RGB", 64, 48, 2.0, 0, 3, 250, 110.0, 55.0, 40.0, 0.4, 1.1)
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -23,20 +39,20 @@ def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
 def test_facts_are_in_their_places():
     native, prepared, file = noise(40, 56), noise(16, 16, 1), io.BytesIO()
     Image.fromarray(native).save(file, "PNG")
-    found = audit.facts_of(file.getvalue(), native, prepared)
+    found = facts_of(file.getvalue(), native, prepared)
     assert (found.width, found.height) == (56, 40)
     assert found.bytes_per_pixel == len(file.getvalue()) / (56 * 40)
     assert (found.low, found.high) == (int(prepared.min()), int(prepared.max()))
     statistics = (found.mean, found.contrast, found.saturation, found.colour_detail)
-    assert statistics == audit.pixel_statistics(prepared)
-    assert found.blocks == audit.block_pattern(native)
+    assert statistics == pixel_statistics(prepared)
+    assert found.blocks == block_pattern(native)
 
 
 def test_a_digest_is_one_checksum_of_each_quarter():
     planes = noise(4, 4).reshape(3, 4, 4)
     parts = [bytes(part) for part in planes.reshape(4, 12)]
     expected = [int(layout.crc32c(np.frombuffer(part, np.uint8)[None])[0]) for part in parts]
-    assert audit.digest_of(planes) == b"".join(x.to_bytes(4, "little") for x in expected)
+    assert digest_of(planes) == b"".join(x.to_bytes(4, "little") for x in expected)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +73,7 @@ def test_a_digest_is_one_checksum_of_each_quarter():
 )
 def test_jpeg_quality_follows_from_the_first_two_rows(total, quality):
     table = [total, *[0] * 15, *[77] * 48]
-    assert audit.jpeg_quality({0: table, 1: [1] * 64}) == quality
+    assert jpeg_quality({0: table, 1: [1] * 64}) == quality
 
 
 @pytest.mark.parametrize("height", [2, 10, 11, 29])
@@ -73,13 +89,13 @@ def test_pixel_statistics_row_by_row(height):
         (rows.max(axis=2) - rows.min(axis=2)).mean(),
         np.abs(steps[..., 0] - steps[..., 1]).sum() / np.abs(steps[..., 1]).sum(),
     )
-    assert audit.pixel_statistics(image) == pytest.approx(expected, rel=1e-4)
+    assert pixel_statistics(image) == pytest.approx(expected, rel=1e-4)
 
 
 @pytest.mark.parametrize("value", range(256))
 def test_an_image_of_one_colour_has_no_contrast(value):
     """Where rounding makes a variance of less than nothing."""
-    found = audit.pixel_statistics(np.full((100, 37, 3), value, np.uint8))
+    found = pixel_statistics(np.full((100, 37, 3), value, np.uint8))
     assert all(type(x) is float for x in found)
     assert found == pytest.approx((value, 0, 0, 0), abs=0.2)
 
@@ -87,7 +103,7 @@ def test_an_image_of_one_colour_has_no_contrast(value):
 def test_colour_detail_where_green_has_none():
     image = np.zeros((2, 3, 3), np.uint8)
     image[1, 1, 0] = 5
-    assert audit.pixel_statistics(image)[3] == 10  # two steps of 5, over no less than 1
+    assert pixel_statistics(image)[3] == 10  # two steps of 5, over no less than 1
 
 
 @pytest.mark.parametrize("shape", [(40, 30), (128, 129), (300, 200), (201, 301), (5, 7)])
@@ -101,12 +117,12 @@ def test_block_pattern_column_by_column(shape):
     for column in range(whole):
         phases[column % 8] += np.abs(green[:, column + 1] - green[:, column]).sum()
     expected = 8 * phases.max() / max(phases.sum(), 1)
-    assert audit.block_pattern(image) == pytest.approx(expected)
+    assert block_pattern(image) == pytest.approx(expected)
     assert expected > 1 or whole == 0
 
 
 def test_confidence_is_shared_among_all_tests():
-    assert 1 - 0.05 / len([*audit.PROPERTIES, audit.TOGETHER]) == audit.SURE
+    assert 1 - 0.05 / len([*PROPERTIES, TOGETHER]) == SURE
 
 
 def wilson_low(correct: int, number: int) -> float:
@@ -119,7 +135,7 @@ def wilson_low(correct: int, number: int) -> float:
 @pytest.mark.parametrize(("number", "chance"), [(200, 0.5), (90, 1 / 3)])
 def test_warned_is_from_5_points_surely_above_chance(number, chance):
     for correct in range(number + 1):
-        one = audit.Separability("contrast", correct / number, 0.2, 0.8, chance, number)
+        one = Separability("contrast", correct / number, 0.2, 0.8, chance, number)
         warned = wilson_low(correct, number) > chance + 0.05
         assert (one.warning() is not None) == warned, correct
         if warned:
@@ -127,11 +143,11 @@ def test_warned_is_from_5_points_surely_above_chance(number, chance):
             assert ("can partly tell" in one.warning()) == partly, correct
     assert (
         "all these properties together can tell"
-        in audit.Separability(audit.TOGETHER, 1.0, 0.9, 1.0, chance, number).warning()
+        in Separability(TOGETHER, 1.0, 0.9, 1.0, chance, number).warning()
     )
 
 
-def drawn(number: int, shift: float, seed: int) -> list[audit.ImageFacts]:
+def drawn(number: int, shift: float, seed: int) -> list[ImageFacts]:
     rng = np.random.default_rng(seed)
     columns = {
         "format": rng.choice(["PNG", "JPEG"], number),
@@ -151,7 +167,7 @@ def plain_separability(facts, seed):
     chosen = [source[i] for source in facts.values() for i in rng.permutation(len(source))[:count]]
     truth = np.arange(len(facts)).repeat(count)
     result = {}
-    for name, group in [*audit.PROPERTIES.items(), (audit.TOGETHER, audit.ImageFacts._fields)]:
+    for name, group in [*PROPERTIES.items(), (TOGETHER, ImageFacts._fields)]:
         columns = [[getattr(one, field) for one in chosen] for field in group]
         for column in columns:
             if isinstance(column[0], str):
@@ -170,9 +186,9 @@ def plain_separability(facts, seed):
 @pytest.mark.parametrize("seed", [0, 3])
 def test_separability_property_by_property(seed):
     facts = {"a": drawn(150, 0, 0), "b": drawn(120, 0.5, 1), "c": drawn(130, 1, 2)}
-    found = audit.separability(facts, seed)
+    found = separability(facts, seed)
     assert {one.property: one.accuracy for one in found} == plain_separability(facts, seed)
-    assert found == audit.separability(facts) or seed
+    assert found == separability(facts) or seed
     for one in found:
         assert (one.images, one.chance) == (360, 1 / 3)
         p, z, n = one.accuracy, stats.norm.ppf(0.975), 360
@@ -182,8 +198,8 @@ def test_separability_property_by_property(seed):
 
 
 def test_ten_images_of_a_source_are_enough():
-    assert len(audit.separability({"a": drawn(10, 0, 0), "b": drawn(12, 0, 1)})) == 12
-    assert audit.separability({"a": drawn(9, 0, 0), "b": drawn(12, 0, 1)}) == []
+    assert len(separability({"a": drawn(10, 0, 0), "b": drawn(12, 0, 1)})) == 12
+    assert separability({"a": drawn(9, 0, 0), "b": drawn(12, 0, 1)}) == []
 
 
 def test_digests_of_more_than_one_chunk():
@@ -194,15 +210,15 @@ def test_digests_of_more_than_one_chunk():
         asked.append(len(numbers))
         return pixels[numbers]
 
-    found = audit.digests_of(SimpleNamespace(count=300, images=images))
-    assert found == {audit.digest_of(x): i for i, x in enumerate(pixels)}
+    found = digests_of(SimpleNamespace(count=300, images=images))
+    assert found == {digest_of(x): i for i, x in enumerate(pixels)}
     assert asked == [256, 44]
 
 
 def test_copies_are_counted_and_five_of_them_named():
     digests = {f"a/{i}": b"x" for i in range(7)} | {"a/8": b"y", "b/8": b"y", "b/9": b"z"}
     facts = {"a": [PLAIN] * 8, "b": [PLAIN] * 2}
-    result = audit.examine(facts, digests, ("test", {b"x": 5, b"z": 6}))
+    result = report.examine(facts, digests, ("test", {b"x": 5, b"z": 6}))
     assert result["separability"] == []
     assert result["warnings"] == [
         "images that occur in several sources, under contradicting labels: 1, e.g. a/8 = b/8",
@@ -211,7 +227,7 @@ def test_copies_are_counted_and_five_of_them_named():
         "not be tested on the other",
     ]
     assert [result["sources"][name]["images"] for name in "ab"] == ["8", "2"]
-    assert "against" not in audit.examine(facts, digests)
+    assert "against" not in report.examine(facts, digests)
 
 
 def test_the_summary_of_a_source():
@@ -219,7 +235,7 @@ def test_the_summary_of_a_source():
         format="JPEG", mode="L", width=32, height=200, jpeg_quality=90, low=1, high=252,
         mean=120.0, contrast=57.0, saturation=46.5, colour_detail=0.5, blocks=1.3,
     )  # fmt: skip
-    assert audit.summary([PLAIN, other, other._replace(jpeg_quality=75)]) == {
+    assert report.summary([PLAIN, other, other._replace(jpeg_quality=75)]) == {
         "format": "JPEG+PNG",
         "size": "32–64×48–200",
         "mode": "L+RGB",
@@ -231,7 +247,7 @@ def test_the_summary_of_a_source():
         "detail": "0.47 ± 0.05",
         "blocks": "1.23 ± 0.09",
     }
-    alone = audit.summary([PLAIN])
+    alone = report.summary([PLAIN])
     assert (alone["size"], alone["quality"], alone["range"]) == ("64×48", "-", "3–250")
 
 
@@ -243,7 +259,7 @@ def test_the_text_line_by_line():
         "separability": tested,
         "warnings": ["mind this", "and that"],
     }
-    assert audit.text(result).splitlines() == [
+    assert report.text(result).splitlines() == [
         "Data audit",
         "source                        images",
         "real                          7",
@@ -257,7 +273,7 @@ def test_the_text_line_by_line():
         "warning: mind this",
         "warning: and that",
     ]
-    assert audit.text(result | {"separability": [], "warnings": []}).splitlines()[4:] == [
+    assert report.text(result | {"separability": [], "warnings": []}).splitlines()[4:] == [
         "",
         "A source has fewer than 10 images: too few to test what gives it away.",
     ]

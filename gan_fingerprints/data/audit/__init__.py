@@ -1,0 +1,1 @@
+"""What gives the sources of a data set away, beside fingerprints."""
