@@ -143,8 +143,11 @@ def check_labels(folder: Path, text: str) -> None:
 
 def copy_splits(folder: Path) -> None:
     """The README leaves preparing the two splits to the reader."""
-    for split in ("training", "validation"):
-        shutil.copytree(folder / "datasets/train", folder / "datasets" / split)
+    shutil.copytree(folder / "datasets/train", folder / "datasets/training")
+    # Other images than those of training, or it would be refused.
+    part = "--in_dir ../GAN_classifier_datasets/train --out_dir datasets/validation"
+    command = [sys.executable, "data_preparation.py", *part.split(), "--percentage_samples", "75"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
 
 def check_answers(folder: Path, text: str) -> None:

@@ -81,6 +81,11 @@ def open_splits(arguments: argparse.Namespace, minibatch: int, gpus: int) -> lis
             f"--validation_data_dir {validation.folder}: {validation.resolution} pixels, expected "
             f"{data.resolution} as the training data; prepare it with --resolution"
         )
+    if data.resolution < 16:
+        raise UserError(
+            f"--training_data_dir {data.folder}: {data.resolution} pixels, expected 16 or more; "
+            "prepare it with --resolution"
+        )
     if validation.checksum == data.checksum:
         raise UserError(
             f"--validation_data_dir {validation.folder}: holds the same images as "
@@ -90,11 +95,6 @@ def open_splits(arguments: argparse.Namespace, minibatch: int, gpus: int) -> lis
     groups.refuse_shared(
         data.group_names, validation.group_names, f"--validation_data_dir {validation.folder}"
     )
-    if data.resolution < 16:
-        raise UserError(
-            f"--training_data_dir {data.folder}: {data.resolution} pixels, expected 16 or more; "
-            "prepare it with --resolution"
-        )
     try:  # else the network's file could not be loaded
         header.require_names(names := data.source_names or [], len(names))
     except Refused as error:

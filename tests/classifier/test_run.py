@@ -263,20 +263,27 @@ def test_help_is_quick(run_script):
 
 @pytest.mark.slow
 def test_the_paper_configuration_takes_three_steps(tmp_path, photo_crops, run_script):
-    for source in ("real", "fake"):
-        photo_crops(tmp_path / "in" / source, 40, 128, seed=len(source))
+    for split, number in (("training", 40), ("validation", 6)):
+        for source in ("real", "fake"):
+            photo_crops(tmp_path / split / source, number, 128, seed=number + len(source))
+        data = tmp_path / "data" / split
+        run_script(
+            "classifier/data_preparation.py", "--in_dir", tmp_path / split, "--out_dir", data
+        )
     run_script(
-        "classifier/data_preparation.py",
-        "--in_dir",
-        tmp_path / "in",
-        "--out_dir",
-        tmp_path / "data",
-    )
-    run_script(
-        "classifier/run.py", "--app", "train", "--training_data_dir", tmp_path / "data",
-        "--validation_data_dir", tmp_path / "data", "--out_model_dir", tmp_path / "out",
+        "classifier/run.py", "--app", "train", "--training_data_dir",
+        tmp_path / "data/training", "--validation_data_dir", tmp_path / "data/validation",
+        "--out_model_dir", tmp_path / "out",
         "--total_kimg", 0.096, "--tick_kimg", 0.096,
     )  # fmt: skip
     log = (tmp_path / "out" / "log.txt").read_text()
     assert "tick 1 kimg 0.10 minibatch 32" in log
     assert "skipped_steps 0" in log
+
+
+def test_training_images_are_no_validation_images(prepared, tmp_path, run_script):
+    flags = training_arguments(prepared, tmp_path / "out")
+    flags[flags.index("--validation_data_dir") + 1] = prepared / "train"
+    line = refused(run_script, *flags)
+    assert f"--validation_data_dir {prepared / 'train'}: holds the same images as" in line
+    assert not (tmp_path / "out").exists()
