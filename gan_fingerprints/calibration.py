@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gan_fingerprints.domain import Domain
+from gan_fingerprints.domain import PROPERTIES, Domain
 
 SCORES = ("energy", "max_softmax", "feature_distance")
 EITHER = "either"  # the score of `Either`
@@ -260,7 +260,8 @@ class Calibration:
 
     def header(self) -> dict[str, Any]:
         """All but the centres, as JSON can hold it."""
-        return {name: getattr(self, name) for name in STORED}
+        said = {name: getattr(self, name) for name in STORED}
+        return said | ({"domain": list(PROPERTIES)} if self.domain else {})
 
     def arrays(self) -> dict[str, np.ndarray]:
         parts = self.centres._asdict() | (self.either._asdict() if self.either else {})
@@ -270,8 +271,10 @@ class Calibration:
     @classmethod
     def of(cls, header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Calibration:
         """From what `header` and `arrays` gave; ValueError for anything else."""
-        arrays, bounds = dict(arrays), arrays.get("domain")
-        arrays.pop("domain", None)
+        header, arrays = dict(header), dict(arrays)
+        named, bounds = header.pop("domain", None), arrays.pop("domain", None)
+        if (named is not None and named != list(PROPERTIES)) or (named is None) != (bounds is None):
+            raise ValueError(f"domain {named!r:.80}; expected {', '.join(PROPERTIES)}, or none")
         either = header.get("score") == EITHER
         fields = Centres._fields + (Either._fields if either else ())
         if set(header) != set(STORED) or set(arrays) != set(fields):

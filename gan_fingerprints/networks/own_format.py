@@ -92,7 +92,7 @@ def _described(said: Mapping[str, Any], file: Any) -> StoredNetwork:
         expected = {"means": (sources, features), "deviations": (features,)}
         if said["calibration"].get("score") == EITHER:
             expected |= {"whitening": (features, features), "ranks": (2, sources, RANKS)}
-        if CALIBRATION + "domain" in shapes:
+        if "domain" in said["calibration"]:
             expected["domain"] = (2, len(PROPERTIES))
     if found != {CALIBRATION + name: shape for name, shape in expected.items()}:
         listed = ", ".join(f"{clipped(name)} {list(shape)}" for name, shape in found.items())

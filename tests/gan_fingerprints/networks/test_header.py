@@ -6,6 +6,7 @@ import math
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import get_args
 
@@ -13,8 +14,10 @@ import numpy as np
 import pytest
 
 from classifier.networks import Classifier
+from classifier.residual import Residual
 from classifier_visNet.networks import AutoEncoder, Correlation
-from gan_fingerprints.calibration import Calibration, Centres
+from gan_fingerprints.calibration import Calibration, Centres, Either
+from gan_fingerprints.domain import Domain
 from gan_fingerprints.ipm.networks import Generator as BatchGenerator
 from gan_fingerprints.networks import files, header, trunk
 from gan_fingerprints.networks.published.source_names import source_names
@@ -37,6 +40,7 @@ PROVENANCE = {
 }
 NETWORKS = {
     "classifier": lambda: Classifier(**SMALL, num_sources=3),
+    "residual": lambda: Residual(32, 3, width=2),
     "visnet_autoencoder": lambda: AutoEncoder(**SMALL, num_sources=3),
     "generator": lambda: Generator(**SMALL),
     "ipm_generator": lambda: BatchGenerator("g_resnet5", 32, 2, 8),
@@ -60,8 +64,14 @@ def made(tmp_path_factory):
         network, path = make(), folder / f"{kind}.safetensors"
         centres = Centres(np.zeros([3, 16], np.float32), np.ones(16, np.float32))
         scale = Calibration(0.25, "energy", 0.5, 0.05, centres, "5" * 64)
+        if kind == "residual":
+            two = Either(np.eye(16, dtype=np.float32), np.zeros((2, 3, 101), np.float32))
+            domain = Domain(np.array([[0] * 5, [1] * 5], np.float32))
+            scale = replace(scale, score="either", either=two, domain=domain)
         names = NAMES if kind in files.NAMING else None
-        files.save(path, network, PROVENANCE, names, scale if kind == "classifier" else None)
+        files.save(
+            path, network, PROVENANCE, names, scale if kind in ("classifier", "residual") else None
+        )
         kinds[kind] = SimpleNamespace(network=network, path=path, arrays=files.arrays_of(network))
     return kinds
 
@@ -135,7 +145,11 @@ def allowed(kind, place, value, old):
             return header.PROVENANCE[last].holds(value)
         return finite and not nested and (len(place) > 1 or type(value) is dict)
     if first == "source_names":
-        return value is None and kind != "classifier" if len(place) == 1 else value == "x"
+        return (
+            value is None and kind not in ("classifier", "residual")
+            if len(place) == 1
+            else value == "x"
+        )
     return {
         "temperature": number and 0.01 <= value <= 100,
         "threshold": number and abs(value) <= 1e30,
