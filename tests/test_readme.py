@@ -150,6 +150,23 @@ def copy_splits(folder: Path) -> None:
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
 
+def check_parts(folder: Path, text: str) -> None:
+    """Every image is in one part, and no number of a file in two."""
+    parts = {x.name: list(x.rglob("*.png")) for x in (folder / "my_sets").iterdir()}
+    assert sorted(parts) == ["testing", "training", "validation"]
+    assert sum(map(len, parts.values())) == 5 * PER_SOURCE
+    names = [{path.name for path in paths} for paths in parts.values()]
+    assert sum(map(len, names)) == len(set.union(*names)) == PER_SOURCE
+
+
+def prepare_parts(folder: Path) -> None:
+    """Of the size that the network needs; two images say little about what tells sources apart."""
+    for part in ("training", "validation"):
+        where = f"--in_dir my_sets/{part} --out_dir my_data/{part} --resolution 32 --audit 0"
+        command = [sys.executable, "classifier/data_preparation.py", *where.split()]
+        subprocess.run(command, cwd=folder, check=True, capture_output=True)
+
+
 def check_answers(folder: Path, text: str) -> None:
     """A line for each image, shares that add up, and the accuracy of just these answers."""
     line = r"Classifying \d+/20 images: .*?: (predicted|inconclusive) .*?(?:from|most like) (\w+)"
@@ -228,6 +245,8 @@ WAYS = [
     Way("classifier_visNet", "python3 run.py --app train", dry(0), "--dry_run", copy_splits),
     Way("classifier_visNet", "python3 run.py --app test", check_fingerprints),
     Way("classifier_visNet", "python3 demo.py", check_film, "--out demo.gif --num_cases 2"),
+    Way("", "python3 -m gan_fingerprints split", check_parts),
+    Way("", "python3 -m gan_fingerprints train", dry(1000), "--dry_run", prepare_parts),
     Way("", "python3 -m gan_fingerprints attribute", check_report),
     Way("", "python3 experiments/run.py all --scale mini",
         printed("experiments/choose.py", "classifier_visNet/run.py --app train"), "--dry_run"),
