@@ -26,7 +26,7 @@ NAMES_11 = ["CelebA_real_data", *(f"ProGAN_seed_{i}_generated_data" for i in ran
 def case_of(names, predicted, truth):
     logits = np.full(len(names), -1.5, np.float32)
     logits[predicted] = 3.25
-    picture = Picture(Path("a_file.png"), RNG.integers(0, 256, (16, 16, 3)).astype(np.uint8))
+    picture = Picture(Path("a_file.png"), RNG.integers(0, 256, (1, 16, 16, 3)).astype(np.uint8))
     row = row_of(picture, np.abs(logits) / np.abs(logits).sum(), names)
     fingerprint = RNG.uniform(-1, 1, (16, 16, 3)).astype(np.float32)
     return frames.Case(Examined(picture, row, logits, fingerprint), truth)

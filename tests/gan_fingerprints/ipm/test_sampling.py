@@ -67,9 +67,10 @@ def test_with_population_statistics_an_image_depends_on_its_latent_alone(G):
     together = np.concatenate(list(sampling.images_of(G, z, "population", 7)))
     assert len(together) == 70
     (alone,) = sampling.images_of(G, z[40:41], "population", 64)
-    np.testing.assert_array_equal(alone[0], together[40])
+    # Up to rounding: on some processors, matrix products round the rows of a batch differently.
+    np.testing.assert_allclose(alone[0], together[40], atol=1e-6)
     shuffled = np.concatenate(list(sampling.images_of(G, z[::-1], "population", 5)))
-    np.testing.assert_array_equal(shuffled[::-1], together)
+    np.testing.assert_allclose(shuffled[::-1], together, atol=1e-6)
 
 
 def test_with_batch_statistics_it_depends_on_its_neighbours(G):
