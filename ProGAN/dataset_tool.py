@@ -49,7 +49,7 @@ def create_from_images(arguments: argparse.Namespace) -> None:
     """
     paths = images.list_images(arguments.source, "IN")
     resolution = arguments.resolution or usual_size(paths)
-    read: Read = partial(read_fitted, images.read_image, resolution)
+    read: Read = partial(read_fitted, resolution)
     if not arguments.resolution:
         hint = "; --resolution N resizes all images"
         read = partial(read_exact, (resolution, resolution), hint)
@@ -66,14 +66,14 @@ def create_celeba(arguments: argparse.Namespace) -> None:
 
 def create_lsun(arguments: argparse.Namespace) -> None:
     """Prepares the first images of an LSUN category: the centre square of each, resized."""
-    source, read = Path(arguments.source), images.read_image
+    source, resolution = Path(arguments.source), arguments.resolution
+    read: Read = partial(read_fitted, resolution)
     if source.suffix == ".mdb" or (source / "data.mdb").exists():
         database = Lmdb(source, "IN")
-        items, read = database.keys(arguments.max_images), database.read
+        items, read = database.keys(arguments.max_images), partial(read_key, resolution, database)
     else:
         items = images.list_images(source, "IN")[: arguments.max_images]
-    fitted = partial(read_fitted, read, arguments.resolution)
-    write(arguments, items, fitted, arguments.resolution)
+    write(arguments, items, read, resolution)
 
 
 def usual_size(paths: Sequence[Path]) -> int:
@@ -87,7 +87,7 @@ def usual_size(paths: Sequence[Path]) -> int:
     errors = []
     for path in paths[:: max(1, len(paths) // LOOKED_AT)]:
         try:
-            sizes[images.read_image(path).shape[:2]] += 1
+            sizes[images.read_changed(path, np.shape)[:2]] += 1
         except ImageError as error:
             errors.append(error)
     if not sizes:
@@ -118,11 +118,14 @@ def read_celeba(path: Path) -> tuple[np.ndarray, None]:
     return read_exact(CELEBA, hint, path)[0][CELEBA_CROP], None
 
 
-def read_fitted(
-    read: Callable[[Any], np.ndarray], resolution: int, item: Any
-) -> tuple[np.ndarray, None]:
-    """The centre square, resized by Lanczos."""
-    return images.resize(images.center_square(read(item)), resolution), None
+def read_fitted(resolution: int, path: Path) -> tuple[np.ndarray, None]:
+    """The centre square of an image, resized by Lanczos."""
+    return images.read_changed(path, partial(images.fitted, resolution=resolution)), None
+
+
+def read_key(resolution: int, database: Lmdb, key: bytes) -> tuple[np.ndarray, None]:
+    """As `read_fitted`, of an image in a database."""
+    return database.read(key, partial(images.fitted, resolution=resolution)), None
 
 
 def write(arguments: argparse.Namespace, items: Sequence[Any], read: Read, resolution: int) -> None:

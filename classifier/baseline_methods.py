@@ -8,20 +8,14 @@ installed; scikit-learn and PyWavelets do the rest.
 from __future__ import annotations
 
 import itertools
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
-import safetensors
-import safetensors.numpy
 
 from classifier import cooccurrence
-from gan_fingerprints.program import UserError, existing_file, whole_file
 
-HEADER_KEY = "gan_fingerprints_baseline"
 CHUNK = 256  # images at a time
 
 
@@ -325,29 +319,3 @@ class Cooccurrence(Baseline):
 
 
 METHODS = {method.name: method for method in (NearestNeighbours, Eigenface, Prnu, Cooccurrence)}
-
-
-def save(path: str | Path, baseline: Baseline, header: dict[str, Any]) -> None:
-    """Writes a fitted baseline; `header` adds source names, resolution and provenance."""
-    header = header | {"method": baseline.name, "parameters": baseline.parameters}
-    arrays = {name: np.ascontiguousarray(getattr(baseline, name)) for name in baseline.kept}
-    with whole_file(path) as partial:
-        partial.write_bytes(safetensors.numpy.save(arrays, {HEADER_KEY: json.dumps(header)}))
-
-
-def load(path: str | Path, flag: str) -> tuple[Baseline, dict[str, Any]]:
-    """Reads a fitted baseline and its header. Raises UserError when it is something else."""
-    path = existing_file(path, flag)
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            header = json.loads((file.metadata() or {})[HEADER_KEY])
-            method = METHODS[header["method"]]()
-            method.parameters = header["parameters"]
-            for name in method.kept:
-                setattr(method, name, file.get_tensor(name))
-        return method, header
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
-        raise UserError(
-            f"{flag} {path}: not a baseline of ours, or damaged ({error}); expected a "
-            ".safetensors file that baselines.py wrote"
-        ) from None

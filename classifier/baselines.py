@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from classifier import baseline_methods
+from classifier import baseline_files, baseline_methods
 from classifier.baseline_methods import Baseline, Images
 from gan_fingerprints import calibration, program, typed
 from gan_fingerprints.attribution import answering
@@ -101,7 +101,7 @@ def fit(arguments: argparse.Namespace) -> tuple[Baseline, dict]:
         "data": data.checksum,
         "validation_data": validation.checksum,
     }
-    baseline_methods.save(arguments.out_model, method, header)
+    baseline_files.save(arguments.out_model, method, header)
     print(f"fitted on {len(train.pixels)} images: {arguments.out_model}")
     return method, header
 
@@ -114,8 +114,9 @@ def rows_of(method: Baseline, header: dict, paths: list[Path]):
         # The neighbours' votes are shares already.
         return scores if method.name == "knn" else calibration.softmax(scores)
 
-    read = partial(answering.read, seeing=Whole(header["resolution"]))
-    answered = answering.answered(read, paths, answer, baseline_methods.CHUNK)
+    side = header["resolution"]
+    read, batch = partial(answering.read, seeing=Whole(side)), baseline_files.batch(side)
+    answered = answering.answered(read, paths, answer, batch)
     return (row_of(*pair, header["source_names"]) for pair in answered)
 
 
@@ -131,7 +132,7 @@ def main() -> None:
     if arguments.method:
         method, header = fit(arguments)
     else:
-        method, header = baseline_methods.load(arguments.model_path, "--model_path")
+        method, header = baseline_files.load(arguments.model_path, "--model_path")
     if tested:
         paths, truth = tested
         rows = with_progress(rows_of(method, header, paths), len(paths))

@@ -14,6 +14,7 @@ if __package__ in (None, ""):
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
 
@@ -140,7 +141,8 @@ def read_sources(path: str, names: Sequence[str], resolution: int, most: int):
             f"--testing_data_path {path}: found subfolders of {number} sources of this "
             f"network, expected two or more of {', '.join(names)}"
         )
-    pixels = [images.resize(images.read_image(p), resolution) for part in chosen for p in part]
+    resize = partial(images.resize, resolution=resolution)
+    pixels = [images.read_changed(path, resize) for part in chosen for path in part]
     return np.stack(pixels), np.repeat(np.arange(len(names)), [len(part) for part in chosen])
 
 

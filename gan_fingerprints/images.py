@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
-from PIL import Image, ImageChops, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
-from gan_fingerprints import limits
+from gan_fingerprints import limits, truncation
 from gan_fingerprints.program import UserError, existing_folder, whole_file
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
@@ -26,14 +26,10 @@ FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
 MAX_PIXELS = 100_000_000
 MAX_WEBP = 48_000_000  # whose decoder takes 16 bytes for each, four times as much as the others
 ORIENTATION = 0x0112  # EXIF tag
-PNG_END = b"IEND\xaeB\x60\x82"
 JPEG = ("JPEG", "MPO")
-JPEG_END, JPEG_SCAN = b"\xff\xd9", b"\xff\xda"
 BAND = 512  # rows that are converted at a time
-MORE_DATA = bytes(range(1, 200))
-JPEG_DENSEST = 512  # pixels per byte: each block of 8×8 takes a bit or more
+JPEG_SCAN = b"\xff\xda"
 JPEG_SCANS = 64  # of one image; libjpeg goes over all of it for each
-NOT_DRAWN = (127, 128)  # the values of pixels that a JPEG file has no data for
 # Pixels up to which images are decoded in this process; what these formats hold may have been
 # compressed a thousandfold.
 MOST_HERE = {"PNG": 25_000_000, "WEBP": 4_000_000, "TIFF": 4_000_000}
@@ -105,14 +101,29 @@ def content_of(folder: str | Path) -> str:
 
 
 def read_image(path: str | Path, content: bytes | None = None) -> np.ndarray:
-    """As `open_image`, as uint8 [H, W, 3]."""
-    return np.asarray(open_image(path, content))
+    """As `open_image`, within `limits`, as uint8 [H, W, 3]."""
+    return read_changed(path, np.asarray, content)
+
+
+def read_changed(
+    path: str | Path, change: Callable[[np.ndarray], Result], content: bytes | None = None
+) -> Result:
+    """change(read_image(path, content)), of which only the result need be small.
+
+    change: picklable, a partial of a function of the library say.
+    """
+    return within_limits(path, _changed, path, change, content)
+
+
+def _changed(path: str | Path, change: Callable[[np.ndarray], Any], content: bytes | None) -> Any:
+    return change(np.asarray(open_image(path, content)))
 
 
 def open_image(path: str | Path, content: bytes | None = None) -> Image.Image:
     """Reads an image of any colour mode and up to 100 megapixels as Pillow's image in RGB.
 
     Alpha is dropped, grey of 16 bits becomes the nearest of 8, the EXIF orientation is applied.
+    To be called by what `within_limits` calls; `read_image` is for all others.
 
     Args:
         path: the file; only its name in messages where `content` is given.
@@ -127,12 +138,12 @@ def open_image(path: str | Path, content: bytes | None = None) -> Image.Image:
             opened(file) as image,
         ):
             if image.format in JPEG:
-                _require_bytes_for(image, file)
+                truncation.require_bytes_for(image, file)
             decoded = rgb(image, path)
             if image.format == "PNG":
-                _require_png_end(file)
+                truncation.require_png_end(file)
             elif image.format in JPEG:
-                _require_jpeg_data(image, file)
+                truncation.require_jpeg_data(image, file)
             return decoded
     except (ImageError, limits.CostlyError):
         raise
@@ -161,20 +172,13 @@ def opened(file: BinaryIO) -> Image.Image:
 
 def _is_costly(image: Image.Image, pixels: int, file: BinaryIO) -> bool:
     """Whether decoding it, or counting its pages, may take far more than usual."""
+    if truncation.size_of(file) > limits.MANY_BYTES:
+        return True
     if image.format == "JPEG" and image.info.get("progressive"):
-        return _content(file).count(JPEG_SCAN) > JPEG_SCANS
+        return truncation.content_of(file).count(JPEG_SCAN) > JPEG_SCANS
     if image.format == "TIFF" and getattr(image, "is_animated", False):
         return True
     return pixels > MOST_HERE.get(image.format or "", limits.PIXELS)
-
-
-def _content(file: BinaryIO) -> bytes:
-    """All of a file, whose position is kept."""
-    place = file.tell()
-    file.seek(0)
-    content = file.read()
-    file.seek(place)
-    return content
 
 
 def rgb(image: Image.Image, name: object = "image") -> Image.Image:
@@ -205,37 +209,6 @@ def _rgb(image: Image.Image) -> Image.Image:
             del image.info["transparency"]
         image = image.convert("RGB")
     return image
-
-
-def _require_png_end(file: BinaryIO) -> None:
-    # Pillow ends with the last row of pixels, without missing what should follow.
-    file.seek(-min(1024, file.seek(0, os.SEEK_END)), os.SEEK_END)
-    if PNG_END not in file.read():
-        raise ValueError("image file is truncated")
-
-
-def _size(file: BinaryIO) -> int:
-    place, size = file.tell(), file.seek(0, os.SEEK_END)
-    file.seek(place)
-    return size
-
-
-def _require_bytes_for(image: Image.Image, file: BinaryIO) -> None:
-    if image.width * image.height > JPEG_DENSEST * _size(file):
-        raise ValueError("its header states more pixels than its bytes can hold")
-
-
-def _require_jpeg_data(image: Image.Image, file: BinaryIO) -> None:
-    # Where data ends before the image does, libjpeg leaves the rest grey and Pillow does not tell.
-    # Then data that is added is drawn; behind an image that is complete it is skipped.
-    corner = image.getpixel((image.width - 1, image.height - 1))
-    if any(x not in NOT_DRAWN for x in (corner if isinstance(corner, tuple) else (corner,))):
-        return
-    content = _content(file)
-    end = content.rfind(JPEG_END)
-    with Image.open(io.BytesIO(content[:end] + MORE_DATA + content[end:])) as longer:
-        if ImageChops.difference(image, longer).getbbox(alpha_only=False):
-            raise ValueError("image file is truncated")
 
 
 def _grey_of_16_bits(image: Image.Image) -> Image.Image:
@@ -280,6 +253,13 @@ def resize_image(
     """As `resize`, of Pillow's image."""
     size = (resolution, resolution)
     return image if image.size == size else image.resize(size, kernel)
+
+
+def fitted(
+    image: np.ndarray, resolution: int, kernel: Image.Resampling = Image.Resampling.LANCZOS
+) -> np.ndarray:
+    """The square in the middle of an image uint8 [H, W, 3], as `resize` makes it."""
+    return resize(center_square(image), resolution, kernel)
 
 
 def center_square(image: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ own, one at a time: it may fail, be killed or take too long, and the next image 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import pickle
 import signal
@@ -141,12 +142,22 @@ def _granted(function: Callable[..., Result], *arguments: Any) -> Result:
         del _HERE.granted
 
 
+class _Pickler(pickle.Pickler):
+    """Refuses what is defined in the program itself: the other process lacks its names."""
+
+    def reducer_override(self, value: Any) -> Any:
+        if getattr(value, "__module__", None) in ("__main__", "__mp_main__"):  # a worker's name
+            raise pickle.PicklingError
+        return NotImplemented
+
+
 def _pickled(*call: Any) -> bytes | None:
+    request = io.BytesIO()
     try:
-        request = pickle.dumps(call)
+        _Pickler(request).dump(call)
     except (pickle.PicklingError, AttributeError, TypeError):
         return None
-    return None if b"__main__" in request else request  # whose names the other process lacks
+    return request.getvalue()
 
 
 def announce(pixels: int, apart: bool = False) -> None:

@@ -49,7 +49,7 @@ def main() -> None:
         paths = images.list_images(getattr(arguments, flag), f"--{flag}")[: arguments.num_images]
         if len(paths) < 2:
             raise program.UserError(f"--{flag}: found one image, expected 2 or more")
-        side = side or images.read_image(paths[0]).shape[0]
+        side = side or images.read_changed(paths[0], np.shape)[0]
         pixels = np.stack([square_image(path, side) for path in paths])
         distance = round(mean_pairwise_distance(pixels), 3)
         measured[flag] = {"images": len(paths), "distance": distance}

@@ -42,11 +42,16 @@ class Lmdb:
             )
         return keys
 
-    def read(self, key: bytes) -> np.ndarray:
-        """The image of a key: uint8 [H, W, 3]; ImageError when it cannot be used."""
+    def read(self, key: bytes, change: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """What a change makes of a key's image, uint8 [H, W, 3]; see `images.read_changed`.
+
+        Raises:
+            ImageError: it cannot be used.
+        """
         with _environment(self).begin() as transaction:
             content = transaction.get(key)
-        return images.read_image(f"{self.path}: image {key.decode(errors='replace')}", content)
+        name = f"{self.path}: image {key.decode(errors='replace')}"
+        return images.read_changed(name, change, content)
 
 
 # LMDB may not be opened twice in one process.

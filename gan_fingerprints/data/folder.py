@@ -28,7 +28,10 @@ def square_image(
     path: Path, side: int, kernel: Image.Resampling = Image.Resampling.LANCZOS
 ) -> np.ndarray:
     """A square image file as uint8 [side, side, 3]; ImageError when it cannot be used."""
-    pixels = images.read_image(path)
+    return images.read_changed(path, partial(_squared, path=path, side=side, kernel=kernel))
+
+
+def _squared(pixels: np.ndarray, path: Path, side: int, kernel: Image.Resampling) -> np.ndarray:
     if pixels.shape[0] != pixels.shape[1]:
         raise images.ImageError(
             f"{path}: found {pixels.shape[1]}x{pixels.shape[0]} pixels, expected a square image; "
@@ -44,7 +47,8 @@ def bilinear(pixels: np.ndarray, side: int) -> np.ndarray:
 
 def lsun_image(key: bytes, side: int, database: Lmdb) -> np.ndarray:
     """The centre square of an image of LSUN's database, uint8 [side, side, 3]."""
-    return bilinear(images.center_square(database.read(key)), side)
+    kernel = Image.Resampling.BILINEAR
+    return database.read(key, partial(images.fitted, resolution=side, kernel=kernel))
 
 
 class Images:

@@ -134,7 +134,7 @@ def common_size(paths: Sequence[str], skip_bad: bool) -> tuple[int, str]:
     """The side of the first usable image, and which one that is. Raises ImageError if none is."""
     for path in paths:
         try:
-            height, width = images.read_image(path).shape[:2]
+            height, width = images.read_changed(path, np.shape)[:2]
             if height == width >= 4 and height & (height - 1) == 0:
                 return height, path
             raise ImageError(

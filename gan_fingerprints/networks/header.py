@@ -141,9 +141,7 @@ def read(text: str) -> dict[str, Any]:
         Refused: a field is missing, unknown, there twice or of another type or range.
         ValueError, RecursionError: no JSON.
     """
-    header = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
-    if type(header) is not dict:
-        raise Refused("a header that is no object")
+    header = loaded(text)
     require(header, FIELDS, ["calibration"])
     kind, arguments, names = (header[x] for x in ("network", "arguments", "source_names"))
     require_arguments(kind, arguments)
@@ -155,6 +153,14 @@ def read(text: str) -> dict[str, Any]:
         require_names(names, arguments["num_sources"])
     elif "calibration" in header:
         raise Refused("a calibration without source names")
+    return header
+
+
+def loaded(text: str) -> dict[str, Any]:
+    """The object that a JSON text states; raises as `read`."""
+    header = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
+    if type(header) is not dict:
+        raise Refused("a header that is no object")
     return header
 
 

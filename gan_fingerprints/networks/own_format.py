@@ -37,7 +37,7 @@ WEIGHTS, COUNTERS = ("F32",), ("I32", "I64")  # as safetensors calls their types
 def _opened(path: Path, flag: str) -> Iterator[tuple[dict[str, Any], Any]]:
     """Header and open file of a network of ours; UserError for all that the file does wrong."""
     try:
-        _require_size(path)
+        require_size(path)
         with safetensors.safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
             if HEADER_KEY not in metadata:
@@ -51,13 +51,14 @@ def _opened(path: Path, flag: str) -> Iterator[tuple[dict[str, Any], Any]]:
         ) from None
 
 
-def _require_size(path: Path) -> None:
+def require_size(path: Path, most: int = MAX_FILE) -> None:
+    """Refused where a file, or what describes its arrays, is larger than it may be."""
     with path.open("rb") as file:
         described = int.from_bytes(file.read(8), "little")
-    for what, found, most in (("the whole", path.stat().st_size, MAX_FILE),
-                              ("the beginning", described, MAX_BEGINNING)):  # fmt: skip
-        if found > most:
-            raise Refused(f"{what} is {found:,} bytes, expected at most {most:,}")
+    for what, found, limit in (("the whole", path.stat().st_size, most),
+                               ("the beginning", described, MAX_BEGINNING)):  # fmt: skip
+        if found > limit:
+            raise Refused(f"{what} is {found:,} bytes, expected at most {limit:,}")
 
 
 def describe(path: Path, flag: str) -> StoredNetwork:
@@ -106,7 +107,7 @@ def read(path: Path, flag: str) -> list[StoredNetwork]:
         stored = _described(said, file)
         header.require_plausible(stored)
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if said.pop("sha256") != _checksum(said, arrays):
+        if said.pop("sha256") != checksum(said, arrays):
             raise Refused("its content does not have the SHA-256 that it states: get a fresh copy")
         for name, array in arrays.items():
             if not np.isfinite(array).all():
@@ -130,7 +131,7 @@ def write(path: Path, stored: StoredNetwork) -> None:
     if stored.calibration:
         said["calibration"] = stored.calibration.header()
         arrays |= {CALIBRATION + name: x for name, x in stored.calibration.arrays().items()}
-    said["sha256"] = _checksum(said, arrays)
+    said["sha256"] = checksum(said, arrays)
     path.write_bytes(safetensors.numpy.save(arrays, {HEADER_KEY: json.dumps(said)}))
 
 
@@ -141,7 +142,8 @@ def _calibration(said: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> C
     return Calibration.of(said["calibration"], parts)
 
 
-def _checksum(said: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
+def checksum(said: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of a header without it, and of arrays."""
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
     for name in sorted(arrays):
         digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape}\n".encode())

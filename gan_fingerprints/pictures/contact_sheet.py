@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Container, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -51,8 +52,9 @@ def samples_of(
     kept = {name: paths for name, paths in sources.items() if name not in without}
     if not kept:
         raise UserError(f"--without leaves none of {folder}'s sources: {', '.join(sources)}")
+    resize = partial(images.resize, resolution=size)
     return {
-        name: np.stack([images.resize(images.read_image(p), size) for p in _spread(paths, num)])
+        name: np.stack([images.read_changed(path, resize) for path in _spread(paths, num)])
         for name, paths in kept.items()
     }
 

@@ -10,7 +10,6 @@ from sklearn.svm import LinearSVC
 
 from classifier import baseline_methods
 from classifier.baseline_methods import Eigenface, Images, NearestNeighbours, Prnu
-from gan_fingerprints.program import UserError
 
 SOURCES, SIDE = 3, 32
 
@@ -125,19 +124,6 @@ def test_residual_of_noise_is_the_noise():
     assert correlation > 0.98
 
 
-@pytest.mark.parametrize("method", baseline_methods.METHODS)
-def test_saved_and_loaded_is_the_same(method, splits, tmp_path):
-    train, validation, test = splits
-    fitted = baseline_methods.METHODS[method]()
-    fitted.fit(train, validation)
-    path = tmp_path / "baseline.safetensors"
-    baseline_methods.save(path, fitted, {"source_names": ["a", "b", "c"]})
-    loaded, header = baseline_methods.load(path, "--model_path")
-    assert header["source_names"] == ["a", "b", "c"]
-    assert loaded.parameters == fitted.parameters
-    np.testing.assert_array_equal(loaded.scores(test.pixels[:9]), fitted.scores(test.pixels[:9]))
-
-
 def test_two_sources(splits):
     train, validation, test = (
         Images(s.pixels[s.labels < 2], s.labels[s.labels < 2], 2) for s in splits
@@ -147,10 +133,3 @@ def test_two_sources(splits):
         fitted.fit(train, validation)
         assert fitted.scores(test.pixels).shape == (len(test.pixels), 2)
     assert np.mean(fitted.scores(test.pixels).argmax(axis=1) == test.labels) > 0.97
-
-
-def test_something_else_is_refused(tmp_path):
-    path = tmp_path / "x.safetensors"
-    path.write_bytes(b"nonsense")
-    with pytest.raises(UserError, match="not a baseline of ours"):
-        baseline_methods.load(path, "--model_path")

@@ -29,7 +29,8 @@ KILLS = "any_file_operation"
 GROUPS = {
     "power cuts": [f"{FAULTS}/test_power_cuts.py"],
     "full disks": [f"{FAULTS}/test_full_disks.py"],
-    "network files": [f"{FAULTS}/test_network_files.py", f"{LIBRARY}/networks/test_header.py"],
+    "network files": [f"{FAULTS}/test_network_files.py", f"{LIBRARY}/networks/test_header.py",
+                      "tests/classifier/test_baseline_files.py"],
     "published network files": [f"{LIBRARY}/networks/published/test_hostile.py"],
     "kills at every file operation of a checkpoint": [CHECKPOINTS, "-k", KILLS],
     "damaged checkpoints": [CHECKPOINTS, "-k", f"not {KILLS}"],

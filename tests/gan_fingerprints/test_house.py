@@ -22,7 +22,8 @@ FLOORS = [  # from the top down; a room imports only rooms of lower floors, and 
     ["pictures", "data"],
     ["networks", "metrics", "images"],
     ["calibration", "program"],
-    ["disk", "domain", "limits", "perturbations", "shown", "typed", "version", "workers"],
+    ["disk", "domain", "limits", "perturbations", "shown", "truncation", "typed"],
+    ["version", "workers"],
 ]
 
 

@@ -11,14 +11,19 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import lmdb
 import numpy as np
 import pytest
 from PIL import Image
 
-from gan_fingerprints import images, limits
+from classifier import perturb
+from gan_fingerprints import images, limits, perturbations, truncation
 from gan_fingerprints.attribution import answering
 from gan_fingerprints.attribution.seeing import Whole
+from gan_fingerprints.data import databases, folder, preparation
 from gan_fingerprints.examiner import evidence
+from gan_fingerprints.pictures import contact_sheet
+from ProGAN import dataset_tool
 from tests.conftest import PROJECT
 
 RNG = np.random.default_rng(0)
@@ -138,7 +143,7 @@ def test_many_pages_are_not_counted_to_the_end(tmp_path):
     assert found.header.frames == evidence.MOST_FRAMES + 1
     assert evidence.preprocessing(found.header, 16)["frame"] == "1 of more than 1000"
     assert "first of more than 1000 pictures taken" in evidence._steps(found.header, 16, None)[1]
-    np.testing.assert_array_equal(found.pixels[::4, ::4, 0].shape, (4, 4))
+    np.testing.assert_array_equal(found.pixels[0, ::4, ::4, 0].shape, (4, 4))
 
 
 PROGRAM = """
@@ -232,6 +237,56 @@ def test_what_cannot_be_sent_is_read_here(tmp_path):
     np.testing.assert_array_equal(found.pixels[0, ..., 0], 255 - np.arange(16).reshape(4, 4))
 
 
+def test_no_name_keeps_an_image_from_being_read_apart(tmp_path, monkeypatch):
+    """Only what the program itself defines does."""
+    path = tmp_path / "__main__.tif"
+    path.write_bytes(tiff_of(3))
+    requests, call = [], limits._APART.call
+    monkeypatch.setattr(limits._APART, "call", lambda *x: requests.append(x) or call(*x))
+    for module, apart in ((images.__name__, 1), ("__main__", 0), ("__mp_main__", 0)):
+        monkeypatch.setattr(images._changed, "__module__", module)
+        monkeypatch.setitem(sys.modules, "__mp_main__", images)
+        requests.clear()
+        assert images.read_image(path).shape == (4, 4, 3)
+        assert len(requests) == apart
+
+
+def test_what_every_tool_reads_is_within_the_limits(tmp_path, monkeypatch):
+    """Images that cost much are read by the other process, and come out as they are."""
+    source = tmp_path / "in" / "a"
+    source.mkdir(parents=True)
+    path, grey = source / "pages.tif", np.arange(16).reshape(4, 4, 1).repeat(3, 2)
+    path.write_bytes(tiff_of(3))
+    with lmdb.open(str(tmp_path / "lmdb")) as database, database.begin(write=True) as transaction:
+        transaction.put(b"key", path.read_bytes())
+    lsun, attack = (
+        databases.Lmdb(tmp_path / "lmdb", "IN"),
+        perturbations.Perturbation("noise", 0, 0),
+    )
+
+    def attacked():
+        perturb.attack_one(attack, tmp_path, False, perturb.Job(path, "out.png"))
+        return np.asarray(Image.open(tmp_path / "out.png"))
+
+    calls, call = [], limits._APART.call
+    monkeypatch.setattr(limits._APART, "call", lambda *x: calls.append(x) or call(*x))
+    for read, expected in (
+        (lambda: images.read_image(path), grey),
+        (lambda: folder.square_image(path, 4), grey),
+        (lambda: folder.lsun_image(b"key", 4, lsun), grey),
+        (lambda: dataset_tool.read_fitted(4, path)[0], grey),
+        (lambda: dataset_tool.read_exact((4, 4), "", path)[0], grey),
+        (lambda: dataset_tool.read_key(4, lsun, b"key")[0], grey),
+        (lambda: dataset_tool.usual_size([path]), 4),
+        (lambda: preparation.common_size([str(path)], False)[0], 4),
+        (lambda: contact_sheet.samples_of(tmp_path / "in", 1, 4)["a"][0], grey),
+        (attacked, grey),
+    ):
+        np.testing.assert_array_equal(read(), expected)
+        assert len(calls) == 1
+        calls.clear()
+
+
 @pytest.mark.parametrize("options", [{}, {"optimize": True}, {"subsampling": 0}])
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
 def test_a_jpeg_whose_data_ends_before_the_image_is_refused(tmp_path, mode, options):
@@ -241,7 +296,7 @@ def test_a_jpeg_whose_data_ends_before_the_image_is_refused(tmp_path, mode, opti
     content = path.read_bytes()
     expected = np.asarray(Image.open(path).convert("RGB"))
     np.testing.assert_array_equal(images.read_image(path), expected)
-    path.write_bytes(content[: len(content) * 3 // 4] + images.JPEG_END)
+    path.write_bytes(content[: len(content) * 3 // 4] + truncation.JPEG_END)
     with pytest.raises(images.ImageError, match="image file is truncated"):
         images.read_image(path)
     lying_jpeg(path, 64, 128)

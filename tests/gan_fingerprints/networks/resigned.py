@@ -14,13 +14,16 @@ KEY = "gan_fingerprints"
 Change = Callable[[dict[str, Any], dict[str, np.ndarray]], None]
 
 
-def parts(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def parts(path: Path, key: str = KEY) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Header and arrays of a file."""
     with safetensors.safe_open(path, "numpy") as file:
-        return json.loads(file.metadata()[KEY]), {n: file.get_tensor(n) for n in file.keys()}  # noqa: SIM118
+        return json.loads(file.metadata()[key]), {n: file.get_tensor(n) for n in file.keys()}  # noqa: SIM118
 
 
-def write(path: Path, header: Any, arrays: dict[str, np.ndarray], was: str = "", now: str = ""):
+def write(
+    path: Path, header: Any, arrays: dict[str, np.ndarray], was: str = "", now: str = "",
+    key: str = KEY,
+) -> None:  # fmt: skip
     """Writes a file, signed where its SHA-256 is one; then `was` in its header becomes `now`."""
     if isinstance(header, dict) and len(str(header.get("sha256"))) == 64:
         header = {name: x for name, x in header.items() if name != "sha256"}
@@ -31,4 +34,4 @@ def write(path: Path, header: Any, arrays: dict[str, np.ndarray], was: str = "",
         header["sha256"] = digest.hexdigest()
     text = json.dumps(header)
     assert was in text
-    path.write_bytes(safetensors.numpy.save(arrays, {KEY: text.replace(was, now, 1)}))
+    path.write_bytes(safetensors.numpy.save(arrays, {key: text.replace(was, now, 1)}))

@@ -110,8 +110,9 @@ def places(said):
     yield ()
     for name, value in said.items():
         yield (name,)
-        inner = value if isinstance(value, dict) else dict(enumerate(value or []))
-        yield from ((name, key) for key in (inner if isinstance(value, dict | list) else ()))
+        if isinstance(value, dict | list):
+            keys = value if isinstance(value, dict) else range(len(value))
+            yield from ((name, key) for key in keys)
 
 
 def changed(said, place, value):
