@@ -169,11 +169,11 @@ class Config(Settings):
 DEFAULTS: dict[str, dict[str, Any]] = {
     "paper": {},
     "residual": {  # ten to twenty minutes of one CPU core at 64 pixels; see docs/robust.md
-        "total_kimg": 150.0,
+        "total_kimg": 100.0,
         "minibatch": 32,
         "learning_rate": 0.002,
         "warmup_kimg": 5.0,
-        "rampdown_kimg": 150.0,
+        "rampdown_kimg": 100.0,
         "beta_1": 0.9,
         "weight_decay": 0.001,
         "average_decay": 0.99,
