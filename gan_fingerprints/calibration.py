@@ -166,6 +166,7 @@ def either_of(
     for source in range(sources):
         if (likely == source).sum() >= ENOUGH:
             ranks[:, source] = np.quantile(two[:, likely == source], at, axis=1).T
+    ranks = np.maximum.accumulate(ranks, axis=2)  # interpolation may round a step downwards
     means = centres_of(features, labels, sources).means
     whitening = whitening_of(features, labels, means)
     either = Either(whitening.astype(np.float32), ranks.astype(np.float32))

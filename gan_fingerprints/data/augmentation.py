@@ -14,6 +14,7 @@ from PIL import Image
 
 GRID = 8  # pixels: JPEG's blocks, and a multiple of what generators enlarge by
 COARSE = 4  # values across an image of the slow changes of brightness
+LEAST, MOST = 0.75, 1.25  # of resizing
 FILTERS = (
     Image.Resampling.BILINEAR,
     Image.Resampling.HAMMING,
@@ -34,7 +35,7 @@ class Augmentation:
         brightness, shading: standard deviations of what is added, in units of half the range:
             the same everywhere, and slowly changing across the crop.
         recompress: share of JPEG, quality 50 to 95, its grid moved by up to 7 pixels.
-        resize: share of resizing by 0.9 to 1.1.
+        resize: share of resizing by 0.75 to 1.25.
         noise: standard deviation of white noise, in grey levels, drawn from 0 up to this.
     """
 
@@ -61,7 +62,7 @@ class Augmentation:
         )
         side = self.crop
         if resized:
-            side = min(round(side * rng.uniform(1 / 1.1, 1 / 0.9)), *image.shape[:2])
+            side = min(round(side * rng.uniform(1 / MOST, 1 / LEAST)), *image.shape[:2])
         step = GRID if aligned else 1
         top, left = (step * rng.integers(0, (x - side) // step + 1) for x in image.shape[:2])
         part = image[top : top + side, left : left + side]

@@ -120,7 +120,7 @@ def read(path: Path, flag: str) -> list[StoredNetwork]:
 
 def write(path: Path, stored: StoredNetwork) -> None:
     """Writes a file of ours; the same network gives the same bytes."""
-    arrays = {name: np.asarray(array, order="C") for name, array in stored.arrays.items()}
+    arrays = dict(stored.arrays)
     said: dict[str, Any] = {
         "network": stored.kind,
         "arguments": stored.arguments,
@@ -131,6 +131,8 @@ def write(path: Path, stored: StoredNetwork) -> None:
     if stored.calibration:
         said["calibration"] = stored.calibration.header()
         arrays |= {CALIBRATION + name: x for name, x in stored.calibration.arrays().items()}
+    # In C's order: safetensors writes the memory as it lies, and takes the shape's word for it.
+    arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     said["sha256"] = checksum(said, arrays)
     path.write_bytes(safetensors.numpy.save(arrays, {HEADER_KEY: json.dumps(said)}))
 

@@ -17,6 +17,7 @@ from classifier import residual
 from classifier.config import DEFAULTS, Config
 from classifier.residual import Residual
 from gan_fingerprints.attribution.attributor import Attributor
+from gan_fingerprints.calibration import calibrate
 from gan_fingerprints.networks import files
 from gan_fingerprints.program import UserError
 from tests import marks
@@ -81,11 +82,16 @@ def test_files_keep_it(tmp_path):
     network = Residual(64, 3, width=4, members=2)
     for variable in network.variables:  # also the means that normalisation goes by
         variable.assign(variable + 0.1)
-    files.save(tmp_path / "a.safetensors", network, {}, ["a", "b", "c"])
+    features, labels = noise(300, 64), np.arange(300) % 3
+    logits = noise(300, 3) + 2 * np.eye(3)[labels]
+    scale = calibrate(logits, features, labels, "x", either=True)
+    files.save(tmp_path / "a.safetensors", network, {}, ["a", "b", "c"], scale)
     loaded = files.load(tmp_path / "a.safetensors", files.constructors(), "--model")
     assert loaded.arguments == {"resolution": 64, "num_sources": 3, "width": 4, "members": 2}
     images = noise(2, 48, 48, 3)
     np.testing.assert_array_equal(loaded.network(images), network(images))
+    expected = scale.scores(logits, features)
+    np.testing.assert_array_equal(loaded.calibration.scores(logits, features), expected)
 
 
 @pytest.mark.parametrize("arguments", [{"resolution": 16}, {"members": 4}, {"members": 0}])
