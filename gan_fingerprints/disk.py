@@ -11,6 +11,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import time
 from contextlib import ExitStack, suppress
@@ -20,6 +21,8 @@ from typing import IO, Any
 
 PARTIAL = ".gan-fingerprints-partial-"
 """How the hidden folders begin in which outputs are while they are written."""
+OLD_PARTIAL = re.compile(r"\..+\.partial-(\d+)", re.DOTALL)  # of output and process
+OLD_SECONDS = 24 * 3600
 LOCK = ".lock"  # in such a folder; while a process holds it, no other removes the folder
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FEW = 32  # files; more are on the disk sooner by one call (5,000 in 0.3 s, one by one in 21)
@@ -53,11 +56,36 @@ def claim(folder: Path) -> IO[str] | None:
 
 def sweep(folder: Path) -> None:
     """Removes from a folder what killed processes left half-written there."""
-    for partial in folder.glob(f"{PARTIAL}*"):
+    for partial in folder.glob(".*partial-*"):
         with suppress(OSError):
-            if held := lock(partial / LOCK):
+            if not partial.name.startswith(PARTIAL):
+                if _is_old_leftover(partial):
+                    remove(partial)
+            elif held := lock(partial / LOCK):
                 with held:
                     remove(partial)
+
+
+def _is_old_leftover(path: Path) -> bool:
+    """Whether earlier versions left this: they locked nothing, but named their process.
+
+    It may be one of another machine's, which writes to the same disk: then it changed of late.
+    """
+    found = OLD_PARTIAL.fullmatch(path.name)
+    if not found or _is_running(int(found[1])):
+        return False
+    newest = max(x.lstat().st_mtime for x in (path, *path.rglob("*")))
+    return time.time() - newest > OLD_SECONDS
+
+
+def _is_running(number: int) -> bool:
+    try:
+        os.kill(number, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 sweep_once = cache(sweep)  # for folders that may get very many files

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import math
+import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +19,7 @@ from gan_fingerprints import images
 from gan_fingerprints.program import UserError
 
 LSUN_IMAGES = 200_000  # the first ones, in the order of their keys, as in the study
+MOST_BYTES = 2**30
 IDX_OF_IMAGES = b"\x00\x00\x08\x03"  # bytes in three dimensions
 
 
@@ -77,11 +81,12 @@ def mnist(folder: Path, flag: str) -> np.ndarray:
     if not path.is_file():
         raise _missing(folder, flag, f"{plain.name} or {packed.name}, the digits of MNIST")
     try:
-        content = path.read_bytes() if path == plain else gzip.decompress(path.read_bytes())
-    except (OSError, EOFError) as error:
+        with path.open("rb") if path == plain else gzip.open(path) as file:
+            content = file.read(MOST_BYTES)  # a small file may hold very much
+    except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: damaged ({error}); get it again") from None
-    shape = tuple(int(n) for n in np.frombuffer(content[4:16], ">u4"))
-    if content[:4] != IDX_OF_IMAGES or len(content) != 16 + int(np.prod(shape)):
+    shape = struct.unpack(">3I", content[4:16].ljust(12, b"\0"))
+    if content[:4] != IDX_OF_IMAGES or not 16 < len(content) == 16 + math.prod(shape):
         raise UserError(f"{path}: not MNIST's file of images, or cut off; get it again")
     digits = np.frombuffer(content, np.uint8, offset=16).reshape(shape)
     return np.repeat(digits[..., None], 3, axis=3)

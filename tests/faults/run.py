@@ -36,7 +36,7 @@ GROUPS = {
     "damaged checkpoints": [CHECKPOINTS, "-k", f"not {KILLS}"],
     "runs: signals, leftovers, what is finished": [f"{LIBRARY}/training/test_run.py",
                                                    f"{LIBRARY}/training/test_begin.py"],
-    "outputs: whole or not at all": [f"{LIBRARY}/test_program.py"],
+    "outputs: whole or not at all": [f"{LIBRARY}/test_outputs.py"],
     "data sets": [f"{LIBRARY}/data/test_verifying.py"],
     "images": [f"{FAULTS}/test_images.py"],
     "hostile names": [f"{LIBRARY}/test_shown.py", "tests/classifier_visNet/test_file_names.py"],

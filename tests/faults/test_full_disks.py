@@ -11,6 +11,7 @@ from tests.faults.disks import enlarge, small_disk
 from tests.faults.test_power_cuts import NAMES, TINY, write_data
 
 ROOM = 2**15  # KiB, enough for everything
+PATIENCE = {"check": False, "timeout": 1800}  # seconds; machines may be busy
 
 
 def refusal(done) -> str:
@@ -36,7 +37,7 @@ def train(tmp_path_factory, run_script):
     def train(run: Path, *more: str):
         words = f"--training_data_dir {data}/training --validation_data_dir {data}/validation"
         flags = [*words.split(), "--out_model_dir", run, *TINY.split(), *more]
-        return run_script("classifier/run.py", "--app", "train", *flags, check=False)
+        return run_script("classifier/run.py", "--app", "train", *flags, **PATIENCE)
 
     return train
 
@@ -83,7 +84,7 @@ def test_results_that_have_room_are_written(undisturbed, photos, tmp_path, run_s
 
     def test(folder):
         outputs = [x for flag, name in names.items() for x in (flag, folder / name)]
-        return run_script("classifier/run.py", *words, *outputs, check=False)
+        return run_script("classifier/run.py", *words, *outputs, **PATIENCE)
 
     (tmp_path / "whole").mkdir()
     assert test(tmp_path / "whole").returncode == 0
@@ -111,7 +112,7 @@ def test_the_lines_stay_when_the_report_has_no_room(
     words = ["attribute", photos, "--model", undisturbed / "network-final.safetensors", "--out"]
     with small_disk(tmp_path / "disk", 128) as place:
         flags = [place / "results.jsonl", "--report", place / "report.html"]
-        done = run_script("gan_fingerprints", *words, *flags, check=False)
+        done = run_script("gan_fingerprints", *words, *flags, **PATIENCE)
         assert refusal(done).startswith(f"error: {place}/report.html: the disk is full: it needs ")
         assert f"results: {place}/results.jsonl" in done.stdout
         lines = (place / "results.jsonl").read_text().splitlines()
@@ -133,7 +134,7 @@ def test_the_lines_stay_when_the_report_has_no_room(
 def test_other_outputs_are_whole_or_not_there(script, words, photos, tmp_path, run_script, counted):
     with small_disk(tmp_path / "disk", 24) as place:
         words = words.format(photos=photos, out=place / "out").split()
-        said = refusal(run_script(script, *words, check=False))
+        said = refusal(run_script(script, *words, **PATIENCE))
         assert said.startswith(f"error: {place}/out")
         assert ": the disk is full: " in said
         assert list(place.iterdir()) == []

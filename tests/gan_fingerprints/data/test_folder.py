@@ -95,9 +95,18 @@ def test_mnist(tmp_path, packed):
         (tmp_path / name).write_bytes(content)
     found = all_of(open_images("mnist", tmp_path, 28, 1))
     np.testing.assert_array_equal(found, np.repeat(digits[..., None], 3, axis=3))
-    (tmp_path / name).write_bytes(content[:-1])
-    with pytest.raises(UserError, match=r"train-images-idx3-ubyte: .*cut off"):
-        open_images("mnist", tmp_path, 28, 1)
+    for wrong in (content[:-1], content[:7], b"", content[:4] + bytes(12), b"\1" + content[1:]):
+        (tmp_path / name).write_bytes(wrong)
+        with pytest.raises(UserError, match=r"train-images-idx3-ubyte: .*cut off"):
+            open_images("mnist", tmp_path, 28, 1)
+    (tmp_path / name).unlink()
+    whole = gzip.compress(content)
+    for i in range(0, len(whole), 40):
+        flipped = whole[:i] + bytes([whole[i] ^ 255]) + whole[i + 1 :]
+        for wrong in (whole[:i], flipped):
+            (tmp_path / f"{name}.gz").write_bytes(wrong)
+            with pytest.raises(UserError, match=r"ubyte\.gz: (damaged|not MNIST).*; get it again"):
+                open_images("mnist", tmp_path, 28, 1)
 
 
 def test_cifar10(tmp_path):
