@@ -138,6 +138,7 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
             measured.measure(now)
         losses.restart(now)
 
+    run.save()  # before the last lines of the log: should they be interrupted, they come again
     measured.measure(int(shown))
     measured.export_calibrated()
     run.finish("network-final.safetensors")
