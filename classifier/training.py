@@ -173,6 +173,7 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
                 break
         losses.restart(now)
 
+    run.save()  # before the last lines of the log: should they be interrupted, they come again
     measured.measure(int(shown))
     measured.export_calibrated()
     run.finish("network-final.safetensors")

@@ -203,6 +203,7 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
             picture(f"{now // 1000:06d}")
         losses.restart(now)
 
+    run.save()  # before the last lines of the log: should they be interrupted, they come again
     measured.measure(int(shown))
     picture("-final")
     measured.export_calibrated()

@@ -18,6 +18,7 @@ from CramerGAN.gan import main as cramer_main
 from gan_fingerprints import images
 from gan_fingerprints.program import UserError
 from MMDGAN.gan import main as mmd_main
+from tests import run_log
 from tests.published import those_kept
 
 PROGRAMS = {"cramer": "CramerGAN/gan/main.py", "mmd": "MMDGAN/gan/main.py"}
@@ -116,6 +117,7 @@ def test_killed_and_continued_is_bit_for_bit_the_same(work, trained, run_script)
     assert not (killed / "finished.json").exists()
     run_script(PROGRAMS[model], *flags, "--resume", cwd=work)
     assert "continuing at" in log.read_text()
+    assert run_log.lines(log) == run_log.lines(work / "logs" / FOLDERS[model] / "log.txt") != []
     found, expected = arrays(killed), arrays(folder)
     assert found.keys() == expected.keys()
     for key, array in found.items():

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from tests import run_log
 from tests.conftest import PROJECT
 
 TINY = (
@@ -95,7 +96,7 @@ def test_killed_and_resumed_run_ends_with_the_same_weights(data, finished, tmp_p
     ]  # fmt: skip
     command = [sys.executable, PROJECT / "ProGAN/run.py", *arguments]
     kills = 0
-    for checkpoints in (1, 3):
+    for checkpoints in (3, 30):
         process = subprocess.Popen(
             [str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
@@ -114,6 +115,12 @@ def test_killed_and_resumed_run_ends_with_the_same_weights(data, finished, tmp_p
     assert "continuing at" in (out / "log.txt").read_text()
     final = "network-final.safetensors"
     assert (out / final).read_bytes() == (finished / final).read_bytes()
+    said = run_log.lines(finished / "log.txt")
+    assert len(said) > 8
+    assert run_log.lines(out / "log.txt") == said
+    (out / "finished.json").unlink()
+    run_script("ProGAN/run.py", *arguments)
+    assert run_log.lines(out / "log.txt") == said
 
 
 def test_interrupted_run_saves_first(data, tmp_path, run_script):

@@ -15,6 +15,7 @@ import yaml
 from gan_fingerprints.program import UserError
 from SNGAN import config as configuration
 from SNGAN import train
+from tests import run_log
 from tests.published import arrays_in
 
 CONFIGS = Path(configuration.__file__).parent / "configs"
@@ -97,6 +98,7 @@ def test_killed_and_continued_is_bit_for_bit_the_same(work, finished, run_script
     run_script("SNGAN/train.py", *arguments(work, "killed", *more, "--resume"))
     assert "continuing at" in log.read_text()
     require_same(work / "killed", finished)
+    assert run_log.lines(log) == run_log.lines(finished / "log.txt") != []
 
 
 def test_finished_and_taken_folders(work, finished, call, capsys):

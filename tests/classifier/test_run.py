@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from gan_fingerprints import calibration
+from tests import run_log
 from tests.classifier.conftest import training_arguments
 from tests.conftest import PROJECT
 from tests.marks import SOURCES
@@ -126,8 +127,8 @@ def test_same_seed_same_network_also_when_killed(prepared, tmp_path, run_script)
     )
     command = [str(x) for x in (sys.executable, PROJECT / "classifier/run.py", *arguments)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    pointer, deadline = killed / "checkpoints" / "checkpoint", time.monotonic() + 120
-    while not pointer.exists() and time.monotonic() < deadline:
+    log, deadline = killed / "log.txt", time.monotonic() + 120
+    while time.monotonic() < deadline and not (log.exists() and "tick 1 " in log.read_text()):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -136,6 +137,12 @@ def test_same_seed_same_network_also_when_killed(prepared, tmp_path, run_script)
     assert "continuing at" in (killed / "log.txt").read_text()
     for name in ("network-final.safetensors", "network-snapshot-000001.safetensors"):
         assert (killed / name).read_bytes() == (once / name).read_bytes()
+    said = run_log.lines(once / "log.txt")
+    assert len(said) > 2
+    assert run_log.lines(killed / "log.txt") == said
+    (killed / "finished.json").unlink()
+    run_script("classifier/run.py", *arguments)
+    assert run_log.lines(killed / "log.txt") == said
 
 
 @pytest.mark.slow

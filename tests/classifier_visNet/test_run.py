@@ -16,6 +16,7 @@ from PIL import Image
 from classifier_visNet.networks import AutoEncoder
 from gan_fingerprints.networks import files
 from gan_fingerprints.pictures import fingerprints as fingerprint_pictures
+from tests import run_log
 from tests.conftest import PROJECT
 
 SOURCES = ["marked_a", "marked_b", "real"]
@@ -168,8 +169,8 @@ def test_same_seed_same_network_also_when_killed(training_arguments, tmp_path, r
     arguments = training_arguments(killed, *length, "--checkpoint_minutes", 0, "--resume")
     command = [str(x) for x in (sys.executable, PROJECT / "classifier_visNet/run.py", *arguments)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    pointer, deadline = killed / "checkpoints" / "checkpoint", time.monotonic() + 120
-    while not pointer.exists() and time.monotonic() < deadline:
+    log, deadline = killed / "log.txt", time.monotonic() + 120
+    while time.monotonic() < deadline and not (log.exists() and "tick 1 " in log.read_text()):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -179,6 +180,12 @@ def test_same_seed_same_network_also_when_killed(training_arguments, tmp_path, r
     for name in ("network-final", "network-snapshot-000000", "critic-final"):
         file = f"{name}.safetensors"
         assert (killed / file).read_bytes() == (once / file).read_bytes()
+    said = run_log.lines(once / "log.txt")
+    assert len(said) > 2
+    assert run_log.lines(killed / "log.txt") == said
+    (killed / "finished.json").unlink()
+    run_script("classifier_visNet/run.py", *arguments)
+    assert run_log.lines(killed / "log.txt") == said
 
 
 @pytest.mark.slow
