@@ -79,7 +79,7 @@ class Config(Settings):
         typed.between(0, 1, "SHARE"), 0.0, "share of crops saved as JPEG again, its grid moved"
     )
     rescale: float = option(
-        typed.between(0, 1, "SHARE"), 0.0, "share of crops resized by 0.75 to 1.25"
+        typed.between(0, 1, "SHARE"), 0.0, "share of crops resized by 0.9 to 1.1"
     )
     noise: float = option(
         typed.non_negative, 0.0, "white noise of a deviation from 0 up to this, in grey levels"
@@ -188,7 +188,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "shading": 0.1,
         "aligned": 0.75,
         "recompress": 0.25,
-        "rescale": 0.5,
+        "rescale": 0.25,
         "noise": 1.0,
     },
 }

@@ -14,7 +14,7 @@ from PIL import Image
 
 GRID = 8  # pixels: JPEG's blocks, and a multiple of what generators enlarge by
 COARSE = 4  # values across an image of the slow changes of brightness
-LEAST, MOST = 0.75, 1.25  # of resizing
+LEAST, MOST = 0.9, 1.1  # of resizing; by more, fingerprints are learned far more slowly
 FILTERS = (
     Image.Resampling.BILINEAR,
     Image.Resampling.HAMMING,
@@ -35,7 +35,7 @@ class Augmentation:
         brightness, shading: standard deviations of what is added, in units of half the range:
             the same everywhere, and slowly changing across the crop.
         recompress: share of JPEG, quality 50 to 95, its grid moved by up to 7 pixels.
-        resize: share of resizing by 0.75 to 1.25.
+        resize: share of resizing by 0.9 to 1.1.
         noise: standard deviation of white noise, in grey levels, drawn from 0 up to this.
     """
 

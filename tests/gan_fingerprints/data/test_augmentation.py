@@ -98,12 +98,12 @@ def test_recompression_moves_the_grid(photos):
     assert share == pytest.approx(0.25, abs=0.06)
 
 
-def test_resizing_is_by_a_quarter_at_most(places):
+def test_resizing_is_by_a_tenth_at_most(places):
     crops = Augmentation(CROP, resize=1.0)(np.stack([places] * 200), generator())
     rows = levels(crops)[:, :, 0, 0]
     scale = (rows[:, 24] - rows[:, 8]) / 16  # pixels of the image to one of the crop
-    assert 0.8 - 0.07 <= scale.min() < 0.85
-    assert 1.25 < scale.max() <= 1 / 0.75 + 0.07
+    assert 1 / 1.1 - 0.07 <= scale.min() < 0.95
+    assert 1.05 < scale.max() <= 1 / 0.9 + 0.07
 
 
 def test_the_stream_repeats_from_any_position():
