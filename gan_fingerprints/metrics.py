@@ -75,7 +75,7 @@ def interval_by_group(
         return 0.0, 1.0
     effective = n / _design_effect(np.bincount(numbers, right), sizes)
     effective *= (_student(n - 1, confidence) / _student(len(sizes) - 1, confidence)) ** 2
-    return wilson_interval(right.mean() * effective, effective, confidence)
+    return wilson_interval(float(right.mean()) * effective, effective, confidence)
 
 
 def _design_effect(hits: np.ndarray, sizes: np.ndarray) -> float:

@@ -21,7 +21,7 @@ from gan_fingerprints.program import UserError
 from gan_fingerprints.shown import shown
 from gan_fingerprints.typed import Kind
 
-FEW = 3  # groups that a message names
+FEW = 3  # groups or files that a message names
 LONGEST = 2000  # characters of a group's name
 MOST_BYTES = 3 * 2**22  # that groups may take in a manifest, which has 2**24 at most
 
@@ -58,11 +58,13 @@ def groups_of(paths: Sequence[str | Path], by: re.Pattern[str], flag: str) -> li
         UserError: some files are in no group.
     """
     found = [group_of(Path(path).name, by) for path in paths]
-    if None in found:
+    none = [i for i, group in enumerate(found) if group is None]
+    if none:
+        some = ", ".join(str(paths[i]) for i in none[:: -(-len(none) // FEW)])
         raise UserError(
-            f"{flag} {by.pattern}: found no group for {found.count(None)} of {len(found)} images, "
-            f"e.g. {paths[found.index(None)]}, expected one in the name of every image; allow for "
-            "all names ('A|B' matches A or B), or take other images away"
+            f"{flag} {by.pattern}: found no group for {len(none)} of {len(found)} images, e.g. "
+            f"{some}, expected one in the name of every image; allow for all names ('A|B' matches "
+            "A or B), or take other images away"
         )
     return [group for group in found if group is not None]
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from gan_fingerprints import images, limits, program, typed
+from gan_fingerprints import images, program, typed
+from gan_fingerprints.data import groups
 from gan_fingerprints.data.audit import report
-from gan_fingerprints.data.audit.copies import digest_of, digests_of
-from gan_fingerprints.data.audit.facts import ImageFacts, facts_of
+from gan_fingerprints.data.audit.copies import known
+from gan_fingerprints.data.crops import Crops
+from gan_fingerprints.data.preparing import Job, Prepared, Reader, Sampled
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.data.writing import Writer, default_name, shuffled_order
 from gan_fingerprints.images import ImageError
@@ -28,7 +28,16 @@ Makes a data set for training or validating a classifier from one folder of imag
   python3 data_preparation.py --in_dir ../GAN_classifier_datasets/train/ --out_dir datasets/train/
 
 The names of the subfolders, sorted, are the sources in label order. The data audit then says
-which trivial property of the files tells the sources apart, and which images are copies."""
+which trivial property of the files tells the sources apart, and which images are copies.
+
+Large images: resizing takes fingerprints away. --resolution 128 --crops 4 takes four crops of
+128×128 of each image instead, in its own pixels; smaller images are errors.
+
+Groups: images of one latent, photograph or person are no independent evidence. --group_by 'z(\\d+)'
+keeps in the data set which image shows what (of the match in the file's name the first captured
+text, or all of it), so that intervals are stated by group, the audit tests by group, and data sets
+that share a group are refused by --against. `gan-fingerprints split` makes such parts. Of crops,
+the file is the group unless --group_by says otherwise."""
 
 
 OPTIONS = {
@@ -37,7 +46,16 @@ OPTIONS = {
     "--resolution": option(
         typed.power_of_two,
         None,
-        "side to resize to; else all must be equal squares, a power of two",
+        "side to resize to, or of --crops; else all must be equal squares, a power of two",
+    ),
+    "--crops": option(
+        typed.positive_int, None, "take so many crops of larger images instead of resizing them"
+    ),
+    "--seed": option(typed.seed, 0, "which crops"),
+    "--group_by": option(
+        groups.pattern,
+        None,
+        "what in a file's name tells which latent, photograph or person it shows, e.g. 'z(\\d+)'",
     ),
     "--shuffle": option(typed.switch, True, "mix the sources, always in the same order"),
     "--export_labels": option(typed.switch, True, "write the labels"),
@@ -47,59 +65,15 @@ OPTIONS = {
     ),
     "--audit": option(typed.switch, True, "look for trivial differences between the sources"),
     "--against": option(
-        typed.folder, None, "prepared data set to look for copies in, e.g. the training split"
+        typed.folder,
+        None,
+        "prepared data set to look for copies in, e.g. the validation split: having groups in "
+        "common with it is an error",
     ),
 }
 
 
 SAMPLE = 1000  # images per source whose facts are gathered: seconds, however large the data set
-
-
-class Job(NamedTuple):
-    """An image to prepare, the label of its source, and whether the audit gathers its facts."""
-
-    label: int
-    path: str  # reaches the worker faster than a Path
-    sampled: bool
-
-
-Audited = tuple[bytes, ImageFacts | None]
-"""The digest of a prepared image, and facts of the sampled ones."""
-
-
-@dataclass(frozen=True)
-class Reader:
-    """Reads one image in a worker process; `like` is one that all must be as large as, if any."""
-
-    resolution: int
-    like: str | None
-    audited: bool
-
-    def __call__(self, job: Job) -> tuple[np.ndarray, Audited | None]:
-        """The image as uint8 [R, R, 3], and what the audit needs of it. Raises ImageError."""
-        return images.within_limits(job.path, self._read, job)
-
-    def _read(self, job: Job) -> tuple[np.ndarray, Audited | None]:
-        try:
-            with open(job.path, "rb") as file:
-                size = os.fstat(file.fileno()).st_size
-                limits.announce(0, apart=size > limits.MANY_BYTES)
-                content = file.read()
-        except OSError as error:
-            raise ImageError(f"{job.path}: {error.strerror}; replace or remove it") from None
-        # The audit looks at the file as it came: resizing would hide what gives it away.
-        native = images.open_image(job.path, content)
-        if self.like and native.size != (self.resolution, self.resolution):
-            raise ImageError(
-                f"{job.path}: found {native.width}x{native.height} pixels, expected "
-                f"{self.resolution}x{self.resolution} as {self.like}; give --resolution to "
-                "resize all images"
-            )
-        prepared = np.asarray(images.resize_image(native, self.resolution))
-        if not self.audited:
-            return prepared, None
-        facts = facts_of(content, np.asarray(native), prepared) if job.sampled else None
-        return prepared, (digest_of(prepared), facts)
 
 
 def find_sources(in_dir: str) -> dict[str, list[Path]]:
@@ -148,8 +122,13 @@ def common_size(paths: Sequence[str], skip_bad: bool) -> tuple[int, str]:
     raise last
 
 
-def open_other_split(arguments: argparse.Namespace, resolution: int) -> DataSet | None:
-    """The data set --against, or UserError when its images cannot be compared."""
+def open_other_split(
+    arguments: argparse.Namespace, resolution: int, named: Sequence[str] | None
+) -> DataSet | None:
+    """The data set --against, or UserError when its images cannot be compared, or are known here.
+
+    named: the groups of the images here, if they have any.
+    """
     if arguments.against is None:
         return None
     if not arguments.audit:
@@ -160,76 +139,163 @@ def open_other_split(arguments: argparse.Namespace, resolution: int) -> DataSet 
             f"--against {arguments.against}: found {other.resolution} pixels, expected "
             f"{resolution} as in this data set: images of different sizes cannot be compared"
         )
+    groups.refuse_shared(named, other.group_names, f"--against {other.folder}")
     return other
 
 
 def write(
     writer: Writer, names: Sequence[str], jobs: Sequence[Job], reader: Reader,
-    arguments: argparse.Namespace,
-) -> list[Audited | ImageError | None]:  # fmt: skip
-    """Writes records, labels and manifest; returns what became of each image."""
+    arguments: argparse.Namespace, named: Sequence[str] | None,
+) -> list[Prepared | ImageError]:  # fmt: skip
+    """Writes records, labels and manifest; returns what became of each image.
+
+    named: the group of each job, if it has a name.
+    """
     from tqdm import tqdm  # here, as the workers import this module but not that
 
+    crops = reader.crops
     with tqdm(total=len(jobs), unit="image", dynamic_ncols=True) as bar:
         outcomes = writer.add_all(
-            reader, jobs, skip_bad=arguments.skip_bad_images, progress=bar.update
-        )
-    pairs = zip(jobs, outcomes, strict=True)
-    usable = [job.label for job, outcome in pairs if not isinstance(outcome, ImageError)]
-    for label in set(range(len(names))).difference(usable):
+            reader, jobs, each=crops.per_image if crops else 1,
+            skip_bad=arguments.skip_bad_images, progress=bar.update,
+        )  # fmt: skip
+    usable = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, Prepared)]
+    numbers = [len(x.corners) for x in outcomes if isinstance(x, Prepared)]
+    labels = np.repeat([jobs[i].label for i in usable], numbers)
+    for label in set(range(len(names))).difference(labels.tolist()):
         raise UserError(
             f"--in_dir {arguments.in_dir}: found no usable image in {names[label]}, expected some"
         )
-    labels = np.eye(len(names), dtype=np.float32)[usable]
     settings = {
         "shuffle": arguments.shuffle,
         "percentage_samples": arguments.percentage_samples,
         "skipped": len(jobs) - len(usable),
+        "crops": crops._asdict() if crops else None,
+        "groups": _groups([named[i] for i in usable] if named else None, numbers, arguments),
     }
-    writer.finish(labels if arguments.export_labels else None, names, arguments.command, settings)
+    one_hot = np.eye(len(names), dtype=np.float32)[labels] if arguments.export_labels else None
+    writer.finish(one_hot, names, arguments.command, settings)
     return outcomes
 
 
+def _groups(
+    named: Sequence[str] | None, crops: Sequence[int], arguments: argparse.Namespace
+) -> dict[str, Any] | None:
+    """The manifest's entry: groups by name, or else files of which there are crops, if any."""
+    if named:
+        numbers, names = groups.numbers_of(named)
+        return groups.packed(np.repeat(numbers, crops), names, arguments.group_by.pattern)
+    if arguments.crops:
+        return groups.packed(np.repeat(np.arange(len(crops)), crops), None, None)
+    return None
+
+
 def examine(
-    names: Sequence[str], jobs: Sequence[Job], outcomes: Sequence[Audited | ImageError | None],
-    other: DataSet | None,
+    names: Sequence[str], jobs: Sequence[Job], outcomes: Sequence[Prepared | ImageError],
+    other: DataSet | None, named: Sequence[str] | None,
 ) -> dict[str, Any]:  # fmt: skip
     """The data audit, see `report.examine`."""
-    digests: dict[str, bytes] = {}
-    facts: dict[str, list[ImageFacts]] = defaultdict(list)
-    for job, outcome in zip(jobs, outcomes, strict=True):
-        if isinstance(outcome, tuple):
-            source, (digest, of_image) = names[job.label], outcome
-            digests[f"{source}/{Path(job.path).name}"] = digest
-            if of_image:
-                facts[source].append(of_image)
-    against = (str(other.folder), digests_of(other)) if other else None
-    return report.examine(dict(sorted(facts.items())), dict(sorted(digests.items())), against)
+    sampled: dict[str, list[tuple[Sampled, str]]] = defaultdict(list)
+    found = []
+    for i, (job, outcome) in enumerate(zip(jobs, outcomes, strict=True)):
+        if isinstance(outcome, Prepared):
+            file = f"{names[job.label]}/{Path(job.path).name}"
+            if outcome.sampled:
+                group = named[i] if named else file
+                sampled[names[job.label]].append((outcome.sampled, group))
+            found += _images_of(file, outcome)
+    found.sort(key=lambda image: image[0])
+    of_sources = dict(sorted(sampled.items()))
+    shapes = [shape for _, _, shape in found if shape is not None]
+    gathered = report.Gathered(
+        facts={source: [one.facts for one, _ in some] for source, some in of_sources.items()},
+        digests={file: digest for file, digest, _ in found},
+        looks={source: [one.look for one, _ in some] for source, some in of_sources.items()},
+        groups={source: [group for _, group in some] for source, some in of_sources.items()},
+        shapes=np.stack(shapes) if shapes else None,
+    )
+    findings = report.examine(gathered, known(other) if other else None)
+    if other and (other.group_names is None) != (named is None):
+        which = "that data set" if named else "this data set"
+        findings["warnings"].append(
+            f"groups are not compared with {other.folder}: {which} has none with names; prepare "
+            "both with --group_by"
+        )
+    return findings
+
+
+def _images_of(file: str, outcome: Prepared) -> list[tuple[str, bytes, np.ndarray | None]]:
+    """Name, digest and shape of what was taken of a file."""
+    whole = outcome.corners == [(0, 0)]
+    names = [file if whole else f"{file} at {x},{y}" for x, y in outcome.corners]
+    shapes = [None] * len(names) if outcome.shapes is None else list(outcome.shapes)
+    return list(zip(names, outcome.digests, shapes, strict=True))
+
+
+def crops_of(arguments: argparse.Namespace) -> Crops | None:
+    """What --crops asks for. UserError without --resolution."""
+    if arguments.crops is None:
+        return None
+    if arguments.resolution is None:
+        raise UserError(
+            f"--crops {arguments.crops}: found no --resolution, expected the side of the crops, "
+            "e.g. --resolution 128"
+        )
+    return Crops(arguments.crops, arguments.seed)
+
+
+def groups_of(jobs: Sequence[Job], arguments: argparse.Namespace) -> list[str] | None:
+    """The group of each image by --group_by, if that is given. UserError: some have none."""
+    if arguments.group_by is None:
+        return None
+    named = groups.groups_of([job.path for job in jobs], arguments.group_by, "--group_by")
+    groups.packed(*groups.numbers_of(named), arguments.group_by.pattern)  # fails before the work
+    return named
+
+
+def counted(
+    outcomes: Sequence[Prepared | ImageError], arguments: argparse.Namespace,
+    named: Sequence[str] | None,
+) -> str:  # fmt: skip
+    """How many images, crops and groups there are, in words."""
+    usable = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, Prepared)]
+    words = f"{len(usable)} images"
+    if arguments.crops:
+        numbers = [len(x.corners) for x in outcomes if isinstance(x, Prepared)]
+        fewer = sum(number < arguments.crops for number in numbers)
+        words = f"{sum(numbers)} crops of {words}" + (
+            f" ({fewer} had no room for all)" if fewer else ""
+        )
+    if named:
+        words += f" in {len({named[i] for i in usable})} groups"
+    return words
 
 
 def main(command: str) -> None:
     """The whole command line program; `command` is the script's name for the manifest."""
     arguments = program.Parser(DESCRIPTION, OPTIONS).parse_args()
     arguments.command = command
+    crops = crops_of(arguments)
     sources = find_sources(arguments.in_dir)
     names = list(sources)
     out_dir = program.new_output(arguments.out_dir, "--out_dir")
     name = default_name(out_dir)
     jobs = list_jobs(sources.values(), arguments.percentage_samples, arguments.shuffle)
+    named = groups_of(jobs, arguments)
     resolution, like = arguments.resolution, None
     if resolution is None:
         resolution, like = common_size([job.path for job in jobs], arguments.skip_bad_images)
-    other = open_other_split(arguments, resolution)
-    reader = Reader(resolution, like, arguments.audit)
+    other = open_other_split(arguments, resolution, named)
+    reader = Reader(resolution, like, arguments.audit, crops, compared=other is not None)
     with program.whole_folder(out_dir) as folder:
         with Writer(folder, name, resolution, every_level=False) as writer:
-            outcomes = write(writer, names, jobs, reader, arguments)
+            outcomes = write(writer, names, jobs, reader, arguments, named)
         if arguments.audit:
-            findings = examine(names, jobs, outcomes, other)
+            findings = examine(names, jobs, outcomes, other, named)
             program.write_json(folder / f"{name}-audit.json", findings)
             print(shown_lines(report.text(findings)))
-    bad = [outcome for outcome in outcomes if isinstance(outcome, ImageError)]
-    for error in bad:
-        print(shown(f"skipped: {error}"))
-    number = len(jobs) - len(bad)
-    print(shown(f"{number} images of {len(names)} sources, {resolution}x{resolution}: {out_dir}"))
+    for outcome in outcomes:
+        if isinstance(outcome, ImageError):
+            print(shown(f"skipped: {outcome}"))
+    what = counted(outcomes, arguments, named)
+    print(shown(f"{what} of {len(names)} sources, {resolution}x{resolution}: {out_dir}"))

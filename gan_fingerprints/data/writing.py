@@ -66,6 +66,7 @@ class Writer:
         read: Callable[[Any], tuple[np.ndarray, Any]],
         items: Sequence[Any],
         *,
+        each: int = 1,
         skip_bad: bool = False,
         workers: int | None = None,
         progress: Callable[[int], object] = bool,
@@ -73,20 +74,24 @@ class Writer:
         """Reads and adds images on all cores; the records come in the order of `items`.
 
         Args:
-            read: item → (image uint8 [R, R, 3], anything else to be returned), run in a worker
-                process: see `workers.parallel_chunks`. Raises ImageError for a bad image.
+            read: item → (image uint8 [R, R, 3] or several [n, R, R, 3], anything else to be
+                returned), run in a worker process: see `workers.parallel_chunks`. Raises ImageError
+                for a bad image.
+            each: the most images that an item gives.
             skip_bad: go on after an ImageError instead of raising it.
             workers: number of processes; all cores by default.
             progress: called with how many more items are done.
 
         Returns:
-            For each item what `read` returned with the image, or the ImageError.
+            For each item what `read` returned with its images, or the ImageError.
         """
         paths = [file.path for file in self._files]
-        write = partial(_write_chunk, read, paths, self.resolutions, skip_bad)
-        jobs = list(enumerate(items, self.count))
+        write = partial(_write_chunk, read, paths, self.resolutions, each, skip_bad)
+        jobs = list(
+            zip(range(self.count, self.count + each * len(items), each), items, strict=True)
+        )
         outcomes: list[Any] = []
-        size = min(32, max(1, CHUNK_BYTES // (3 * self.resolutions[0] ** 2)))
+        size = min(32, max(1, CHUNK_BYTES // (3 * each * self.resolutions[0] ** 2)))
         with closing(parallel_chunks(write, jobs, workers, size)) as chunks:
             for place, number, part in chunks:
                 for file in self._files:
@@ -134,6 +139,7 @@ def _write_chunk(
     read: Callable[[Any], tuple[np.ndarray, Any]],
     paths: Sequence[Path],
     resolutions: Sequence[int],
+    each: int,
     skip_bad: bool,
     jobs: Sequence[tuple[int, Any]],
 ) -> tuple[int, int, list[Any]]:
@@ -143,17 +149,18 @@ def _write_chunk(
     def pictures() -> Iterator[np.ndarray]:
         for _, item in jobs:
             try:
-                picture, outcome = read(item)
+                taken, outcome = read(item)
             except ImageError as error:
                 if not skip_bad:
                     raise
                 outcomes.append(error)
             else:
                 outcomes.append(outcome)
-                yield _fitting(picture, resolutions[0])
+                for picture in taken[None] if taken.ndim == 3 else taken:
+                    yield _fitting(picture, resolutions[0])
 
     place = jobs[0][0]
-    blocks = encode(pictures(), len(jobs), resolutions)
+    blocks = encode(pictures(), each * len(jobs), resolutions)
     for path, records in zip(paths, blocks, strict=True):
         write_at(path, place * records.itemsize, records)
     return place, len(blocks[0]), outcomes

@@ -1,21 +1,24 @@
-"""The data audit: which trivial property, rather than a fingerprint, tells the sources apart?
+"""The data audit: what, rather than a fingerprint, tells the sources apart?
 
-While a data set is written, facts are gathered about a sample of the images, and a digest of each
-of them. Afterwards a small decision tree tries to name the source from each property alone, and
-images that occur twice are looked for.
+While a data set is written, facts and small copies of a sample of the images are gathered, and a
+digest of each of them. Afterwards small machines try to name the source from plain properties and
+from blurred content, grids of an earlier JPEG are compared, and images that occur twice are looked
+for.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gan_fingerprints import metrics
-from gan_fingerprints.data.audit.copies import copy_warnings, duplicates
+from gan_fingerprints.data.audit import copies, grids
+from gan_fingerprints.data.audit.content import content
 from gan_fingerprints.data.audit.facts import ImageFacts
+from gan_fingerprints.data.audit.looks import Look
 from gan_fingerprints.data.audit.separability import FEWEST, separability
 
 ADVICE = (
@@ -24,40 +27,56 @@ ADVICE = (
 )
 
 
-def examine(
-    facts: Mapping[str, Sequence[ImageFacts]],
-    digests: Mapping[str, bytes],
-    against: tuple[str, Mapping[bytes, int]] | None = None,
-) -> dict[str, Any]:
-    """The whole audit as plain data that JSON can hold: sources, separability, copies, warnings.
+class Gathered(NamedTuple):
+    """What the audit goes by.
 
-    facts: source name → facts of (some of) its images; digests: SOURCE/FILE → digest of every
-    image; against: the name of another split and its `digests_of`.
+    Attributes:
+        facts: source name → facts of a sample of its images.
+        digests: SOURCE/FILE → digest of every image.
+        looks: source name → looks of the images in the sample.
+        groups: source name → the group of each of these.
+        shapes: float32 [digests, 64] of every image, in the order of the digests, or None.
     """
+
+    facts: Mapping[str, Sequence[ImageFacts]]
+    digests: Mapping[str, bytes]
+    looks: Mapping[str, Sequence[Look]] = {}
+    groups: Mapping[str, Sequence[str]] = {}
+    shapes: np.ndarray | None = None
+
+
+def examine(gathered: Gathered, other: copies.Known | None = None) -> dict[str, Any]:
+    """The whole audit as plain data that JSON can hold: sources, what was tested, warnings.
+
+    other: another split, whose images these are compared with.
+    """
+    facts, digests, looks = gathered.facts, gathered.digests, gathered.looks
     tested = separability(facts)
-    groups = duplicates(digests)
+    smalls = {source: np.stack([look.small for look in some]) for source, some in looks.items()}
+    by_content = content(smalls, gathered.groups) if looks else None
+    left = grids.shares(looks)
+    twice = copies.duplicates(digests)
     warnings = [warning for one in tested if (warning := one.warning())]
-    if warnings:
-        warnings.append(ADVICE)
-    warnings += copy_warnings(groups)
+    warnings += [ADVICE] if warnings else []
+    warnings += grids.warnings(left)
+    if by_content and (warning := by_content.warning()):
+        warnings.append(warning)
+    warnings += copies.copy_warnings(twice)
     counts = Counter(file.split("/")[0] for file in digests)
     sources = {name: {"images": str(counts[name])} | summary(x) for name, x in facts.items()}
-    result = {
+    result: dict[str, Any] = {
         "sources": sources,
         "separability": [one._asdict() for one in tested],
-        "copies": groups,
+        "content": by_content._asdict() if by_content else None,
+        "grids": {source: one.texts() for source, one in left.items()},
+        "copies": twice,
         "warnings": warnings,
     }
-    if against:
-        other, numbers = against
-        shared = {file: numbers[x] for file, x in digests.items() if x in numbers}
-        result |= {"against": other, "also_there": shared}
-        if shared:
-            file, record = next(iter(shared.items()))
-            warnings.append(
-                f"images that are also in {other}: {len(shared)}, e.g. {file} = record {record}; "
-                "what is trained on the one must not be tested on the other"
-            )
+    if other:
+        exact = copies.also_there(digests, other)
+        nearly = copies.nearly_there(list(digests), gathered.shapes, other, exact)
+        warnings += copies.warnings_of(other, exact, nearly)
+        result |= {"against": other.name, "also_there": exact, "nearly_there": nearly}
     return result
 
 
@@ -95,6 +114,8 @@ def text(result: Mapping[str, Any]) -> str:
     lines = ["Data audit", _table([header, *rows]), ""]
     too_few = [f"A source has fewer than {FEWEST} images: too few to test what gives it away."]
     lines += [_separability_text(tested), ""] if tested else too_few
+    lines += [_content_text(result["content"]), ""] if result["content"] else []
+    lines += [_grids_text(result["grids"]), ""] if any(map(any, result["grids"].values())) else []
     return "\n".join(lines + [f"warning: {warning}" for warning in result["warnings"]])
 
 
@@ -107,6 +128,23 @@ def _separability_text(tested: Sequence[Mapping[str, Any]]) -> str:
         f"Naming the source of held-out images from one property ({tested[0]['images']} images, "
         f"equally many per source; chance {100 * tested[0]['chance']:.1f} %)\n{_table(rows)}"
     )
+
+
+def _content_text(one: Mapping[str, Any]) -> str:
+    accuracy, low, high, chance = (100 * one[x] for x in ("accuracy", "low", "high", "chance"))
+    return (
+        f"Naming it from blurred content, 16×16 pixels: {accuracy:.1f} %, 95 % interval {low:.1f}–"
+        f"{high:.1f} ({one['images']} images in {one['groups']} groups, held out group by group; "
+        f"chance {chance:.1f} %)"
+    )
+
+
+def _grids_text(found: Mapping[str, Sequence[str]]) -> str:
+    rows = [["source", "last JPEG", "earlier JPEG"]]
+    rows += [
+        [metrics.shorten(source, 28), *(x or "-" for x in two)] for source, two in found.items()
+    ]
+    return f"Grids of 8×8 pixels: images that have one, and where most begin\n{_table(rows)}"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from gan_fingerprints import images
-from gan_fingerprints.data.audit import report
-from gan_fingerprints.data.audit.copies import digest_of, digests_of, duplicates
+from gan_fingerprints.data.audit import looks, report
+from gan_fingerprints.data.audit.copies import Known, digest_of, duplicates, known
 from gan_fingerprints.data.audit.facts import (
     ImageFacts,
     block_pattern,
@@ -16,6 +16,7 @@ from gan_fingerprints.data.audit.facts import (
     jpeg_quality,
     pixel_statistics,
 )
+from gan_fingerprints.data.audit.report import Gathered
 from gan_fingerprints.data.audit.separability import (
     PROPERTIES,
     TOGETHER,
@@ -204,9 +205,13 @@ def test_duplicates_come_in_groups():
 
 def test_digests_of_a_data_set_are_those_of_its_pixels():
     pixels = np.stack([texture(seed, 16) for seed in range(5)])
-    data = SimpleNamespace(count=5, images=lambda indices: pixels[indices])
-    digests = digests_of(data, chunk=2)
-    assert digests == {digest_of(pixels[i]): i for i in range(5)}
+    data = SimpleNamespace(
+        count=5, resolution=16, folder="x", images=lambda indices: pixels[indices]
+    )
+    there = known(data, chunk=2)
+    assert there.records == {digest_of(pixels[i]): i for i in range(5)}
+    np.testing.assert_array_equal(there.shapes, looks.shapes(looks.small(pixels)))
+    assert there.name == "x"
 
 
 def distinct(*sources: str, n: int = 20) -> dict[str, bytes]:
@@ -219,8 +224,8 @@ def test_copies_within_across_and_against_are_told_apart():
     digests = distinct("real", "gan")
     digests["real/3.png"] = digests["real/2.png"]
     digests["gan/5.png"] = digests["real/7.png"]
-    against = ("datasets/test", {digests["gan/9.png"]: 4, b"other": 0})
-    result = report.examine(facts, digests, against)
+    against = Known("datasets/test", {digests["gan/9.png"]: 4, b"other": 0})
+    result = report.examine(Gathered(facts, digests), against)
     assert result["copies"] == [["real/2.png", "real/3.png"], ["real/7.png", "gan/5.png"]]
     assert result["against"] == "datasets/test"
     assert result["also_there"] == {"gan/9.png": 4}
@@ -233,7 +238,7 @@ def test_copies_within_across_and_against_are_told_apart():
 
 def test_a_clean_result_has_no_warnings_and_fits_json():
     facts = {"real": many(50, 0), "gan": many(50, 1)}
-    result = report.examine(facts, distinct("real", "gan"), ("other", {}))
+    result = report.examine(Gathered(facts, distinct("real", "gan")), Known("other", {}))
     assert result["warnings"] == []
     assert json.loads(json.dumps(result)) == result
     lines = report.text(result).splitlines()
@@ -244,7 +249,7 @@ def test_a_clean_result_has_no_warnings_and_fits_json():
 def test_the_text_shows_each_source_each_property_and_each_warning():
     jpegs = many(30, 1, format="JPEG", jpeg_quality=90, width=150, height=150)
     mixed = [*many(15, 2), *many(15, 3, mode="L", width=32)]
-    result = report.examine({"real": jpegs, "gan": mixed}, distinct("real", "gan", n=77))
+    result = report.examine(Gathered({"real": jpegs, "gan": mixed}, distinct("real", "gan", n=77)))
     text = report.text(result)
     rows = [line.split()[:7] for line in text.splitlines()[2:4]]
     assert rows[0] == ["real", "77", "JPEG", "150×150", "RGB", "90", "0–255"]
@@ -255,7 +260,7 @@ def test_the_text_shows_each_source_each_property_and_each_warning():
 
 
 def test_too_few_images_are_said_to_be_too_few():
-    text = report.text(report.examine({"real": many(5, 0), "gan": many(50, 1)}, {}))
+    text = report.text(report.examine(Gathered({"real": many(5, 0), "gan": many(50, 1)}, {})))
     assert "fewer than 10 images" in text
 
 

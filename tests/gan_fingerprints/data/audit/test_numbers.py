@@ -13,7 +13,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from gan_fingerprints.data import layout
 from gan_fingerprints.data.audit import report
-from gan_fingerprints.data.audit.copies import digest_of, digests_of
+from gan_fingerprints.data.audit.copies import Known, digest_of, known
 from gan_fingerprints.data.audit.facts import (
     ImageFacts,
     block_pattern,
@@ -21,6 +21,7 @@ from gan_fingerprints.data.audit.facts import (
     jpeg_quality,
     pixel_statistics,
 )
+from gan_fingerprints.data.audit.report import Gathered
 from gan_fingerprints.data.audit.separability import (
     PROPERTIES,
     SURE,
@@ -122,12 +123,12 @@ def test_block_pattern_column_by_column(shape):
 
 
 def test_confidence_is_shared_among_all_tests():
-    assert 1 - 0.05 / len([*PROPERTIES, TOGETHER]) == SURE
+    assert 1 - 0.05 / len([*PROPERTIES, TOGETHER, "content", "grids"]) == SURE
 
 
 def wilson_low(correct: int, number: int) -> float:
-    """Lower end of the interval of 12 tests that together give 5 % false alarms."""
-    z, p = stats.norm.ppf(1 - 0.05 / 12 / 2), correct / number
+    """Lower end of the interval of 14 tests that together give 5 % false alarms."""
+    z, p = stats.norm.ppf(1 - 0.05 / 14 / 2), correct / number
     middle, half = p + z**2 / (2 * number), math.sqrt(p * (1 - p) / number + (z / 2 / number) ** 2)
     return (middle - z * half) / (1 + z**2 / number)
 
@@ -210,15 +211,16 @@ def test_digests_of_more_than_one_chunk():
         asked.append(len(numbers))
         return pixels[numbers]
 
-    found = digests_of(SimpleNamespace(count=300, images=images))
-    assert found == {digest_of(x): i for i, x in enumerate(pixels)}
+    there = known(SimpleNamespace(count=300, resolution=2, folder="x", images=images))
+    assert there.records == {digest_of(x): i for i, x in enumerate(pixels)}
+    assert there.shapes is None
     assert asked == [256, 44]
 
 
 def test_copies_are_counted_and_five_of_them_named():
     digests = {f"a/{i}": b"x" for i in range(7)} | {"a/8": b"y", "b/8": b"y", "b/9": b"z"}
     facts = {"a": [PLAIN] * 8, "b": [PLAIN] * 2}
-    result = report.examine(facts, digests, ("test", {b"x": 5, b"z": 6}))
+    result = report.examine(Gathered(facts, digests), Known("test", {b"x": 5, b"z": 6}))
     assert result["separability"] == []
     assert result["warnings"] == [
         "images that occur in several sources, under contradicting labels: 1, e.g. a/8 = b/8",
@@ -227,7 +229,7 @@ def test_copies_are_counted_and_five_of_them_named():
         "not be tested on the other",
     ]
     assert [result["sources"][name]["images"] for name in "ab"] == ["8", "2"]
-    assert "against" not in report.examine(facts, digests)
+    assert "against" not in report.examine(Gathered(facts, digests))
 
 
 def test_the_summary_of_a_source():
@@ -257,6 +259,8 @@ def test_the_text_line_by_line():
     result = {
         "sources": {"real": {"images": "7"}, "x" * 40: {"images": "12"}},
         "separability": tested,
+        "content": None,
+        "grids": {"real": ["", ""]},
         "warnings": ["mind this", "and that"],
     }
     assert report.text(result).splitlines() == [

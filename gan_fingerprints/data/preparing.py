@@ -1,0 +1,109 @@
+"""One image file made ready for a data set, in a worker process: read, resized or cropped, seen."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from gan_fingerprints import images, limits
+from gan_fingerprints.data.audit import looks
+from gan_fingerprints.data.audit.copies import digest_of
+from gan_fingerprints.data.audit.facts import ImageFacts, facts_of
+from gan_fingerprints.data.audit.looks import Look
+from gan_fingerprints.data.crops import Corner, Crops
+from gan_fingerprints.images import ImageError
+
+
+class Job(NamedTuple):
+    """An image to prepare, the label of its source, and whether it is in the audit's sample."""
+
+    label: int
+    path: str  # reaches the worker faster than a Path
+    sampled: bool
+
+
+class Sampled(NamedTuple):
+    """What the audit keeps of an image of its sample."""
+
+    facts: ImageFacts
+    look: Look
+
+
+class Prepared(NamedTuple):
+    """What became of a file.
+
+    Attributes:
+        corners: where its crops lie; one at (0, 0) for an image that was taken whole.
+        digests: of each; none without an audit.
+        shapes: float32 [crops, 64], where images are compared with others.
+        sampled: of the file, if it is in the sample.
+    """
+
+    corners: list[Corner]
+    digests: list[bytes]
+    shapes: np.ndarray | None
+    sampled: Sampled | None
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads one image in a worker process.
+
+    Attributes:
+        resolution: of the records.
+        like: a file that all must be as large as, if any.
+        audited: whether there will be an audit.
+        crops: what is taken of each image; the whole one, resized, if None.
+        compared: whether images are looked for in another data set.
+    """
+
+    resolution: int
+    like: str | None
+    audited: bool
+    crops: Crops | None = None
+    compared: bool = False
+
+    def __call__(self, job: Job) -> tuple[np.ndarray, Prepared]:
+        """Images uint8 [n, R, R, 3], and what is to be known of them. Raises ImageError."""
+        return images.within_limits(job.path, self._read, job)
+
+    def _read(self, job: Job) -> tuple[np.ndarray, Prepared]:
+        try:
+            with open(job.path, "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                limits.announce(0, apart=size > limits.MANY_BYTES)
+                content = file.read()
+        except OSError as error:
+            raise ImageError(f"{job.path}: {error.strerror}; replace or remove it") from None
+        # The audit looks at the file as it came: resizing would hide what gives it away.
+        native = images.open_image(job.path, content)
+        corners, pictures = self._taken(native, job.path)
+        if not self.audited:
+            return pictures, Prepared(corners, [], None, None)
+        compared = self.compared and self.resolution >= looks.SIDE
+        shapes = looks.shapes(looks.small(pictures)) if compared else None
+        sampled = _sampled(content, native, pictures[0]) if job.sampled else None
+        return pictures, Prepared(corners, [digest_of(x) for x in pictures], shapes, sampled)
+
+    def _taken(self, native: Image.Image, path: str) -> tuple[list[Corner], np.ndarray]:
+        """Where the crops lie, and their pixels, uint8 [n, R, R, 3]."""
+        if self.crops:
+            taken = self.crops.of(native, self.resolution, path)
+            return [corner for corner, _ in taken], np.stack([pixels for _, pixels in taken])
+        if self.like and native.size != (self.resolution, self.resolution):
+            raise ImageError(
+                f"{path}: found {native.width}x{native.height} pixels, expected "
+                f"{self.resolution}x{self.resolution} as {self.like}; give --resolution to "
+                "resize all images, or crop them with --crops"
+            )
+        return [(0, 0)], np.asarray(images.resize_image(native, self.resolution))[None]
+
+
+def _sampled(content: bytes, native: Image.Image, prepared: np.ndarray) -> Sampled:
+    facts = facts_of(content, np.asarray(native), prepared)
+    in_blocks = facts.format in images.JPEG
+    return Sampled(facts, Look(looks.small(prepared[None])[0], looks.middle(native), in_blocks))
