@@ -153,11 +153,15 @@ def whitening_of(features: np.ndarray, labels: np.ndarray, means: np.ndarray) ->
 
 
 def either_of(
-    logits: np.ndarray, features: np.ndarray, labels: np.ndarray, temperature: float
-) -> tuple[Either, np.ndarray]:
-    """`Either` of validation images, and its score of each, in folds as `held_out_scores`."""
+    logits: np.ndarray, features: np.ndarray, labels: np.ndarray, temperature: float,
+    groups: np.ndarray | None = None,
+) -> tuple[Either, np.ndarray]:  # fmt: skip
+    """`Either` of validation images, and its score of each, in folds as `held_out_scores`.
+
+    groups: int [N], where some images share their content; a group is then in one fold.
+    """
     sources, two = logits.shape[1], np.empty((2, len(labels)))
-    for rest, part in _folds(labels, sources):
+    for rest, part in _folds(labels, sources, groups):
         centres = centres_of(features[rest], labels[rest], sources)
         whitening = whitening_of(features[rest], labels[rest], centres.means)
         two[:, part] = _two(logits[part], features[part], temperature, centres, whitening)
@@ -309,7 +313,7 @@ class Calibration:
 
 def calibrate(
     logits: np.ndarray, features: np.ndarray, labels: np.ndarray, checksum: str,
-    false_alarms: float = 0.05, either: bool = False,
+    false_alarms: float = 0.05, either: bool = False, groups: np.ndarray | None = None,
 ) -> Calibration:  # fmt: skip
     """Learns temperature, score and threshold from validation images.
 
@@ -325,7 +329,7 @@ def calibrate(
     temperature = fit_temperature(logits, labels)
     centres = Centres(*(x.astype(np.float32) for x in centres_of(features, labels, sources)))
     if either:
-        two, held_out = either_of(logits, features, labels, temperature)
+        two, held_out = either_of(logits, features, labels, temperature, groups)
         threshold = threshold_for(held_out, false_alarms)
         return Calibration(temperature, EITHER, threshold, false_alarms, centres, checksum, two)
     # Of two sources, leaving one out leaves nothing to confuse the other with.
@@ -353,8 +357,19 @@ def held_out_scores(
     return held_out
 
 
-def _folds(labels: np.ndarray, sources: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Which images the centres come from, and which are scored, in each of five rounds."""
+def _folds(
+    labels: np.ndarray, sources: int, groups: np.ndarray | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Which images the centres come from, and which are scored, in each of five rounds.
+
+    Groups stay together, unless a source would then have no centre in one of the rounds.
+    """
+    if groups is not None:
+        fold_of = np.unique(groups, return_inverse=True)[1] % FOLDS
+        rests = [(fold_of != fold, fold_of == fold) for fold in range(FOLDS)]
+        if all(len(set(labels[rest].tolist())) == sources for rest, _ in rests):
+            yield from rests
+            return
     places = np.empty(len(labels), int)  # of each image among those of its source
     for i in range(sources):
         places[labels == i] = np.arange((labels == i).sum())

@@ -222,7 +222,7 @@ class Measured:
         for pixels, true in _batches(data, np.arange(data.count), self.attack):
             parts.append([*(x.numpy()[: len(true)] for x in self.answers(pixels)), true])
         logits, features, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
-        how = self.config.false_alarms, self.config.either
+        how = self.config.false_alarms, self.config.either, data.groups
         try:
             scale = calibration.calibrate(logits, features, labels, data.checksum, *how)
         except ValueError as error:

@@ -369,3 +369,24 @@ def test_either_is_kept_and_what_is_wrong_with_it_is_refused():
             calibration.Calibration.of(scale.header(), arrays | {name: wrong})
     with pytest.raises(ValueError, match="more or less"):
         calibration.Calibration.of(scale.header(), scale.centres._asdict())
+
+
+def test_images_of_one_group_are_scored_without_each_other():
+    """Sixty groups of twenty equal images: split by image, new groups are rejected too often."""
+    rng = np.random.default_rng(0)
+
+    def draw(count):
+        labels = np.arange(count) % 2
+        centres = rng.normal(size=(count, 40)) + 3 * np.eye(40)[labels]
+        groups = np.repeat(np.arange(count), 20)
+        features = centres[groups] + 0.01 * rng.normal(size=(len(groups), 40))
+        return 5.0 * np.eye(2)[labels[groups]], features, labels[groups], groups
+
+    logits, features, labels, groups = draw(60)
+    new_logits, new_features, *_ = draw(400)
+    rejected = []
+    for by in (None, groups):
+        scale = calibration.calibrate(logits, features, labels, "x", 0.05, True, by)
+        rejected.append(np.mean(scale.scores(new_logits, new_features) < scale.threshold))
+    assert rejected[0] > 0.5
+    assert rejected[1] < 0.15
