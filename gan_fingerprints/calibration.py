@@ -16,7 +16,7 @@ import numpy as np
 from gan_fingerprints.domain import PROPERTIES, Domain
 
 SCORES = ("energy", "max_softmax", "feature_distance")
-EITHER = "either"  # the score of `Either`
+EITHER = "lower_rank"  # the score of `Either`
 TEMPERATURES = (0.01, 100.0)
 LIMITS = {"temperature": TEMPERATURES, "threshold": (-1e30, 1e30), "false_alarms": (0.0, 1.0)}
 STORED = ("temperature", "score", "threshold", "false_alarms", "checksum")

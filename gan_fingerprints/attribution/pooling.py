@@ -41,7 +41,7 @@ class Pools:
         usable = [(row, x) for row, x in images if x is not None and not row.unfit]
         if not usable:
             nothing = Attribution(folder, INCONCLUSIVE, dict.fromkeys(names), images=0)
-            reason = f"none of its {len(images)} images can be judged: {images[0][0].reason}"
+            reason = f"no image of {len(images)} can be judged: {images[0][0].reason}"
             return replace(nothing, reason=reason)
         logits = np.mean([x for _, x in usable], axis=0)
         probabilities = self.attributor.probabilities(logits[None])[0]
@@ -54,5 +54,6 @@ class Pools:
         )  # fmt: skip
         name, reason = verdict_of(row, self.attributor.rules, scale)
         left_out = len(images) - len(usable)
-        of = f"{len(usable)} images, {left_out} left out" if left_out else f"{len(usable)} images"
+        of = f"{len(usable)} image{'s' if len(usable) > 1 else ''}"
+        of += f", {left_out} left out" if left_out else ""
         return replace(row, predicted=name, reason=f"{of}, {row.agreement:.0%} agree: {reason}")

@@ -327,7 +327,7 @@ def test_whitened_features_have_the_unit_covariance():
 def test_either_score_rejects_what_one_of_two_finds_strange():
     logits, features, labels = two_sources()
     scale = calibration.calibrate(logits, features, labels, "x", 0.05, either=True)
-    assert scale.score == "either"
+    assert scale.score == "lower_rank"
     new = two_sources(4000, seed=1)
     scores = scale.scores(new[0], new[1])
     for source in range(2):  # each source's images are rejected alike

@@ -157,5 +157,5 @@ def test_pools_average_logits_and_leave_out_what_cannot_be_judged(tmp_path):
     np.testing.assert_allclose(list(a.probabilities.values()), expected, atol=1e-5)
     assert (b.predicted, b.images, b.agreement) == ("blue", 2, 1.0)
     assert (c.predicted, c.images, c.most_probable) == ("inconclusive", 0, None)
-    assert c.reason.startswith("none of its 1 images can be judged: its shorter side has 4 pixels")
+    assert c.reason.startswith("no image of 1 can be judged: its shorter side has 4 pixels")
     assert isinstance(c.path, Path)

@@ -67,7 +67,7 @@ def made(tmp_path_factory):
         if kind == "residual":
             two = Either(np.eye(16, dtype=np.float32), np.zeros((2, 3, 101), np.float32))
             domain = Domain(np.array([[0] * 5, [1] * 5], np.float32))
-            scale = replace(scale, score="either", either=two, domain=domain)
+            scale = replace(scale, score="lower_rank", either=two, domain=domain)
         names = NAMES if kind in files.NAMING else None
         files.save(
             path, network, PROVENANCE, names, scale if kind in ("classifier", "residual") else None
