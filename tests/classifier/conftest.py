@@ -1,7 +1,11 @@
 """Sources with artificial fingerprints, for the tests of the classifier's programs."""
 
+import sys
+
 import pytest
 
+from classifier import data_preparation
+from gan_fingerprints.data.reading import DataSet
 from tests import marks
 
 TINY = (
@@ -37,3 +41,16 @@ def model(prepared, tmp_path_factory, run_script):
     out = tmp_path_factory.mktemp("models") / "classifier"
     run_script("classifier/run.py", *training_arguments(prepared, out, "--total_kimg", 12))
     return out
+
+
+@pytest.fixture
+def prepare(monkeypatch):
+    """Runs the command in this process and opens what it wrote."""
+
+    def run(in_dir, out_dir, *flags) -> DataSet:
+        arguments = ["data_preparation.py", "--in_dir", in_dir, "--out_dir", out_dir, *flags]
+        monkeypatch.setattr(sys, "argv", [str(x) for x in arguments])
+        data_preparation.main()
+        return DataSet.open(out_dir, "--out_dir")
+
+    return run
