@@ -20,6 +20,7 @@ from gan_fingerprints.attribution.tables import (
     with_progress,
     write_results,
 )
+from gan_fingerprints.networks import files
 from gan_fingerprints.program import REQUIRED, option
 from gan_fingerprints.training import begin
 from gan_fingerprints.training.classifying import open_splits
@@ -66,9 +67,7 @@ def test(arguments: argparse.Namespace) -> None:
     config = program.options_from(arguments, Config)
     paths, truth = testing_images(arguments)
     program.load_tensorflow()
-    from classifier.networks import Classifier
-
-    attributor = open_attributor(arguments, {"classifier": Classifier})
+    attributor = open_attributor(arguments, files.constructors("classifier", "cooccurrence"))
     attack = config.perturbation()
     change = attack and attack_by_name(attack, arguments.testing_data_path)
     rows = with_progress(attributor.attribute(paths, change), len(paths))

@@ -131,7 +131,7 @@ def test_saved_and_loaded_is_the_same(method, splits, tmp_path):
     fitted = baseline_methods.METHODS[method]()
     fitted.fit(train, validation)
     path = tmp_path / "baseline.safetensors"
-    baseline_methods.save(path, fitted, {"source_names": ["a", "b", "c"]})
+    fitted.save(path, {"source_names": ["a", "b", "c"]})
     loaded, header = baseline_methods.load(path, "--model_path")
     assert header["source_names"] == ["a", "b", "c"]
     assert loaded.parameters == fitted.parameters

@@ -123,7 +123,8 @@ def test_every_name_that_is_imported_from_the_project_exists():
 
 def test_every_kind_is_built_by_its_name():
     for kind, construct in constructors().items():
-        network = construct(resolution=16, num_sources=2, fmap_base=64, fmap_max=16)
+        own = {"components": 3} if kind == "cooccurrence" else {"fmap_base": 64, "fmap_max": 16}
+        network = construct(resolution=16, num_sources=2, **own)
         assert network.name == kind
         assert network.arguments["num_sources"] == 2
     assert list(constructors("classifier")) == ["classifier"]
