@@ -132,6 +132,16 @@ def test_changed_arrays_are_refused_in_one_line(made, attempt, method, counted):
     counted(tried, tried)
 
 
+def test_values_that_mean_nothing_are_refused(made, attempt):
+    said, arrays = made["knn"].said, made["knn"].arrays
+    for label in (-1, 3):
+        labels = np.where(np.arange(IMAGES) == 7, label, arrays["labels"])
+        assert "not those of 3 sources" in attempt(said, {**arrays, "labels": labels})[0]
+    assert "not those of" in attempt(said, {**arrays, "sources": arrays["sources"] + 1})[0]
+    many = {**said, "parameters": {"k": IMAGES + 1}}
+    assert f"{IMAGES + 1} neighbours among {IMAGES} images" in attempt(many, arrays)[0]
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_damage_is_one_line_or_harmless(made, method, tmp_path, times, counted):
     one, path, rng = made[method], tmp_path / "x.safetensors", np.random.default_rng(0)
