@@ -16,7 +16,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from classifier.baseline_methods import CHUNK, METHODS, Baseline, Cooccurrence, Eigenface
+from classifier.baseline_methods import CHUNK, METHODS, Baseline, Eigenface
 from gan_fingerprints.networks import header, own_format
 from gan_fingerprints.networks.header import FIELDS, OBJECT, SIDES, Rule
 from gan_fingerprints.networks.stored import Refused, clipped
@@ -49,20 +49,17 @@ PARAMETERS = {
     "knn": {"k": _whole(1, 2**31)},
     "eigenface": {"variance": _number(0, 1), "C": _number(0, 1e6)},
     "prnu": {"levels": _whole(1, 4), "sigma": _number(0.01, 255)},
-    "cooccurrence": {"shrinkage": _number(0, 1)},
 }
 SHAPES: dict[str, dict[str, tuple[str | int, ...]]] = {
     "knn": {"pixels": ("images", "side", "side", 3), "labels": ("images",), "sources": (1,)},
     "eigenface": {"mean": ("values",), "components": ("components", "values"),
                   "weights": ("sources", "components"), "bias": ("sources",)},
     "prnu": {"prints": ("sources", "values")},
-    "cooccurrence": {"mean": ("counts",), "deviation": ("counts",),
-                     "weights": ("sources", "counts"), "bias": ("sources",)},
 }  # fmt: skip
 """Method → array → its shape, in words of `_sizes`."""
 TYPES = {"pixels": ("U8",), "labels": ("I64",), "sources": ("I64",)}  # as safetensors calls them
 FLOATS = ("F32", "F64")  # of all other arrays
-LARGEST, SMALLEST = 1e15, 1e-9  # number of theirs; deviation
+LARGEST = 1e15  # number of theirs
 
 
 def batch(resolution: int) -> int:
@@ -132,10 +129,9 @@ def _sizes(said: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]]) -> di
     values, found = 3 * side**2, shapes.get("components", ())
     # How many components there are depends on the images; all else follows from the header.
     components = min(*found[:1], Eigenface.most, images, values) or 1
-    one = np.zeros((1, 16, 16, 3), np.uint8)
     return {
         "side": side, "images": images, "sources": len(said["source_names"]), "values": values,
-        "components": components, "counts": Cooccurrence._described(one).shape[1],
+        "components": components,
     }  # fmt: skip
 
 
@@ -168,5 +164,3 @@ def _require_values(said: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -
             raise Refused(f"labels that are not those of {sources} sources")
         if said["parameters"]["k"] > len(labels):
             raise Refused(f"{said['parameters']['k']} neighbours among {len(labels)} images")
-    if said["method"] == "cooccurrence" and arrays["deviation"].min() < SMALLEST:
-        raise Refused(f"array deviation: holds values below {SMALLEST:g}")

@@ -1,4 +1,4 @@
-"""What fingerprints are compared with: neighbours, Eigenfaces, camera noise, co-occurrences.
+"""What fingerprints are compared with: nearest neighbours, Eigenfaces and camera noise.
 
 Each method is fitted on training images, its hyper-parameters chosen by accuracy on validation
 images. Images are uint8 [N, H, W, 3], labels int [N]. Array work goes to the GPU where CuPy is
@@ -14,7 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from classifier import cooccurrence
+from gan_fingerprints import calibration
 
 CHUNK = 256  # images at a time
 
@@ -55,6 +55,10 @@ class Baseline(ABC):
     def scores(self, images: np.ndarray) -> np.ndarray:
         """float [N, sources]: the largest is the answer."""
 
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        """float [N, sources]: of methods without, the softmax of scores, for ranking only."""
+        return calibration.softmax(self.scores(images))
+
 
 def array_module() -> Any:
     """CuPy where it is installed and has a GPU, else NumPy."""
@@ -75,11 +79,11 @@ def _chunks(images: np.ndarray) -> Iterator[np.ndarray]:
         yield images[start : start + CHUNK]
 
 
-def _trial(parameters: dict[str, float], answers: np.ndarray, images: Images) -> Trial:
+def trial_of(parameters: dict[str, float], answers: np.ndarray, images: Images) -> Trial:
     return Trial(parameters, float(np.mean(answers == images.labels)))
 
 
-def _best(trials: list[Trial]) -> int:
+def best_of(trials: list[Trial]) -> int:
     """Which trial has the highest accuracy: the earliest among equals."""
     return int(np.argmax([trial.accuracy for trial in trials]))
 
@@ -99,13 +103,16 @@ class NearestNeighbours(Baseline):
         trials = []
         for k in choices:
             answers = self._votes(neighbours[:, :k]).argmax(axis=1)
-            trials.append(_trial({"k": k}, answers, validation))
-        self.parameters = trials[_best(trials)].parameters
+            trials.append(trial_of({"k": k}, answers, validation))
+        self.parameters = trials[best_of(trials)].parameters
         return trials
 
     def scores(self, images: np.ndarray) -> np.ndarray:
         k = int(self.parameters["k"])
         return self._votes(self._neighbours(images, k)) / k
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        return self.scores(images)  # shares already
 
     def _votes(self, neighbours: np.ndarray) -> np.ndarray:
         """Labels of neighbours [N, k] → votes [N, sources]."""
@@ -152,9 +159,9 @@ class Eigenface(Baseline):
             number = min(int(np.searchsorted(held, share)) + 1, len(held))
             machine = self._machine(penalty).fit(features[:, :number], train.labels)
             answers = machine.predict(tested[:, :number])
-            trials.append(_trial({"variance": share, "C": penalty}, answers, validation))
+            trials.append(trial_of({"variance": share, "C": penalty}, answers, validation))
             machines.append((number, machine))
-        best = _best(trials)
+        best = best_of(trials)
         self.parameters, (number, machine) = trials[best].parameters, machines[best]
         self.mean, self.components = pca.mean_, pca.components_[:number]
         self.weights, self.bias = _one_per_source(machine.coef_, machine.intercept_)
@@ -208,9 +215,9 @@ class Prnu(Baseline):
             self.parameters = {"levels": level, "sigma": sigma}
             self.prints = self._prints(train)
             answers = self.scores(validation.pixels).argmax(axis=1)
-            trials.append(_trial(self.parameters, answers, validation))
+            trials.append(trial_of(self.parameters, answers, validation))
             prints.append(self.prints)
-        best = _best(trials)
+        best = best_of(trials)
         self.parameters, self.prints = trials[best].parameters, prints[best]
         return trials
 
@@ -270,52 +277,4 @@ def _noise_share(band: np.ndarray, noise_variance: float) -> np.ndarray:
     return noise_variance / (signal + noise_variance)
 
 
-class Cooccurrence(Baseline):
-    """Counts of neighbouring residuals (`cooccurrence.describe`) and a linear discriminant.
-
-    The covariance is shrunk, as hundreds of counts nearly follow from each other. The scores are
-    logarithms of the sources' likelihoods, up to a constant.
-    """
-
-    name = "cooccurrence"
-    kept = ("mean", "deviation", "weights", "bias")
-    shrinkages = (0.01, 0.03, 0.1, 0.3)
-
-    def fit(self, train: Images, validation: Images) -> list[Trial]:
-        x, tested = (self._described(images.pixels) for images in (train, validation))
-        self.mean, self.deviation = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-9)
-        x, tested = ((part - self.mean) / self.deviation for part in (x, tested))
-        means = np.stack([x[train.labels == i].mean(axis=0) for i in range(train.sources)])
-        within = x - means[train.labels]
-        covariance = within.T @ within / len(x)
-        trials, machines = [], []
-        for shrinkage in self.shrinkages:
-            machine = self._machine(means, covariance, shrinkage)
-            answers = (tested @ machine[0].T + machine[1]).argmax(axis=1)
-            trials.append(_trial({"shrinkage": shrinkage}, answers, validation))
-            machines.append(machine)
-        best = _best(trials)
-        self.parameters, (self.weights, self.bias) = trials[best].parameters, machines[best]
-        return trials
-
-    @staticmethod
-    def _machine(
-        means: np.ndarray, covariance: np.ndarray, shrinkage: float
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Weights [sources, D] and bias [sources] of the discriminant."""
-        identity = np.trace(covariance) / len(covariance) * np.eye(len(covariance))
-        shrunk = (1 - shrinkage) * covariance + shrinkage * identity
-        weights = np.linalg.solve(shrunk, means.T).T
-        return weights, -(weights * means).sum(axis=1) / 2
-
-    @staticmethod
-    def _described(images: np.ndarray) -> np.ndarray:
-        parts = [cooccurrence.describe(part) for part in _chunks(images)]
-        return np.concatenate(parts, dtype=np.float64)
-
-    def scores(self, images: np.ndarray) -> np.ndarray:
-        x = (self._described(images) - self.mean) / self.deviation
-        return x @ self.weights.T + self.bias
-
-
-METHODS = {method.name: method for method in (NearestNeighbours, Eigenface, Prnu, Cooccurrence)}
+METHODS = {method.name: method for method in (NearestNeighbours, Eigenface, Prnu)}

@@ -12,9 +12,9 @@ from functools import partial
 
 import numpy as np
 
-from classifier import baseline_files, baseline_methods
+from classifier import baseline_files, baseline_methods, cooccurrence
 from classifier.baseline_methods import Baseline, Images
-from gan_fingerprints import calibration, program, typed
+from gan_fingerprints import program, typed
 from gan_fingerprints.attribution import answering
 from gan_fingerprints.attribution.finding import find_testing_images
 from gan_fingerprints.attribution.seeing import Whole
@@ -28,6 +28,7 @@ from gan_fingerprints.attribution.tables import (
 )
 from gan_fingerprints.attribution.verdict import row_of
 from gan_fingerprints.data.reading import DataSet
+from gan_fingerprints.networks.own_format import holds_network
 from gan_fingerprints.program import UserError, option
 from gan_fingerprints.training.classifying import open_splits
 from gan_fingerprints.training.run import STARTING
@@ -44,11 +45,13 @@ knn: nearest neighbours by pixels; eigenface: principal components and a linear 
 machine; prnu: the sources' mean noise residuals, as cameras are identified; cooccurrence: counts of
 neighbouring residuals and a linear discriminant. Hyper-parameters are chosen by accuracy on the
 validation images. Methods without probabilities show the softmax of
-their scores instead, which is good for ranking only."""
+their scores instead, which is good for ranking only. What cooccurrence writes is a network, which
+run.py --app test and gan-fingerprints attribute take like any other."""
 
+METHODS = baseline_methods.METHODS | {cooccurrence.Cooccurrence.name: cooccurrence.Cooccurrence}
 
 FIT = {
-    "--method": option(typed.one_of(*baseline_methods.METHODS), None, "what to fit"),
+    "--method": option(typed.one_of(*METHODS), None, "what to fit"),
     "--training_data_dir": TRAINING["--training_data_dir"],
     "--validation_data_dir": option(
         typed.folder, None, "another of the same sources, to choose by"
@@ -87,7 +90,7 @@ def fit(arguments: argparse.Namespace) -> tuple[Baseline, dict]:
             raise UserError(f"--{flag} is missing: fitting needs it; see --help")
     program.check_writable(Path(arguments.out_model), "--out_model")
     data, validation = open_splits(arguments, minibatch=1, gpus=1)
-    method = baseline_methods.METHODS[arguments.method]()
+    method = METHODS[arguments.method]()
     train = images_of(data, arguments.training_images)
     trials = method.fit(train, images_of(validation, validation.count))
     for trial in trials:
@@ -101,18 +104,25 @@ def fit(arguments: argparse.Namespace) -> tuple[Baseline, dict]:
         "data": data.checksum,
         "validation_data": validation.checksum,
     }
-    baseline_files.save(arguments.out_model, method, header)
+    if isinstance(method, cooccurrence.Cooccurrence):
+        method.save(arguments.out_model, header)
+    else:
+        baseline_files.save(arguments.out_model, method, header)
     print(f"fitted on {len(train.pixels)} images: {arguments.out_model}")
     return method, header
+
+
+def load(path: str) -> tuple[Baseline, dict]:
+    """A method that was fitted, and the header of its file."""
+    own = holds_network(program.existing_file(path, "--model_path"))
+    return (cooccurrence if own else baseline_files).load(path, "--model_path")
 
 
 def rows_of(method: Baseline, header: dict, paths: list[Path]):
     """What each image is attributed to, as it is read."""
 
     def answer(pixels: Sequence[np.ndarray]) -> np.ndarray:
-        scores = method.scores(np.concatenate(pixels))
-        # The neighbours' votes are shares already.
-        return scores if method.name == "knn" else calibration.softmax(scores)
+        return method.probabilities(np.concatenate(pixels))
 
     side = header["resolution"]
     read, batch = partial(answering.read, seeing=Whole(side)), baseline_files.batch(side)
@@ -132,7 +142,7 @@ def main() -> None:
     if arguments.method:
         method, header = fit(arguments)
     else:
-        method, header = baseline_files.load(arguments.model_path, "--model_path")
+        method, header = load(arguments.model_path)
     if tested:
         paths, truth = tested
         rows = with_progress(rows_of(method, header, paths), len(paths))

@@ -1,90 +1,101 @@
-"""Which small steps of grey stand side by side: a descriptor of images, in milliseconds each.
-
-Generators differ in how their last convolutions let neighbouring pixels vary, and rich models of
-steganalysis count just that: filters take away the content, and what is left is counted in triples
-(Fridrich and Kodovsky 2012; Pevny, Bas and Fridrich 2010).
-"""
+"""The baseline of co-occurrences: descriptors and a linear discriminant, saved as a network."""
 
 from __future__ import annotations
 
-import functools
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
-HIGHEST = 2  # residuals are cut off at ± this, after rounding
-LEVELS = 2 * HIGHEST + 1
-STEPS = {"Y": (1, 2), "Cb": (1,), "Cr": (1,)}  # what residuals are divided by before rounding
-DIFFERENCES = (np.array([-1, 1]), np.array([1, -2, 1]) / 2, np.array([-1, 3, -3, 1]) / 3)
-SQUARE = np.array([[-1, 2, -1], [2, -4, 2], [-1, 2, -1]]) / 4
-KV = (
-    np.array(
-        [
-            [-1, 2, -2, 2, -1],
-            [2, -6, 8, -6, 2],
-            [-2, 8, -12, 8, -2],
-            [2, -6, 8, -6, 2],
-            [-1, 2, -2, 2, -1],
-        ]
-    )
-    / 12
-)
-# Each group is counted together: a filter and the same one turned see the same thing.
-GROUPS = [*([line[None], line[:, None]] for line in DIFFERENCES), [SQUARE], [KV]]
+from classifier.baseline_methods import Baseline, Images, Trial, best_of, trial_of
+from gan_fingerprints.calibration import Calibration, calibrate
+from gan_fingerprints.networks import files
+from gan_fingerprints.networks.descriptors import descriptors, length
+from gan_fingerprints.networks.discriminant import Discriminant, discriminants
+from gan_fingerprints.networks.stored import StoredNetwork
+from gan_fingerprints.perturbations import compress
+
+SEED = 0  # of the copies
+QUALITIES, SCALES = (50, 95), (0.75, 1.25)
+KERNELS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
 
 
-@functools.cache
-def classes_of_triples() -> np.ndarray:
-    """The class of each triple of levels, int [LEVELS³]: those that mirrors exchange share one.
+class Cooccurrence(Baseline):
+    """Counts of neighbouring residuals (`descriptors`) and a linear discriminant.
 
-    Read backwards, or with every sign turned, a triple says the same of the generator.
+    The covariance is shrunk, as many of the counts nearly follow from each other. Each training
+    image counts three times: as it is, recompressed and resized. With the network goes its
+    calibration, on the validation images.
     """
-    shape = (LEVELS,) * 3
-    levels = np.stack(np.unravel_index(np.arange(LEVELS**3), shape))
-    turned = LEVELS - 1 - levels
-    alike = [np.ravel_multi_index(x, shape) for x in (levels, levels[::-1], turned, turned[::-1])]
-    return np.unique(np.min(alike, axis=0), return_inverse=True)[1]
+
+    name = "cooccurrence"
+    kept = Discriminant._fields
+    shrinkages = (0.03, 0.1, 0.3)
+    discriminant: Discriminant
+    calibration: Calibration | None = None
+
+    def fit(self, train: Images, validation: Images) -> list[Trial]:
+        x, tested = with_copies(train.pixels), descriptors(validation.pixels)
+        labels = np.tile(train.labels, len(x) // len(train.labels))
+        machines = discriminants(x, labels, train.sources, self.shrinkages)
+        trials = []
+        for shrinkage, machine in zip(self.shrinkages, machines, strict=True):
+            answers = machine.answers(tested)[0].argmax(axis=1)
+            trials.append(trial_of({"shrinkage": shrinkage}, answers, validation))
+        best = best_of(trials)
+        self.parameters = trials[best].parameters
+        # Where images are fewer than numbers, likelihoods are beyond all bounds of temperatures.
+        self.discriminant = machines[best].tempered(float(machines[best].answers(tested)[0].std()))
+        logits, features = self.discriminant.answers(tested)
+        self.calibration = calibrate(logits, features, validation.labels, "")
+        return trials
+
+    def scores(self, images: np.ndarray) -> np.ndarray:
+        return self.discriminant.answers(descriptors(images))[0]
+
+    def probabilities(self, images: np.ndarray) -> np.ndarray:
+        if self.calibration is None:
+            return super().probabilities(images)
+        return self.calibration.probabilities(self.scores(images))
+
+    def save(self, path: str | Path, header: dict[str, Any]) -> None:
+        """Writes a network that the class of `networks.cooccurrence` takes."""
+        provenance = header | {"parameters": self.parameters}
+        names = provenance.pop("source_names")
+        arguments = {
+            "resolution": header["resolution"], "num_sources": len(names),
+            "components": self.discriminant.components.shape[1],
+        }  # fmt: skip
+        scale = self.calibration and replace(self.calibration, checksum=header["validation_data"])
+        arrays = self.discriminant._asdict()
+        files.write(
+            path, StoredNetwork(self.name, arguments, arrays, names, provenance, calibration=scale)
+        )
 
 
-def describe(images: np.ndarray) -> np.ndarray:
-    """Shares of triples in the residuals: uint8 [N, H, W, 3] → float32 [N, 780], H and W from 8.
-
-    For Y by two steps, Cb and Cr by one: for each of five groups of filters the residual, divided
-    by the step, rounded and cut off, is counted in triples along and across.
-    """
-    parts = []
-    for name, plane in _planes(images).items():
-        for step in STEPS[name]:
-            for group in GROUPS:
-                shares = [_shares(_residual(plane, kernel / step)) for kernel in group]
-                parts.append(np.mean(shares, axis=0))
-    return np.concatenate(parts, axis=1, dtype=np.float32)
+def with_copies(pixels: np.ndarray) -> np.ndarray:
+    """Descriptors of images uint8 [N, H, W, 3], of each as JPEG, and of each resized: [3·N, D]."""
+    rng = np.random.default_rng(SEED)
+    compressed, resized = [], []
+    for image in pixels:
+        compressed.append(compress(image, int(rng.integers(*QUALITIES, endpoint=True))))
+        sizes = (round(side * rng.uniform(*SCALES)) for side in (image.shape[1::-1]))
+        kernel = KERNELS[rng.integers(len(KERNELS))]
+        resized.append(np.asarray(Image.fromarray(image).resize(tuple(sizes), kernel)))
+    described = [descriptors(image[None]) for image in resized]  # each of its own size
+    return np.concatenate([descriptors(pixels), descriptors(np.stack(compressed)), *described])
 
 
-def _planes(images: np.ndarray) -> dict[str, np.ndarray]:
-    """Luminance and colour differences as JPEG has them: float32 [N, H, W] each."""
-    r, g, b = np.moveaxis(images.astype(np.float32), 3, 0)
-    y = 0.299 * r + 0.587 * g + 0.114 * b
-    return {"Y": y, "Cb": (b - y) / 1.772, "Cr": (r - y) / 1.402}
-
-
-def _residual(plane: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Levels 0 to LEVELS - 1 of what a filter leaves, where it fits: int [N, H', W']."""
-    height = plane.shape[1] - kernel.shape[0] + 1
-    width = plane.shape[2] - kernel.shape[1] + 1
-    left = np.zeros((len(plane), height, width), np.float32)
-    for (row, column), weight in np.ndenumerate(kernel):
-        left += np.float32(weight) * plane[:, row : row + height, column : column + width]
-    return np.clip(np.rint(left), -HIGHEST, HIGHEST).astype(np.int64) + HIGHEST
-
-
-def _shares(levels: np.ndarray) -> np.ndarray:
-    """Shares of the classes of triples, along and across: float64 [N, classes]."""
-    classes = classes_of_triples()
-    number = classes.max() + 1
-    counts = np.zeros((len(levels), number))
-    images = number * np.arange(len(levels))[:, None]
-    for along in (levels, levels.swapaxes(1, 2)):
-        codes = (along[..., :-2] * LEVELS + along[..., 1:-1]) * LEVELS + along[..., 2:]
-        places = classes[codes].reshape(len(levels), -1) + images
-        counts += np.bincount(places.ravel(), minlength=counts.size).reshape(counts.shape)
-    return counts / counts.sum(axis=1, keepdims=True)
+def load(path: str | Path, flag: str) -> tuple[Cooccurrence, dict[str, Any]]:
+    """Reads what `save` wrote, and what goes beside it; UserError when it is something else."""
+    (stored,) = files.read(path, flag, [Cooccurrence.name])
+    sizes = length(), stored.arguments["num_sources"], stored.arguments["components"]
+    shapes = Discriminant.shapes(*sizes)
+    files.require_shapes(stored.arrays, shapes, f"{flag} {path}", Cooccurrence.name)
+    method = Cooccurrence()
+    method.discriminant = Discriminant(**{name: stored.arrays[name] for name in method.kept})
+    method.parameters = stored.provenance.get("parameters", {})
+    method.calibration = stored.calibration
+    return method, {"source_names": stored.source_names, **stored.arguments}

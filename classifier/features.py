@@ -126,10 +126,10 @@ def open_space(arguments: argparse.Namespace) -> Space:
         return Space(extractor, side, 16, model)
     import tensorflow as tf
 
-    from classifier.networks import Classifier
     from gan_fingerprints.networks.layers import in_halves
 
-    loaded = files.load(arguments.model_path, {"classifier": Classifier}, "--model_path", batch=64)
+    kinds = files.constructors("classifier", "cooccurrence")
+    loaded = files.load(arguments.model_path, kinds, "--model_path", batch=64)
     extractor = tf.function(in_halves(loaded.network.fingerprints))
     return Space(extractor, loaded.arguments["resolution"], 64, arguments.model_path)
 

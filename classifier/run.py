@@ -73,7 +73,8 @@ def test(arguments: argparse.Namespace) -> None:
     config = program.options_from(arguments, Config)
     paths, truth = testing_images(arguments)
     program.load_tensorflow()
-    attributor = open_attributor(arguments, files.constructors("classifier", "residual"))
+    kinds = files.constructors("classifier", "residual", "cooccurrence")
+    attributor = open_attributor(arguments, kinds)
     attack = config.perturbation()
     change = attack and attack_by_name(attack, arguments.testing_data_path)
     if arguments.pool == "folder":

@@ -22,6 +22,7 @@ METHODS = {
     "knn": "Nearest neighbours",
     "eigenface": "Eigenfaces",
     "prnu": "PRNU",
+    "cooccurrence": "Co-occurrences",
     "classifier": "Classifier",
     "visnet": "visNet",
 }

@@ -11,7 +11,7 @@ from experiments.steps import OUT, Step
 
 DATA = "$DATA"  # stands for the folder of photos in commands
 NETWORK = "network-final.safetensors"
-BASELINES = ("knn", "eigenface", "prnu")
+BASELINES = ("knn", "eigenface", "prnu", "cooccurrence")
 KINDS = ("images", "celeba", "lsun")
 
 

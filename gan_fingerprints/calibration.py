@@ -84,8 +84,9 @@ def scores(
     features from the nearest source's mean, in deviations, per root of D.
     """
     scaled = np.asarray(logits, np.float64) / temperature
-    apart = (features[:, None] - centres.means) / centres.deviations  # [N, sources, D]
-    distances = np.sqrt((apart**2).mean(axis=2))
+    # Source by source, as [N, sources, D] of thousands of features would fill the memory.
+    apart = [((features - mean) / centres.deviations) ** 2 for mean in centres.means]
+    distances = np.sqrt([x.mean(axis=1) for x in apart]).T  # [N, sources]
     return {
         "energy": temperature * _log_sum_exp(scaled),
         "max_softmax": softmax(logits, temperature).max(axis=1),

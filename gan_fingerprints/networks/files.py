@@ -41,11 +41,12 @@ KINDS = {
     "ipm_discriminator": "gan_fingerprints.ipm.networks:Discriminator",
     "classifier": "classifier.networks:Classifier",
     "residual": "classifier.residual:Residual",
+    "cooccurrence": "gan_fingerprints.networks.cooccurrence:Cooccurrence",
     "visnet_autoencoder": "classifier_visNet.networks:AutoEncoder",
     "visnet_critic": "classifier_visNet.networks:Critic",
 }
 """Kind of network, as files name it → module and class, which is imported when one is built."""
-NAMING = ("classifier", "residual", "visnet_autoencoder")  # kinds that name the source of an image
+NAMING = ("classifier", "residual", "cooccurrence", "visnet_autoencoder")  # name sources
 
 
 @dataclass(frozen=True)
@@ -146,14 +147,8 @@ def load(
 def fill(network: keras.Model, arrays: Mapping[str, Any], origin: str) -> None:
     """Sets every variable, or none: UserError unless names and shapes agree exactly."""
     variables = named_variables(network)
-    for name in [*variables, *arrays]:
-        expected = tuple(variables[name].shape) if name in variables else "no such array"
-        found = arrays[name].shape if name in arrays else "nothing"
-        if expected != found:
-            raise UserError(
-                f"{origin}: array {clipped(name)}: found {found}, expected {expected} for this "
-                f"{network.name}; use the settings that the file's network was trained with"
-            )
+    shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
+    require_shapes(arrays, shapes, origin, network.name)
     values = {}
     for name in variables:
         try:
@@ -162,6 +157,20 @@ def fill(network: keras.Model, arrays: Mapping[str, Any], origin: str) -> None:
             raise UserError(f"{origin}: array {clipped(name)}: {error}") from None
     for name, variable in variables.items():
         variable.assign(values[name])
+
+
+def require_shapes(
+    arrays: Mapping[str, Any], shapes: Mapping[str, tuple[int, ...]], origin: str, kind: str
+) -> None:
+    """UserError unless the arrays are these, of these shapes, and none besides."""
+    for name in [*shapes, *arrays]:
+        expected = shapes.get(name, "no such array")
+        found = arrays[name].shape if name in arrays else "nothing"
+        if expected != found:
+            raise UserError(
+                f"{origin}: array {clipped(name)}: found {found}, expected {expected} for this "
+                f"{kind}; use the settings that the file's network was trained with"
+            )
 
 
 def fill_from(path: str | Path, networks: Collection[keras.Model], flag: str) -> None:

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from gan_fingerprints.networks import descriptors
+from gan_fingerprints.networks.discriminant import Discriminant
 from gan_fingerprints.networks.published.tf1_networks import DOUBLINGS
 from gan_fingerprints.networks.stored import Refused, StoredNetwork, clipped
 from gan_fingerprints.program import UserError
@@ -96,6 +98,7 @@ ARGUMENTS: dict[str, dict[str, Rule]] = {
         "width": WIDTH,
         "members": _whole(1, 3),
     },
+    "cooccurrence": {"resolution": SIDE, "num_sources": NAMING["num_sources"], "components": WIDTH},
     "visnet_autoencoder": {
         **NAMING,
         "use_pixelnorm": SWITCH,
@@ -218,6 +221,8 @@ def features_of(network: StoredNetwork) -> int:
     sources = arguments["num_sources"]
     if network.kind == "residual":
         return RESIDUAL_FEATURES * arguments["width"] * arguments["members"]
+    if network.kind == "cooccurrence":
+        return arguments["components"]
     if network.kind != "classifier":
         return sources
     stage = max(arguments["latent_res"], 4).bit_length() - 2
@@ -228,7 +233,7 @@ def require_plausible(network: StoredNetwork) -> None:
     """Refused when the network would be far larger, or smaller, than what its file holds."""
     require_arguments(network.kind, network.arguments)
     stored = _stored(network)
-    needed = parameters_at_most(network.arguments)
+    needed = parameters_at_most(network.kind, network.arguments)
     too_large = needed > max(ALWAYS_ALLOWED, MAX_RATIO * stored)
     if too_large or stored > MAX_EXCESS * needed + SLACK:
         shown = ", ".join(f"{clipped(k)}={clipped(v)}" for k, v in network.arguments.items())
@@ -242,8 +247,11 @@ def _stored(network: StoredNetwork) -> int:
     return sum(math.prod(array.shape) for array in network.arrays.values())
 
 
-def parameters_at_most(arguments: Mapping[str, Any]) -> int:
+def parameters_at_most(kind: str, arguments: Mapping[str, Any]) -> int:
     """An upper bound on the parameters of a network of any kind."""
+    if kind == "cooccurrence":
+        sizes = descriptors.length(), arguments["num_sources"], arguments["components"]
+        return sum(map(math.prod, Discriminant.shapes(*sizes).values()))
     numbers = {k: int(v) for k, v in arguments.items() if isinstance(v, int | float)}
     side = _side(arguments)
     outputs = max(numbers.get(n, 0) for n in ("label_size", "num_sources", "n_classes", "dof_dim"))
@@ -287,6 +295,8 @@ def _largest_activation(kind: str, arguments: Mapping[str, Any]) -> int:
     side = _side(arguments)
     if "members" in arguments:
         return side * side * max(27, 2 * arguments["width"])
+    if kind == "cooccurrence":
+        return 3 * side * side  # the image itself; few images are described at once
     if "fmap_base" not in arguments:
         width = next(arguments[name] for name in WIDTHS if name in arguments)
         return side * side * 2 * width

@@ -61,6 +61,15 @@ def require_size(path: Path, most: int = MAX_FILE) -> None:
             raise Refused(f"{what} is {found:,} bytes, expected at most {limit:,}")
 
 
+def holds_network(path: Path) -> bool:
+    """Whether a file says that it is one of ours; it may be damaged."""
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            return HEADER_KEY in (file.metadata() or {})
+    except (safetensors.SafetensorError, OSError):
+        return False
+
+
 def describe(path: Path, flag: str) -> StoredNetwork:
     """What the header of a file of ours says; of its arrays only the shapes are read.
 

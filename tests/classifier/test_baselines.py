@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 
 SCRIPT = "classifier/baselines.py"
@@ -44,6 +45,35 @@ def test_fitted_saved_and_used_again(fit, folders, tmp_path, run_script, method,
     )  # fmt: skip
     assert accuracy_of(again) == accuracy_of(done)
     assert (tmp_path / "t.csv").read_text().count("\n") == 181
+
+
+def test_cooccurrence_writes_a_network_that_programs_take(fit, folders, tmp_path, run_script):
+    done = fit("cooccurrence")
+    assert re.search(r"shrinkage [\d.]+: validation accuracy [\d.]+% \(chosen\)", done.stdout)
+    assert accuracy_of(done) >= 60
+    model = tmp_path / "m.safetensors"
+    tables = {}
+    for name, script, *more in (
+        ("again", SCRIPT),
+        ("run", "classifier/run.py", "--app", "test"),
+    ):  # fmt: skip
+        path = tmp_path / f"{name}.csv"
+        again = run_script(
+            script, *more, "--model_path", model, "--testing_data_path", folders / "test",
+            "--out_csv", path, "--out_confusion", tmp_path / "c.png",
+        )  # fmt: skip
+        assert accuracy_of(again) == accuracy_of(done)
+        tables[name] = [line.split(",") for line in path.read_text().splitlines()[1:]]
+    for ours, theirs in zip(*tables.values(), strict=True):
+        assert ours[0] == theirs[0]
+        np.testing.assert_allclose(np.float64(ours[2:6]), np.float64(theirs[2:6]), atol=1e-3)
+    said = run_script("gan_fingerprints", "attribute", folders / "test", "--model", model)
+    assert f"model: {model} (cooccurrence, 16×16 pixels)" in said.stdout
+    assert "threshold: unknown below" in said.stdout
+    distances = run_script(
+        "classifier/features.py", "--model_path", model, "--testing_data_path", folders / "test"
+    )
+    assert "FD ratio: " in distances.stdout
 
 
 def test_bad_input(fit, prepared, tmp_path, run_script):

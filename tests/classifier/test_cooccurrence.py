@@ -1,111 +1,117 @@
-"""Co-occurrences against plain loops and symmetries; their discriminant against scikit-learn's."""
+"""The baseline of co-occurrences: fitted, chosen by validation, saved as a network."""
 
-import itertools
+import io
 
 import numpy as np
 import pytest
-from scipy.signal import correlate2d
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from PIL import Image
 
 from classifier import cooccurrence
-from classifier.baseline_methods import Cooccurrence, Images
-from tests.classifier.test_baseline_methods import marked
+from classifier.baseline_methods import Images
+from classifier.cooccurrence import Cooccurrence, with_copies
+from gan_fingerprints.calibration import negative_log_likelihood
+from gan_fingerprints.networks import files
+from gan_fingerprints.networks.descriptors import descriptors
+from gan_fingerprints.networks.discriminant import discriminants
+from gan_fingerprints.networks.stored import StoredNetwork
+from gan_fingerprints.program import UserError
+
+HEADER = {"source_names": ["a", "b", "c"], "resolution": 32, "data": "4", "validation_data": "5"}
+GRAIN = 0.2
+
+
+def grainy(seed, number):
+    """Noise of three grains: of single pixels, a little along rows, a little along columns."""
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.arange(number) % 3)
+    x = rng.normal(0, 6, (number, 32, 32, 3)) + rng.normal(128, 20, (number, 1, 1, 3))
+    x[labels == 1] += GRAIN * (np.roll(x[labels == 1], 1, axis=2) - 128)
+    x[labels == 2] += GRAIN * (np.roll(x[labels == 2], 1, axis=1) - 128)
+    return Images(np.clip(np.rint(x), 0, 255).astype(np.uint8), labels, 3)
 
 
 @pytest.fixture(scope="module")
-def noise():
-    return np.random.default_rng(0).integers(96, 160, (3, 12, 10, 3), np.uint8)
+def splits():
+    return grainy(0, 150), grainy(1, 60), grainy(2, 90)
 
 
-def test_classes_are_triples_up_to_mirrors():
-    classes = cooccurrence.classes_of_triples()
-    triples = list(itertools.product(range(-2, 3), repeat=3))
-
-    def alike(t):
-        return frozenset([t, t[::-1], tuple(-x for x in t), tuple(-x for x in t[::-1])])
-
-    groups = {}
-    for triple, number in zip(triples, classes, strict=True):
-        groups.setdefault(number, set()).add(triple)
-    assert {frozenset(group) for group in groups.values()} == {alike(t) for t in triples}
-    assert len(groups) == 39
+@pytest.fixture(scope="module")
+def fitted(splits):
+    method = Cooccurrence()
+    return method, method.fit(*splits[:2])
 
 
-def plain(image, weights, step, kernels):
-    """Shares of one group of filters on one plane, triple by triple."""
-    plane = image.astype(float) @ weights
-    total = np.zeros(39)
-    classes = cooccurrence.classes_of_triples()
-    for kernel in kernels:
-        levels = np.clip(np.rint(correlate2d(plane, kernel / step, "valid")), -2, 2).astype(int) + 2
-        counts = np.zeros(39)
-        for grid in (levels, levels.T):
-            for line in grid:
-                for a, b, c in zip(line, line[1:], line[2:], strict=False):
-                    counts[classes[(a * 5 + b) * 5 + c]] += 1
-        total += counts / counts.sum()
-    return total / len(kernels)
+def test_the_shrinkage_is_chosen_by_validation(splits, fitted):
+    (train, validation, test), (method, trials) = splits, fitted
+    labels = np.concatenate([train.labels] * 3)
+    machines = discriminants(with_copies(train.pixels), labels, 3, (0.03, 0.1, 0.3))
+    x = descriptors(validation.pixels)
+    shares = [np.mean(m.answers(x)[0].argmax(1) == validation.labels) for m in machines]
+    assert [trial.accuracy for trial in trials] == shares
+    assert method.parameters == trials[int(np.argmax(shares))].parameters
+    assert np.mean(method.scores(test.pixels).argmax(1) == test.labels) > 0.7
 
 
-def test_counts_are_those_of_plain_loops(noise):
-    described = cooccurrence.describe(noise)
-    assert described.shape == (3, 4 * 5 * 39)
-    assert described.dtype == np.float32
-    luminance = np.array([0.299, 0.587, 0.114])
-    weights = {
-        "Y": luminance,
-        "Cb": (np.array([0, 0, 1]) - luminance) / 1.772,
-        "Cr": (np.array([1, 0, 0]) - luminance) / 1.402,
-    }
-    line = [np.array([-1, 1]), np.array([1, -2, 1]) / 2, np.array([-1, 3, -3, 1]) / 3]
-    groups = [[k[None], k[:, None]] for k in line] + [[cooccurrence.SQUARE], [cooccurrence.KV]]
-    expected = [
-        plain(noise[1], weights[name], step, group)
-        for name, step in (("Y", 1), ("Y", 2), ("Cb", 1), ("Cr", 1))
-        for group in groups
-    ]
-    # A residual that lies on .5 but for rounding may count as its neighbour.
-    np.testing.assert_allclose(described[1], np.concatenate(expected), atol=0.02)
-    assert np.abs(described[1] - np.concatenate(expected)).mean() < 1e-3
+def test_copies_are_recompressed_and_resized_and_always_the_same(splits, monkeypatch):
+    pixels = splits[0].pixels[:6]
+    described = with_copies(pixels)
+    np.testing.assert_array_equal(with_copies(pixels), described)
+    np.testing.assert_array_equal(described[:6], descriptors(pixels))
+    differ = np.abs(described.reshape(3, 6, -1) - described[:6]).max(axis=2)
+    assert (differ[1:] > 0.02).all()
+    monkeypatch.setattr(cooccurrence, "QUALITIES", (60, 60))
+    monkeypatch.setattr(cooccurrence, "SCALES", (1.25, 1.25))
+    monkeypatch.setattr(cooccurrence, "KERNELS", (Image.Resampling.BICUBIC,))
+    described = with_copies(pixels)
+    for image, compressed, resized in zip(pixels, described[6:12], described[12:], strict=True):
+        larger = Image.fromarray(image).resize((40, 40), Image.Resampling.BICUBIC)
+        np.testing.assert_array_equal(descriptors(np.asarray(larger)[None])[0], resized)
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "JPEG", quality=60)
+        decoded = np.asarray(Image.open(file).convert("RGB"))
+        np.testing.assert_array_equal(descriptors(decoded[None])[0], compressed)
 
 
-def test_mirrors_and_turns_change_nothing(noise):
-    described = cooccurrence.describe(noise)
-    even = noise // 4 * 4  # no residual of these lies near a bound of rounding
-    for changed in (even[:, ::-1], even[:, :, ::-1], even.swapaxes(1, 2)):
-        other = cooccurrence.describe(np.ascontiguousarray(changed))
-        np.testing.assert_allclose(other, cooccurrence.describe(even), atol=5e-3)
-    assert np.abs(described - cooccurrence.describe(noise // 2)).max() > 0.1  # it sees contrast
+def test_shuffled_labels_teach_nothing(splits):
+    train, validation, test = splits
+    shuffled = np.random.default_rng(3).permutation(train.labels)
+    method = Cooccurrence()
+    method.fit(Images(train.pixels, shuffled, 3), validation)
+    assert 0.15 < np.mean(method.scores(test.pixels).argmax(1) == test.labels) < 0.52
 
 
-def test_a_plane_of_one_colour_is_all_in_the_middle():
-    flat = np.full((1, 9, 9, 3), 77, np.uint8)
-    parts = cooccurrence.describe(flat).reshape(20, 39)
-    middle = cooccurrence.classes_of_triples()[2 * 25 + 2 * 5 + 2]
-    np.testing.assert_array_equal(parts[:, middle], np.ones(20, np.float32))
-    assert parts.sum() == 20
+def test_probabilities_are_calibrated(splits, fitted):
+    (_, validation, _), (method, _) = splits, fitted
+    logits, labels = method.scores(validation.pixels), validation.labels
+    temperature = method.calibration.temperature
+    best = negative_log_likelihood(logits, labels, temperature)
+    for other in (0.8 * temperature, 1.25 * temperature):
+        assert negative_log_likelihood(logits, labels, other) > best
+    scaled = np.exp((logits - logits.max(1, keepdims=True)) / temperature)
+    expected = scaled / scaled.sum(1, keepdims=True)
+    np.testing.assert_allclose(method.probabilities(validation.pixels), expected, rtol=1e-5)
 
 
-def test_the_discriminant_is_that_of_scikit_learn():
-    train, validation, test = marked(0, 150), marked(1, 60), marked(2, 90)
-    ours = Cooccurrence()
-    trials = ours.fit(train, validation)
-    assert [trial.parameters["shrinkage"] for trial in trials] == [0.01, 0.03, 0.1, 0.3]
+def test_the_file_is_a_network_and_read_again_the_same_method(splits, fitted, tmp_path):
+    (*_, test), (method, _) = splits, fitted
+    path = tmp_path / "c.safetensors"
+    method.save(path, HEADER)
+    loaded, header = cooccurrence.load(path, "--model_path")
+    arguments = {"resolution": 32, "num_sources": 3, "components": 256}
+    assert header == {"source_names": ["a", "b", "c"], **arguments}
+    assert loaded.parameters == method.parameters
+    assert loaded.calibration.checksum == "5"
+    assert loaded.calibration.threshold == method.calibration.threshold
+    np.testing.assert_array_equal(loaded.scores(test.pixels), method.scores(test.pixels))
+    network = files.load(path, files.constructors(), "--model_path").network
+    logits = np.asarray(network(test.pixels.astype(np.float32) / 127.5 - 1))
+    np.testing.assert_allclose(logits, method.scores(test.pixels), rtol=1e-4, atol=1e-2)
 
-    def described(images: Images):
-        x = cooccurrence.describe(images.pixels).astype(float)
-        return (x - ours.mean) / ours.deviation
 
-    for trial in trials:
-        # scikit-learn shrinks each feature's variance separately unless the priors are equal.
-        plain = LinearDiscriminantAnalysis(
-            solver="lsqr", shrinkage=trial.parameters["shrinkage"], priors=[1 / 3] * 3
-        ).fit(described(train), train.labels)
-        share = np.mean(plain.predict(described(validation)) == validation.labels)
-        assert trial.accuracy == pytest.approx(share, abs=0.05)
-    assert np.mean(ours.scores(test.pixels).argmax(1) == test.labels) > 0.8
-    shuffled = Images(
-        train.pixels, np.random.default_rng(3).permutation(train.labels), train.sources
-    )
-    ours.fit(shuffled, validation)
-    assert 0.15 < np.mean(ours.scores(test.pixels).argmax(1) == test.labels) < 0.52
+def test_arrays_of_another_shape_are_refused(tmp_path):
+    path = tmp_path / "c.safetensors"
+    arrays = {"mean": np.zeros(3, np.float32)}
+    arguments = {"resolution": 32, "num_sources": 2, "components": 4}
+    files.write(path, StoredNetwork("cooccurrence", arguments, arrays, ["a", "b"], {}))
+    with pytest.raises(UserError, match=r"--model_path .*mean: found \(3,\), expected \(1872,\)"):
+        cooccurrence.load(path, "--model_path")

@@ -67,7 +67,7 @@ def test_a_study_that_was_stopped_goes_on_and_reports(scale, tmp_path):
 
     results = json.loads((out / "seeds" / "results.json").read_text())
     rows = {row["method"]: row for row in results["rows"]}
-    assert list(rows) == ["knn", "eigenface", "prnu", "classifier", "visnet"]
+    assert list(rows) == ["knn", "eigenface", "prnu", "cooccurrence", "classifier", "visnet"]
     assert {row["images"] for row in rows.values()} == {120}
     assert {row["chance"] for row in rows.values()} == {0.5}
     assert rows["classifier"]["accuracy"] > 0.7  # two thousand images of a coarse GAN

@@ -124,8 +124,9 @@ def test_every_name_that_is_imported_from_the_project_exists():
 
 def test_every_kind_is_built_by_its_name():
     for kind, construct in constructors().items():
-        sizes = {"width": 4} if kind == "residual" else {"fmap_base": 64, "fmap_max": 16}
-        network = construct(resolution=32, num_sources=2, **sizes)
+        sizes = {"residual": {"width": 4}, "cooccurrence": {"components": 3}}
+        own = sizes.get(kind, {"fmap_base": 64, "fmap_max": 16})
+        network = construct(resolution=32, num_sources=2, **own)
         assert network.name == kind
         assert network.arguments["num_sources"] == 2
     assert list(constructors("classifier")) == ["classifier"]

@@ -177,7 +177,7 @@ def test_every_kind_has_a_class_and_every_format_holds_known_kinds():
         assert set(one.kinds) <= set(files.KINDS), one.about
     held = {one.ending: set(one.kinds) for one in files.FORMATS}
     published = held[".pkl"] | held[".npz"] | held[".index"]
-    assert held[".safetensors"] == published | {"residual"} == set(files.KINDS)
+    assert held[".safetensors"] == published | {"residual", "cooccurrence"} == set(files.KINDS)
     for kind, place in files.KINDS.items():
         module, _, name = place.partition(":")
         assert hasattr(importlib.import_module(module), name), kind

@@ -1,0 +1,58 @@
+"""Descriptors of images and a linear discriminant, as a network like any other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from gan_fingerprints.networks.descriptors import descriptors, length
+from gan_fingerprints.networks.discriminant import MOST_COMPONENTS, Discriminant
+
+
+class Cooccurrence(keras.Model):
+    """Descriptors, standardised, and linear layers, which `discriminant` finds.
+
+    Args:
+        resolution: side of the images that it was fitted on; those of other sizes may be given.
+        num_sources: number of outputs.
+        components: number of features.
+
+    Call: images float [N, H, W, 3] in [-1, 1], whose 256 levels are found again by rounding,
+    → logits float32 [N, num_sources]. Nothing can be trained: descriptors have no gradient.
+    """
+
+    def __init__(
+        self, resolution: int = 64, num_sources: int = 5, components: int = MOST_COMPONENTS,
+        **kwargs: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(name="cooccurrence", **kwargs)
+        self.arguments = {
+            "resolution": resolution, "num_sources": num_sources, "components": components,
+        }  # fmt: skip
+        shapes = Discriminant.shapes(length(), num_sources, components)
+        initial = {"deviation": "ones"}
+        arrays = {
+            name: self.add_weight(
+                shape=shape, initializer=initial.get(name, "zeros"), dtype="float32",
+                trainable=False, name=name,
+            )
+            for name, shape in shapes.items()
+        }  # fmt: skip
+        self.discriminant = Discriminant(**arrays)
+        self.built = True
+
+    def answers(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Logits float32 [N, num_sources], and features [N, components]."""
+        levels = tf.cast(tf.round((images + 1) * 127.5), tf.uint8)
+        described = tf.numpy_function(descriptors, [levels], tf.float32, stateful=False)
+        described.set_shape([images.shape[0], length()])
+        return self.discriminant.answers(described)
+
+    def fingerprints(self, images: tf.Tensor) -> tf.Tensor:
+        """The features: principal components of the descriptors, float32 [N, components]."""
+        return self.answers(images)[1]
+
+    def call(self, images: tf.Tensor) -> tf.Tensor:
+        return self.answers(images)[0]
