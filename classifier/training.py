@@ -130,6 +130,11 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
     total = config.total_kimg * 1000
     tick = max(1, round(config.tick_kimg * 1000))
     snapshot = total / config.snapshots if config.snapshots else float("inf")
+    measuring = tick * config.accuracy_ticks
+
+    def gave_up() -> bool:
+        return 0 < config.patience <= measured.waited(int(shown), measuring)
+
     run.start(trainer.state, config.total_kimg, shown)
     source = pipeline.minibatches(
         data,
@@ -143,7 +148,7 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
     stream = iter(trainer.strategy.experimental_distribute_dataset(source))
 
     losses, status = run.losses(int(shown)), ""
-    while (before := int(shown)) < total:
+    while (before := int(shown)) < total and not gave_up():
         run.advance(status)  # a checkpoint here finds all of the last tick's files written
 
         # Train.
@@ -166,11 +171,10 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
         )  # fmt: skip
         run.scalars({"loss": loss, "timing/sec_per_kimg": kimg_seconds, "skipped_steps": skipped})
         status = f"loss {loss:.3f}"
-        if passed(before, now, tick * config.accuracy_ticks):
+        if passed(before, now, measuring):
             measured.measure(now)
-            if measured.waited(now) >= config.patience * tick * config.accuracy_ticks > 0:
+            if gave_up():
                 run.log(f"no better accuracy in {config.patience} measurements: stopping early")
-                break
         losses.restart(now)
 
     run.save()  # before the last lines of the log: should they be interrupted, they come again

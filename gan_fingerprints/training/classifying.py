@@ -189,9 +189,9 @@ class Measured:
         if self.best:
             self.best.offer(shares["validation"], shown)
 
-    def waited(self, shown: int) -> int:
-        """Images shown since the best measurement; 0 where that is not kept."""
-        return shown - self.best.shown if self.best else 0
+    def waited(self, shown: int, interval: int) -> int:
+        """Measurements, one per interval, since the best one; 0 where that is not kept."""
+        return shown // interval - self.best.shown // interval if self.best else 0
 
     def _warn_of_memory(self) -> None:
         """Says when training and validation have parted ways."""

@@ -145,6 +145,21 @@ def test_same_seed_same_network_also_when_killed(prepared, tmp_path, run_script)
     assert run_log.lines(killed / "log.txt") == said
 
 
+def test_a_run_that_stopped_early_goes_on_no_further(prepared, tmp_path, run_script):
+    """Nothing is learned at a rate of 0, so the first measurement stays the best."""
+    flags = ("--learning_rate", 0, "--keep_best", 1, "--patience", 2, "--accuracy_ticks", 1,
+             "--total_kimg", 50, "--resume")  # fmt: skip
+    run, log = tmp_path / "run", tmp_path / "run" / "log.txt"
+    run_script("classifier/run.py", *training_arguments(prepared, run, *flags))
+    said = run_log.lines(log)
+    ticks = [line.partition(" kimg")[0] for line in said if line.startswith("tick ")]
+    assert ticks == ["tick 1", "tick 2", "tick 3"]
+    assert said.count("no better accuracy in 2 measurements: stopping early") == 1
+    (run / "finished.json").unlink()
+    run_script("classifier/run.py", *training_arguments(prepared, run, *flags))
+    assert run_log.lines(log) == said
+
+
 @pytest.mark.slow
 def test_shuffled_labels_cannot_be_learned(prepared, tmp_path, run_script):
     """The negative control: what is learned must not carry over to images that were not shown."""
