@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -35,6 +36,8 @@ class Disk:
         """What would be on the disk if the power failed now, mounted; the disk itself goes on."""
         image, place = self.folder / "cut", self.folder / "after"
         shutil.copyfile(self.image, image)
+        while not filecmp.cmp(self.image, image, shallow=False):  # it is to be of one moment
+            shutil.copyfile(self.image, image)
         place.mkdir()
         try:
             _run("mount", "-o", "loop", image, place)  # which replays the journal

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -98,12 +99,14 @@ def test_a_training_run_whose_power_fails(tmp_path, times, counted):
             process = train(own.place / f"run{number}")
             while process.poll() is None:
                 time.sleep(rng.uniform(0.2, 1.5))
+                process.send_signal(signal.SIGSTOP)
                 with own.cut() as after:
+                    process.send_signal(signal.SIGCONT)
                     if not (after / f"run{number}").exists():
                         continue
                     tried += 1
                     wrong = sound(after / f"run{number}")
-                    shutil.copytree(after / f"run{number}", tmp_path / f"{number}.{tried}")
+                    shutil.copytree(after / f"run{number}", tmp_path / f"{number}.{tried:03d}")
                 assert not wrong
                 survived += 1
             assert process.returncode == 0
