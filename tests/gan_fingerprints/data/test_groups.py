@@ -36,7 +36,7 @@ def test_a_file_without_a_group_is_named():
         groups.groups_of(["in/z1.png", "in/b.png", "in/c.png"], re.compile(r"z\d"), "--group_by")
     assert str(error.value).startswith(
         r"--group_by z\d: found no group for 2 of 3 images, e.g. in/b.png, in/c.png, expected"
-        "the name"
+        " one in the name"
     )
 
 
