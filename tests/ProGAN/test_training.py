@@ -96,7 +96,7 @@ def test_killed_and_resumed_run_ends_with_the_same_weights(data, finished, tmp_p
     ]  # fmt: skip
     command = [sys.executable, PROJECT / "ProGAN/run.py", *arguments]
     kills = 0
-    for checkpoints in (3, 30):
+    for checkpoints in (3, 5):  # of 13; some may pass between two looks
         process = subprocess.Popen(
             [str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )

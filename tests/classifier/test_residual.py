@@ -57,7 +57,7 @@ def test_logits_are_the_mean_over_places_and_members(members):
         np.testing.assert_allclose(logits, network(images), atol=1e-6)
         places = network.map_of(images)
         assert places.shape == (2, size[0] // 4, size[1] // 4, 5)
-        np.testing.assert_allclose(tf.reduce_mean(places, [1, 2]), logits, atol=1e-5)
+        np.testing.assert_allclose(tf.reduce_mean(places, [1, 2]), logits, rtol=1e-5, atol=1e-5)
         assert features.shape == (2, 32 * members)
         of_members = [x.numpy() for x, _ in network.of_members(images)]
         np.testing.assert_allclose(np.mean(of_members, axis=0), logits, atol=1e-6)

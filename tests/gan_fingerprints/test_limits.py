@@ -125,9 +125,9 @@ def test_each_bomb_becomes_an_image_or_a_reason_as_soon_as_ordinary_images(
     pixels.save(tmp_path / "ordinary.png", compress_level=1)
     evidence.read(bombs / "pages.tif", Whole(16))  # starts the process
     for name, error in EXPECTED.items():
-        _, before = cost(evidence.read, tmp_path / "ordinary.png", 16)
-        found, own = cost(evidence.read, bombs / name, 16, thumbnail=True)
-        _, after = cost(evidence.read, tmp_path / "ordinary.png", 16)
+        _, before = cost(evidence.read, tmp_path / "ordinary.png", Whole(16))
+        found, own = cost(evidence.read, bombs / name, Whole(16), thumbnail=True)
+        _, after = cost(evidence.read, tmp_path / "ordinary.png", Whole(16))
         assert own < AS_MANY * max(before, after)
         assert found.error == error
         assert found.sha256
@@ -151,6 +151,7 @@ import sys
 from pathlib import Path
 from gan_fingerprints import limits, workers
 from gan_fingerprints.attribution import answering
+from gan_fingerprints.attribution.seeing import Whole
 from functools import partial
 workers.cores = lambda: 8
 limits.PROGRAM = sys.argv[2]
