@@ -19,6 +19,10 @@ Uninstalled, `python3 -m gan_fingerprints` in the project's folder does the same
 COMMANDS = {
     "attribute": ("gan_fingerprints.examiner.command", "say where images come from"),
     "train": ("classifier.train", "train a classifier for images of any size"),
+    "enroll": (
+        "gan_fingerprints.attribution.enroll",
+        "add a source to a model from a few images, without training",
+    ),
     "convert": (
         "gan_fingerprints.networks.convert",
         "turn a published network file into one of ours, or show it",

@@ -30,6 +30,7 @@ from gan_fingerprints.calibration import Calibration, softmax
 from gan_fingerprints.domain import properties
 
 if TYPE_CHECKING:
+    from gan_fingerprints.networks.enrolment import Enrolment
     from gan_fingerprints.networks.files import Loaded
 
 
@@ -39,7 +40,8 @@ class Answer(NamedTuple):
     Attributes:
         probabilities: float32 [sources].
         score: see `Attribution`; None where the network is not calibrated.
-        logits: float32 [sources], of several views their mean. Of visNet they are the correlations
+        logits: float32 [sources], of several views their mean; of enrolled sources, see
+            `Enrolment.extended`. Of visNet they are the correlations
             of the image fingerprint with the model fingerprints.
         fingerprint: float32 [R, R, 3] in [-2, 2] where it was asked for, else None.
         views: float32 [views, sources], the logits of each.
@@ -89,8 +91,10 @@ class Attributor:
         rules: which images are answered "inconclusive"; `Rules.none()` for none.
         tiles: of a network that takes images of any size (which has `least_side`): views of an
             image at most, None for as many as cover it. Memory grows with it.
+        enrolment: of sources that the network was not trained on.
 
-    Attributes: the arguments, and
+    Attributes: the arguments, the names of enrolled sources being with the others, and
+        enrolled: name of each enrolled source → images that it is known from.
         least_side: the smallest image's side that the network takes; None where all are resized.
         seeing: what the network sees of an image.
         model_fingerprints: float32 [R, R, 3, sources] with `fingerprints`, else None.
@@ -106,9 +110,11 @@ class Attributor:
     def __init__(
         self, network: Any, source_names: Sequence[str], resolution: int, batch: int = 64,
         calibration: Calibration | None = None, fingerprints: bool = False, rules: Rules = RULES,
-        tiles: int | None = TILES,
+        tiles: int | None = TILES, enrolment: Enrolment | None = None,
     ) -> None:  # fmt: skip
-        self.network, self.source_names = network, list(source_names)
+        self.network, self.enrolment = network, enrolment
+        self.enrolled = {x.name: x.images for x in (enrolment.newcomers if enrolment else ())}
+        self.source_names = [*source_names, *self.enrolled]
         self.resolution, self.batch = resolution, batch
         self.calibration, self.rules = calibration, rules
         self.fingerprints = fingerprints
@@ -124,12 +130,11 @@ class Attributor:
             self._pictures = max(1, batch // tiles) if tiles else 1
         self._traced: dict[int, Any] = {}
         shape = self._outputs(resolution).structured_outputs[0].shape
-        if shape != (batch, len(self.source_names)):
-            raise ValueError(f"outputs {shape} for {len(self.source_names)} source names")
+        if shape != (batch, len(source_names)):
+            raise ValueError(f"outputs {shape} for {len(source_names)} source names")
 
     def _outputs(self, side: int) -> Any:
-        """uint8 [batch, side, side, 3] → float32 logits and, as far as needed, features and
-        fingerprints."""
+        """uint8 [batch, side, side, 3] → float32 logits and, if needed, features, fingerprints."""
         if side not in self._traced:
             self._traced[side] = self._trace(side)
         return self._traced[side]
@@ -146,7 +151,7 @@ class Attributor:
         def logits(x: tf.Tensor) -> list[tf.Tensor]:
             return [self.network(x, training=False)]
 
-        plain = self.network.answers if self.calibration else logits
+        plain = self.network.answers if self.calibration or self.enrolment else logits
         answers_to = in_halves(with_fingerprints if self.fingerprints else plain)
         # The batch is part of the shape, as sums over other shapes may be rounded otherwise: then
         # the last images of a folder would get other digits than alone.
@@ -186,7 +191,7 @@ class Attributor:
     ) -> Attributor:  # fmt: skip
         """An Attributor with a network that was loaded, and with its calibration."""
         names, side = loaded.source_names or [], loaded.arguments["resolution"]
-        how = batch, loaded.calibration, fingerprints, rules, tiles
+        how = batch, loaded.calibration, fingerprints, rules, tiles, loaded.enrolment
         return cls(loaded.network, names, side, *how)
 
     def attribute(self, images: Given, change: Change | None = None) -> Iterator[Attribution]:
@@ -224,7 +229,8 @@ class Attributor:
             row = row_of(picture, answer.probabilities, self.source_names, answer.score)
             how = self.resolution, self.rules, self.least_side
             unfit = against_size(picture.size, *how) or answer.strange
-            row = replace(row, unfit=unfit, **self._views(answer))
+            enrolled = self.enrolled.get(str(row.most_probable))
+            row = replace(row, unfit=unfit, enrolled=enrolled, **self._views(answer))
             name, reason = verdict_of(row, self.rules, self.calibration)
             row = replace(row, predicted=name, reason=reason)
             yield Examined(picture, row, answer.logits, answer.fingerprint, answer.views)
@@ -249,20 +255,46 @@ class Attributor:
             yield from self._answers(part)
 
     def _answers(self, part: Sequence[np.ndarray]) -> Iterator[Answer]:
-        views = self._answers_to_views(part)
-        logits, *others = (np.stack([x.mean(axis=0) for x in of_each]) for of_each in views)
-        require_finite(logits)
-        probabilities, scores = self.probabilities(logits), [None] * len(logits)
+        views, *more = self._answers_to_views(part)
+        known, *others = (np.stack([x.mean(axis=0) for x in of_each]) for of_each in (views, *more))
+        require_finite(known)
+        scores = [None] * len(known)
         if self.calibration:
-            scores = self.calibration.scores(logits, others[0]).tolist()
-        shown = others[1] if self.fingerprints else [None] * len(logits)
+            scores = self.calibration.scores(known, others[0]).tolist()
+        shown = others[1] if self.fingerprints else [None] * len(known)
+        if self.enrolled:
+            views = [self._extended(*of_one) for of_one in zip(part, views, more[0], strict=True)]
+        logits = np.stack([x.mean(axis=0) for x in views])
         strange = map(self._strange, part)
-        return map(Answer, probabilities, scores, logits, shown, views[0], strange)
+        return map(Answer, self.probabilities(logits), scores, logits, shown, views, strange)
+
+    def _extended(self, pixels: np.ndarray, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
+        """Logits of an image's views with those of enrolled sources."""
+        assert self.enrolment is not None
+        places = self.enrolment.space.places(features, pixels)
+        return self.enrolment.extended(logits, places, self.temperature)
+
+    def placed(self, pictures: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Of each picture, the network's logits [N, sources] and `Space.places` [N, F].
+
+        Means over a picture's views; only with an enrolment.
+        """
+        assert self.enrolment is not None
+        waiting, found = iter(pictures), []
+        while part := list(islice(waiting, self._pictures)):
+            views, features, *_ = self._answers_to_views(part)
+            places = map(self.enrolment.space.places, features, part)
+            found += [(x.mean(axis=0), y.mean(axis=0)) for x, y in zip(views, places, strict=True)]
+        return np.stack([x for x, _ in found]), np.stack([y for _, y in found])
+
+    @property
+    def temperature(self) -> float:
+        """What divides the logits."""
+        return self.calibration.temperature if self.calibration else 1.0
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """float32 [N, sources] of logits [N, sources]."""
-        scale = self.calibration
-        return (scale.probabilities(logits) if scale else softmax(logits)).astype(np.float32)
+        return softmax(logits, self.temperature).astype(np.float32)
 
     def _strange(self, picture: np.ndarray) -> str:
         domain = self.calibration.domain if self.calibration else None
@@ -292,9 +324,8 @@ class Attributor:
         """What a row says of tiles; nothing of networks that see whole images."""
         if not self.least_side:
             return {}
-        scale = self.calibration.temperature if self.calibration else 1.0
         likely = int(answer.logits.argmax())
-        of_each = softmax(answer.views, scale)
+        of_each = softmax(answer.views, self.temperature)
         return {
             "tiles": len(answer.views),
             "spread": float(of_each[:, likely].std()),

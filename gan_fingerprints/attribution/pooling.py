@@ -51,6 +51,7 @@ class Pools:
             folder, likely, dict(zip(names, probabilities.tolist(), strict=True)),
             score=score, images=len(usable),
             agreement=float(np.mean([row.most_probable == likely for row, _ in usable])),
+            enrolled=self.attributor.enrolled.get(likely),
         )  # fmt: skip
         name, reason = verdict_of(row, self.attributor.rules, scale)
         left_out = len(images) - len(usable)

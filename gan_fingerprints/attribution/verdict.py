@@ -60,6 +60,8 @@ class Attribution:
         unfit: why the network cannot judge the image: its size, or what makes it unlike the
             training images (`domain.Domain.outside`); empty where it can.
         images: how many the answer is the mean of, where it is of a pool; `path` is their folder.
+        enrolled: from how many images the most probable source is known, where the network was not
+            trained on it; else None.
     """
 
     path: Path | None
@@ -73,6 +75,7 @@ class Attribution:
     agreement: float | None = None
     unfit: str = ""
     images: int | None = None
+    enrolled: int | None = None
 
     @property
     def most_probable(self) -> str | None:
@@ -108,7 +111,9 @@ def verdict_of(
     if row.unfit:
         return INCONCLUSIVE, row.unfit
     passed = ""
-    if calibration is not None and row.score is not None:
+    if row.enrolled:  # the score says only how well an image fits what the network was trained on
+        passed = f"; it was enrolled, without training, from {row.enrolled} images"
+    elif calibration is not None and row.score is not None:
         score, threshold = apart(row.score, calibration.threshold)
         reached = f"its score ({calibration.score} {score})"
         if row.score < calibration.threshold:
@@ -119,8 +124,9 @@ def verdict_of(
         passed = f"; {reached} is not below the threshold {threshold}"
     if probability < rules.least_probability:
         shown, least = apart(probability, rules.least_probability)
+        known = f" (enrolled from {row.enrolled} images)" if row.enrolled else ""
         return INCONCLUSIVE, (
-            f"its most probable source, {likely}, has probability {shown}, less than {least}"
+            f"its most probable source, {likely}{known}, has probability {shown}, less than {least}"
         )
     number = len(row.probabilities)
     return likely, f"the most probable of the {number} sources the model knows{passed}"

@@ -112,7 +112,9 @@ def record(one: Examined[Specimen], model: Model) -> dict[str, Any]:
     header, used = specimen.header, row.error is None
     correlations = None
     if model.fingerprints is not None and one.logits is not None:
-        correlations = dict(zip(model.source_names, one.logits.tolist(), strict=True))
+        # Enrolled sources, which come last, have no fingerprint to correlate with.
+        known = model.source_names[: model.fingerprints.shape[3]]
+        correlations = dict(zip(known, one.logits[: len(known)].tolist(), strict=True))
     return {
         "path": str(specimen.path),
         "sha256": specimen.sha256,

@@ -10,6 +10,8 @@ import tensorflow as tf
 from gan_fingerprints.networks.descriptors import descriptors, length
 from gan_fingerprints.networks.discriminant import MOST_COMPONENTS, Discriminant
 
+LEAST = 32  # of smaller images there is too little to count, unless it was fitted on such
+
 
 class Cooccurrence(keras.Model):
     """Descriptors, standardised, and linear layers, which `discriminant` finds.
@@ -18,6 +20,9 @@ class Cooccurrence(keras.Model):
         resolution: side of the images that it was fitted on; those of other sizes may be given.
         num_sources: number of outputs.
         components: number of features.
+
+    Attributes:
+        least_side: of the images that it takes; see `attribution.attributor.Attributor`.
 
     Call: images float [N, H, W, 3] in [-1, 1], whose 256 levels are found again by rounding,
     → logits float32 [N, num_sources]. Nothing can be trained: descriptors have no gradient.
@@ -31,6 +36,7 @@ class Cooccurrence(keras.Model):
         self.arguments = {
             "resolution": resolution, "num_sources": num_sources, "components": components,
         }  # fmt: skip
+        self.least_side = min(LEAST, resolution)
         shapes = Discriminant.shapes(length(), num_sources, components)
         initial = {"deviation": "ones"}
         arrays = {

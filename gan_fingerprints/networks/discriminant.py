@@ -61,14 +61,12 @@ def discriminants(
     """
     from scipy.linalg import solve
 
-    mean = described.mean(axis=0, dtype=np.float64)
-    deviation = np.maximum(described.std(axis=0, dtype=np.float64), LEAST_DEVIATION)
-    total = sum(x.T @ x for x in _standard(described, mean, deviation)) / len(described)
+    mean, deviation, total = moments(described)
     own = np.stack([described[labels == i].mean(axis=0, dtype=np.float64) for i in range(sources)])
     means = (own - mean) / deviation  # [sources, D]
     shares = np.bincount(labels, minlength=sources) / len(labels)
     within = total - (means.T * shares) @ means
-    components = _components(total, len(described))
+    components = principal_components(total, len(described))
     found = []
     for shrinkage in shrinkages:
         shrunk = (1 - shrinkage) * within
@@ -80,6 +78,22 @@ def discriminants(
     return found
 
 
+class Moments(NamedTuple):
+    """Mean [D], deviation [D], and the covariance [D, D] of standardised descriptions."""
+
+    mean: np.ndarray
+    deviation: np.ndarray
+    covariance: np.ndarray
+
+
+def moments(described: np.ndarray) -> Moments:
+    """Of descriptions [N, D], float64."""
+    mean = described.mean(axis=0, dtype=np.float64)
+    deviation = np.maximum(described.std(axis=0, dtype=np.float64), LEAST_DEVIATION)
+    total = sum(x.T @ x for x in _standard(described, mean, deviation)) / len(described)
+    return Moments(mean, deviation, total)
+
+
 def _standard(
     described: np.ndarray, mean: np.ndarray, deviation: np.ndarray
 ) -> Iterator[np.ndarray]:
@@ -88,8 +102,11 @@ def _standard(
         yield (described[start : start + CHUNK] - mean) / deviation
 
 
-def _components(covariance: np.ndarray, images: int) -> np.ndarray:
-    """The principal components with the largest variances, each divided by its deviation."""
+def principal_components(covariance: np.ndarray, images: int) -> np.ndarray:
+    """[D, C]: those with the largest variances, at most 256, each divided by its deviation.
+
+    images: how many the covariance [D, D] is of.
+    """
     from scipy.linalg import eigh
 
     number = len(covariance)

@@ -19,6 +19,7 @@ import numpy as np
 
 from gan_fingerprints.calibration import Calibration
 from gan_fingerprints.networks import header, own_format
+from gan_fingerprints.networks.enrolment import Enrolment
 from gan_fingerprints.networks.published import (
     chainer_snapshot,
     network_pickle,
@@ -56,7 +57,7 @@ class Loaded:
     Attributes:
         names_assumed: the line to print when the file carries no source names and they are the
             known order of the release; empty otherwise.
-        calibration: what the file holds of it, or None.
+        calibration, enrolment: what the file holds of them, or None.
     """
 
     network: keras.Model
@@ -65,6 +66,7 @@ class Loaded:
     provenance: dict[str, Any]
     names_assumed: str = ""
     calibration: Calibration | None = None
+    enrolment: Enrolment | None = None
 
 
 def named_variables(network: keras.Model) -> dict[str, Any]:
@@ -83,11 +85,12 @@ def save(
     provenance: dict[str, Any],
     source_names: list[str] | None = None,
     calibration: Calibration | None = None,
+    enrolment: Enrolment | None = None,
 ) -> None:
     """Writes a network whose class keeps its constructor arguments in `arguments`."""
     stored = StoredNetwork(
         network.name, network.arguments, arrays_of(network), source_names, provenance,
-        calibration=calibration,
+        calibration=calibration, enrolment=enrolment,
     )  # fmt: skip
     write(path, stored)
 
@@ -141,7 +144,8 @@ def load(
         outputs, file_name = stored.arguments["num_sources"], Path(path).name
         sources, assumed = source_names(outputs, names, file_name)
     arguments = getattr(network, "arguments", stored.arguments)
-    return Loaded(network, arguments, sources, stored.provenance, assumed, stored.calibration)
+    beside = stored.calibration, stored.enrolment
+    return Loaded(network, arguments, sources, stored.provenance, assumed, *beside)
 
 
 def fill(network: keras.Model, arrays: Mapping[str, Any], origin: str) -> None:

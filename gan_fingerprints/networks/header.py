@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gan_fingerprints.networks import descriptors
+from gan_fingerprints.networks import descriptors, stored_enrolment
 from gan_fingerprints.networks.discriminant import Discriminant
 from gan_fingerprints.networks.published.tf1_networks import DOUBLINGS
 from gan_fingerprints.networks.stored import Refused, StoredNetwork, clipped
@@ -117,6 +117,7 @@ FIELDS = {
     "provenance": Rule(lambda x: type(x) is dict and _plain(x), f"texts and numbers in an object, "
                        f"at most {MAX_DEPTH} levels deep"),
     "calibration": OBJECT,
+    "enrolment": OBJECT,
     "sha256": Rule(lambda x: type(x) is str and bool(re.fullmatch("[0-9a-f]{64}", x)),
                    "64 hexadecimal digits"),
 }  # fmt: skip
@@ -145,7 +146,7 @@ def read(text: str) -> dict[str, Any]:
         ValueError, RecursionError: no JSON.
     """
     header = loaded(text)
-    require(header, FIELDS, ["calibration"])
+    require(header, FIELDS, ["calibration", "enrolment"])
     kind, arguments, names = (header[x] for x in ("network", "arguments", "source_names"))
     require_arguments(kind, arguments)
     known = {name: x for name, x in header["provenance"].items() if name in PROVENANCE}
@@ -154,8 +155,13 @@ def read(text: str) -> dict[str, Any]:
         if "num_sources" not in arguments:
             raise Refused(f"source_names of a {kind}, which names no sources; expected null")
         require_names(names, arguments["num_sources"])
-    elif "calibration" in header:
-        raise Refused("a calibration without source names")
+    elif "calibration" in header or "enrolment" in header:
+        raise Refused("a calibration or enrolment without source names")
+    if "enrolment" in header:
+        try:
+            stored_enrolment.require(header["enrolment"], is_source_name, names or [])
+        except ValueError as error:
+            raise Refused(clipped(str(error))) from None
     return header
 
 

@@ -1,8 +1,8 @@
 """One network in one file: safetensors, with a header that says which network it is.
 
 The metadata holds one JSON text under `gan_fingerprints`: network name, constructor arguments,
-input range, source names in label order and calibration (classifiers), provenance, and the SHA-256
-of all that and the weights.
+input range, source names in label order, calibration and enrolment (classifiers), provenance, and
+the SHA-256 of all that and the weights.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ import safetensors.numpy
 
 from gan_fingerprints.calibration import EITHER, RANKS, Calibration
 from gan_fingerprints.domain import PROPERTIES
-from gan_fingerprints.networks import header
+from gan_fingerprints.networks import header, stored_enrolment
+from gan_fingerprints.networks.enrolment import Enrolment
 from gan_fingerprints.networks.stored import Refused, StoredNetwork, clipped
 from gan_fingerprints.program import UserError
 
 HEADER_KEY = "gan_fingerprints"
-CALIBRATION = "calibration/"  # arrays whose names start so are not the network's
+CALIBRATION, ENROLMENT = "calibration/", "enrolment/"  # begin names of arrays of no network
 MAX_FILE = 2**30  # bytes
 MAX_BEGINNING = 2**23  # bytes that describe the arrays and hold the header
 WEIGHTS, COUNTERS = ("F32",), ("I32", "I64")  # as safetensors calls their types
@@ -91,23 +92,39 @@ def _described(said: Mapping[str, Any], file: Any) -> StoredNetwork:
         counts = said["network"] == "ResNetGenerator" and name.endswith("/N")
         if array.stored_as not in (COUNTERS if counts else WEIGHTS):
             raise Refused(f"array {clipped(name)} of type {array.stored_as}")
-    weights = {name: x for name, x in shapes.items() if not name.startswith(CALIBRATION)}
+    beside = CALIBRATION, ENROLMENT
+    weights = {name: x for name, x in shapes.items() if not name.startswith(beside)}
     stored = StoredNetwork(
         said["network"], said["arguments"], weights, said["source_names"], said["provenance"]
     )
     found = {name: array.shape for name, array in shapes.items() if name not in weights}
-    expected = {}
-    if "calibration" in said:
-        sources, features = stored.arguments["num_sources"], header.features_of(stored)
-        expected = {"means": (sources, features), "deviations": (features,)}
-        if said["calibration"].get("score") == EITHER:
-            expected |= {"whitening": (features, features), "ranks": (2, sources, RANKS)}
-        if "domain" in said["calibration"]:
-            expected["domain"] = (2, len(PROPERTIES))
-    if found != {CALIBRATION + name: shape for name, shape in expected.items()}:
+    expected = _of_calibration(said, stored) | _of_enrolment(said, stored)
+    if found != expected:
         listed = ", ".join(f"{clipped(name)} {list(shape)}" for name, shape in found.items())
         raise Refused(f"a calibration of {listed or 'no arrays'}; expected {expected or 'none'}")
     return stored
+
+
+def _of_calibration(said: Mapping[str, Any], stored: StoredNetwork) -> dict[str, tuple[int, ...]]:
+    """Shapes of its arrays, by their names in the file; none without one."""
+    if "calibration" not in said:
+        return {}
+    sources, features = stored.arguments["num_sources"], header.features_of(stored)
+    expected: dict[str, tuple[int, ...]] = {"means": (sources, features), "deviations": (features,)}
+    if said["calibration"].get("score") == EITHER:
+        expected |= {"whitening": (features, features), "ranks": (2, sources, RANKS)}
+    if "domain" in said["calibration"]:
+        expected["domain"] = (2, len(PROPERTIES))
+    return {CALIBRATION + name: shape for name, shape in expected.items()}
+
+
+def _of_enrolment(said: Mapping[str, Any], stored: StoredNetwork) -> dict[str, tuple[int, ...]]:
+    """The same of an enrolment's arrays."""
+    if "enrolment" not in said:
+        return {}
+    sizes = stored.arguments["num_sources"], header.features_of(stored)
+    shapes = stored_enrolment.shapes(said["enrolment"], *sizes)
+    return {ENROLMENT + name: shape for name, shape in shapes.items()}
 
 
 def read(path: Path, flag: str) -> list[StoredNetwork]:
@@ -122,7 +139,10 @@ def read(path: Path, flag: str) -> list[StoredNetwork]:
             if not np.isfinite(array).all():
                 raise Refused(f"array {clipped(name)}: holds values that are not numbers")
         weights = {name: arrays.pop(name) for name in stored.arrays}
-        stored = replace(stored, arrays=weights, calibration=_calibration(said, arrays))
+        stored = replace(
+            stored, arrays=weights, calibration=_calibration(said, arrays),
+            enrolment=_enrolment(said, arrays),
+        )  # fmt: skip
         header.require_lod(stored)
     return [stored]
 
@@ -140,6 +160,10 @@ def write(path: Path, stored: StoredNetwork) -> None:
     if stored.calibration:
         said["calibration"] = stored.calibration.header()
         arrays |= {CALIBRATION + name: x for name, x in stored.calibration.arrays().items()}
+    if stored.enrolment:
+        said["enrolment"] = stored_enrolment.header_of(stored.enrolment)
+        of_it = stored_enrolment.arrays_of(stored.enrolment)
+        arrays |= {ENROLMENT + name: x for name, x in of_it.items()}
     # In C's order: safetensors writes the memory as it lies, and takes the shape's word for it.
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     said["sha256"] = checksum(said, arrays)
@@ -149,8 +173,17 @@ def write(path: Path, stored: StoredNetwork) -> None:
 def _calibration(said: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Calibration | None:
     if "calibration" not in said:
         return None
-    parts = {name.removeprefix(CALIBRATION): x for name, x in arrays.items()}
-    return Calibration.of(said["calibration"], parts)
+    return Calibration.of(said["calibration"], _parts(arrays, CALIBRATION))
+
+
+def _enrolment(said: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Enrolment | None:
+    if "enrolment" not in said:
+        return None
+    return stored_enrolment.read(said["enrolment"], _parts(arrays, ENROLMENT))
+
+
+def _parts(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {k.removeprefix(prefix): x for k, x in arrays.items() if k.startswith(prefix)}
 
 
 def checksum(said: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:

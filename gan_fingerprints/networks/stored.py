@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gan_fingerprints.calibration import Calibration
+from gan_fingerprints.networks.enrolment import Enrolment
 
 NUMBERS = frozenset(
     {"f2", "f4", "f8", "b1", *(f"{kind}{n}" for kind in "iu" for n in (1, 2, 4, 8))}
@@ -58,6 +59,7 @@ class StoredNetwork:
         provenance: where it comes from.
         published_as: how its file calls it, e.g. "Gs (G_paper)"; empty for files of ours.
         calibration: of a classifier, where its training added one.
+        enrolment: of a classifier, where sources were enrolled, or may be without further data.
     """
 
     kind: str
@@ -67,6 +69,7 @@ class StoredNetwork:
     provenance: dict[str, Any] = field(default_factory=dict)
     published_as: str = ""
     calibration: Calibration | None = None
+    enrolment: Enrolment | None = None
 
 
 def in_file(

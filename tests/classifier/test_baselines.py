@@ -47,6 +47,7 @@ def test_fitted_saved_and_used_again(fit, folders, tmp_path, run_script, method,
     assert (tmp_path / "t.csv").read_text().count("\n") == 181
 
 
+@pytest.mark.slow
 def test_cooccurrence_writes_a_network_that_programs_take(fit, folders, tmp_path, run_script):
     done = fit("cooccurrence")
     assert re.search(r"shrinkage [\d.]+: validation accuracy [\d.]+% \(chosen\)", done.stdout)

@@ -20,6 +20,7 @@ from gan_fingerprints.calibration import Calibration, Centres, Either
 from gan_fingerprints.domain import Domain
 from gan_fingerprints.ipm.networks import Generator as BatchGenerator
 from gan_fingerprints.networks import files, header, trunk
+from gan_fingerprints.networks.cooccurrence import Cooccurrence
 from gan_fingerprints.networks.published.source_names import source_names
 from gan_fingerprints.networks.stored import Refused, StoredNetwork
 from gan_fingerprints.program import UserError
@@ -41,6 +42,7 @@ PROVENANCE = {
 NETWORKS = {
     "classifier": lambda: Classifier(**SMALL, num_sources=3),
     "residual": lambda: Residual(32, 3, width=2),
+    "cooccurrence": lambda: Cooccurrence(16, num_sources=3, components=5),
     "visnet_autoencoder": lambda: AutoEncoder(**SMALL, num_sources=3),
     "generator": lambda: Generator(**SMALL),
     "ipm_generator": lambda: BatchGenerator("g_resnet5", 32, 2, 8),

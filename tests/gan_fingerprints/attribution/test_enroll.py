@@ -1,0 +1,124 @@
+"""`gan-fingerprints enroll` on grains of noise: what it writes, what it then says and refuses."""
+
+import hashlib
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from classifier.cooccurrence import Cooccurrence
+from gan_fingerprints import Attributor
+from gan_fingerprints.networks import files
+from tests.classifier import test_cooccurrence as grains
+from tests.conftest import PROJECT
+
+
+def new_source(number, seed):
+    """A grain that the model was not trained on: noise along diagonals, uint8 [N, 32, 32, 3]."""
+    x = np.random.default_rng(seed).normal(0, 6, (number, 32, 32, 3))
+    x += np.roll(x, (1, 1), axis=(1, 2))
+    return np.clip(np.rint(x + 128), 0, 255).astype(np.uint8)
+
+
+def write_images(folder, pixels):
+    folder.mkdir(parents=True)
+    for i, image in enumerate(pixels):
+        Image.fromarray(image).save(folder / f"{i:03d}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, run_script):
+    """A fitted network of three grains, and its data sets."""
+    root = tmp_path_factory.mktemp("enroll")
+    splits = {"validation": grains.grainy(1, 60), "training": grains.grainy(0, 150)}
+    for split, images in splits.items():
+        for label, name in enumerate("abc"):
+            write_images(root / split / name, images.pixels[images.labels == label])
+        data = root / f"{split}_data"
+        run_script("classifier/data_preparation.py", "--in_dir", root / split, "--out_dir", data)
+    method = Cooccurrence()
+    method.fit(splits["training"], splits["validation"])
+    method.save(root / "m.safetensors", grains.HEADER)
+    write_images(root / "new", new_source(20, 5))
+    return root
+
+
+def enroll(*arguments, check=True):
+    done = subprocess.run(
+        [sys.executable, "-m", "gan_fingerprints", "enroll", *map(str, arguments)],
+        cwd=PROJECT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == (0 if check else 2), done.stderr
+    return done.stdout if check else done.stderr
+
+
+@pytest.fixture(scope="module")
+def enrolled(model):
+    out = model / "with.safetensors"
+    said = enroll(
+        "--model", model / "m.safetensors", "--name", "new", "--images", model / "new",
+        "--training_data_dir", model / "training_data", "--validation_data_dir",
+        model / "validation_data", "--out", out,
+    )  # fmt: skip
+    return out, said
+
+
+@pytest.mark.slow
+def test_a_source_is_enrolled_named_and_taken_away_again(model, enrolled):
+    out, said = enrolled
+    assert re.search(
+        r"new: enrolled from 20 images; leaving one out, the others name [\d.]+%", said
+    )
+    assert re.search(r"new: takes [0-4]\.\d of 100 images of the old sources", said)
+    kept = files.read(out, "--model")[-1].enrolment
+    digests = [hashlib.sha256(x.read_bytes()).hexdigest() for x in (model / "new").iterdir()]
+    assert sorted(kept.newcomers[0].sha256) == sorted(digests)
+    assert len(kept.held_labels) == 60
+
+    attributor = Attributor.load(out, batch=8)
+    assert attributor.source_names == ["a", "b", "c", "new"]
+    rows = list(attributor.attribute(new_source(30, 6)))
+    named = [row for row in rows if row.predicted == "new"]
+    assert len(named) > 20
+    assert "it was enrolled, without training, from 20 images" in named[0].reason
+    old = grains.grainy(2, 60)
+    before = list(Attributor.load(model / "m.safetensors", batch=8).attribute(old.pixels))
+    after = list(attributor.attribute(old.pixels))
+    right = [sum(row.most_probable == "abc"[y] for row, y in zip(rows, old.labels, strict=True))
+             for rows in (before, after)]  # fmt: skip
+    assert right[1] >= right[0] - 6
+    for one, other in zip(before, after, strict=True):  # the rest is shared as before
+        rest = 1 - other.probabilities["new"]
+        shares = [other.probabilities[name] / rest for name in "abc"]
+        expected = [one.probabilities[name] for name in "abc"]
+        np.testing.assert_allclose(shares, expected, atol=1e-3)
+
+    assert "new: enrolled from 20" in enroll("--model", out, "--check")
+    without = model / "without.safetensors"
+    enroll("--model", out, "--remove", "new", "--out", without)
+    assert files.read(without, "--model")[-1].enrolment.newcomers == ()
+    # What was kept of the training images is enough for the next one.
+    again = model / "again.safetensors"
+    enroll("--model", without, "--name", "x", "--images", model / "new", "--out", again)
+    assert Attributor.load(again, batch=8).source_names == ["a", "b", "c", "x"]
+
+
+def test_what_is_refused(model, tmp_path):
+    def refused(*arguments):
+        return enroll("--model", model / "m.safetensors", *arguments, check=False)
+
+    new, out = ("--images", model / "new"), ("--out", tmp_path / "x.safetensors")
+    assert "found none, expected one" in refused()
+    assert "--out is missing: --name needs it" in refused("--name", "new", *new)
+    assert "--training_data_dir is missing" in refused("--name", "new", *new, *out)
+    assert "--name a: the model has such a source" in refused("--name", "a", *new, *out)
+    assert "no verdict's" in refused("--name", "unknown", *new, *out)
+    few = write_images(tmp_path / "few", new_source(4, 1))
+    sets = ("--training_data_dir", model / "training_data")
+    said = refused("--name", "new", "--images", few, *sets, *out)
+    assert "--images: found 4 images, expected 5 to 1,000" in said
+    assert not (tmp_path / "x.safetensors").exists()
