@@ -58,6 +58,11 @@ class Config(Settings):
     members: int = option(
         typed.one_of(1, 2, 3), 1, "residual: networks, built differently, that answer together"
     )
+    descriptors: bool = option(
+        typed.switch,
+        False,
+        "residual: 1: beside it a discriminant of co-occurrences, which is found in the end",
+    )
     crop: int | None = option(
         typed.number(int, lambda x: x >= 32, "a whole number of 32 or more", "PIXELS"),
         None,
@@ -182,6 +187,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "accuracy_images": 2000,
         "either": True,
         "guard": True,
+        "descriptors": True,
         "contrast": 0.15,
         "tint": 0.06,
         "brightness": 0.25,

@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from classifier.config import LEAST
+from gan_fingerprints.networks.cooccurrence import described, discriminant_of
+from gan_fingerprints.networks.discriminant import STRONGEST, Discriminant
 
 PLANS = (
     # Channels, in multiples of the width, and stride of each convolution of a member. The first
@@ -21,6 +23,7 @@ FOLDS = (1, 2, 1)  # of each plan: pixels folded into channels first, in either 
 BLURS = {3: (1, 2, 1), 5: (1, 4, 6, 4, 1)}  # binomial
 GAIN, MOST = 8.0, 4.0  # residuals are a few grey levels; what is far more is an edge of the content
 SLOPE = 0.1
+DESCRIPTORS = "descriptors_"  # begins the names of the discriminant's arrays
 DROPOUT = 0.3  # of the features that the last layer sees
 
 
@@ -29,7 +32,8 @@ class Residual(keras.Model):
 
     What the last layer says of each place is averaged, so images may have any size from 32
     pixels up, and none need be resized; the network is trained on crops. Members are networks of
-    their own, built differently; their answers are averaged.
+    their own, built differently; their answers are averaged. A linear discriminant of descriptors,
+    which is found afterwards (`classifier.together`), may answer beside them.
 
     Args:
         resolution: side of the images of its data set, and of the tiles that large images are
@@ -37,9 +41,13 @@ class Residual(keras.Model):
         num_sources: number of outputs.
         width: channels of the first convolution; later ones have multiples.
         members: networks whose logits are averaged, 1 to 3.
+        components: of the descriptors, which are features too; 0 without descriptors.
 
     Attributes:
         least_side: of the images that it takes; see `attribution.attributor.Attributor`.
+        judged: which features tell images of other origin; see `calibration.calibrate`.
+        discriminant, scales: arrays of the discriminant, and what the convolutions' logits and its
+            log probabilities are multiplied by, before they are added up.
 
     Call: images float [N, H, W, 3] in [-1, 1] → logits float32 [N, num_sources].
     Raises ValueError for sizes out of range.
@@ -49,7 +57,7 @@ class Residual(keras.Model):
 
     def __init__(
         self, resolution: int = 64, num_sources: int = 5, width: int = 16, members: int = 1,
-        **kwargs: Any,
+        components: int = 0, **kwargs: Any,
     ) -> None:  # fmt: skip
         super().__init__(name="residual", **kwargs)
         if resolution < LEAST or not 1 <= members <= len(PLANS):
@@ -59,9 +67,17 @@ class Residual(keras.Model):
             )
         self.arguments = {
             "resolution": resolution, "num_sources": num_sources, "width": width,
-            "members": members,
+            "members": members, "components": components,
         }  # fmt: skip
         self.members = [Member(i, width, num_sources) for i in range(members)]
+        self.discriminant = self.judged = None
+        if components:
+            self.discriminant = discriminant_of(self, num_sources, components, DESCRIPTORS)
+            self.scales = self.add_weight(
+                shape=(2,), initializer="zeros", dtype="float32", trainable=False, name="scales"
+            )
+            first = members * PLANS[0][-1][0] * width
+            self.judged = slice(first, first + min(STRONGEST, components))
         self(tf.zeros([1, LEAST, LEAST, 3]))
 
     def build(self, input_shape: Any = None) -> None:
@@ -78,12 +94,30 @@ class Residual(keras.Model):
         return [member(seen, key) for member in self.members]
 
     def answers(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Logits float32 [N, sources], and the features of all members side by side."""
-        logits, features = zip(*self.of_members(images), strict=True)
-        return tf.add_n(logits) / len(logits), tf.concat(features, axis=1)
+        """Logits float32 [N, sources], and the features of all members side by side.
+
+        With descriptors, their components are the last features.
+        """
+        of_each, features = zip(*self.of_members(images), strict=True)
+        logits = tf.add_n(of_each) / len(of_each)
+        if self.discriminant is None:
+            return logits, tf.concat(features, axis=1)
+        own, components = self.discriminant.answers(described(images))
+        logits = self.scales[0] * logits + self.scales[1] * tf.nn.log_softmax(own)
+        return logits, tf.concat([*features, components], axis=1)
+
+    def fill_descriptors(self, discriminant: Discriminant, scales: np.ndarray) -> None:
+        """Sets the arrays that training does not reach; `scales` float [2]."""
+        assert self.discriminant is not None
+        for variable, array in zip(self.discriminant, discriminant, strict=True):
+            variable.assign(array)
+        self.scales.assign(scales)
 
     def map_of(self, images: tf.Tensor) -> tf.Tensor:
-        """Logits of each place before they are averaged: float32 [N, H/4, W/4, sources]."""
+        """Logits of each place before they are averaged: float32 [N, H/4, W/4, sources].
+
+        Of the convolutions alone: descriptors are counts over the whole image.
+        """
         seen = view(tf.cast(images, tf.float32))
         maps = [member.to_logits(member.places(seen)) for member in self.members]
         return tf.add_n(maps) / len(maps)

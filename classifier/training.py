@@ -10,9 +10,11 @@ import tensorflow as tf
 from classifier.config import Config
 from classifier.networks import Classifier
 from classifier.residual import Residual
+from classifier.together import with_descriptors
 from gan_fingerprints.data import pipeline
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.networks.layers import in_halves, to_network
+from gan_fingerprints.program import UserError
 from gan_fingerprints.training import begin
 from gan_fingerprints.training.classifying import Best, Measured
 from gan_fingerprints.training.optimizer import adam, apply_if_finite, random_key, update_average
@@ -179,5 +181,17 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
 
     run.save()  # before the last lines of the log: should they be interrupted, they come again
     measured.measure(int(shown))
+    measured.end()
+    if config.network == "residual" and config.descriptors:
+        run.log("describing the training images")
+        try:
+            whole = with_descriptors(trainer.Cs, measured.answers().logits, data, validation)
+        except ValueError as error:
+            raise UserError(
+                f"{data.folder}, {validation.folder}: {error}, expected some of each for "
+                "--descriptors 1"
+            ) from None
+        measured.network = whole.network
+        run.log(whole.said)
     measured.export_calibrated()
     run.finish("network-final.safetensors")

@@ -206,6 +206,7 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
     run.save()  # before the last lines of the log: should they be interrupted, they come again
     measured.measure(int(shown))
     picture("-final")
+    measured.end()
     measured.export_calibrated()
     files.save(run.path("critic-final.safetensors"), trainer.D, run.provenance())
     run.finish("network-final.safetensors", "critic-final.safetensors")

@@ -105,7 +105,8 @@ class Either(NamedTuple):
     Attributes:
         whitening: float32 [D, D], inverse Cholesky factor of the features' covariance within
             sources, shrunk by 5 % towards its diagonal: lengths of whitened differences are
-            Mahalanobis distances (Lee et al. 2018).
+            Mahalanobis distances (Lee et al. 2018). Where only K features are judged, [K, D],
+            with zeros for the others.
         ranks: float32 [2, sources, 101], quantiles of energy and minus the distance.
     """
 
@@ -129,7 +130,7 @@ def _two(
     logits: np.ndarray, features: np.ndarray, temperature: float, centres: Centres,
     whitening: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
-    """Energy, and minus the nearest source's whitened distance per root of D: float64 [2, N]."""
+    """Energy, and minus the nearest source's whitened distance per root of K: float64 [2, N]."""
     apart = (features[:, None] - centres.means) @ whitening.T.astype(np.float64)
     distances = np.sqrt((apart**2).mean(axis=2)).min(axis=1)
     return np.stack([temperature * _log_sum_exp(logits / temperature), -distances])
@@ -144,9 +145,16 @@ def _rank(value: float, quantiles: np.ndarray) -> float:
     return over if value < lowest else 1 + over
 
 
-def whitening_of(features: np.ndarray, labels: np.ndarray, means: np.ndarray) -> np.ndarray:
-    """float64 [D, D], see `Either`."""
+def whitening_of(
+    features: np.ndarray, labels: np.ndarray, means: np.ndarray, judged: slice | None = None
+) -> np.ndarray:
+    """float64 [K, D], see `Either`."""
     apart = features.astype(np.float64) - means[labels]
+    if judged:
+        inner = whitening_of(features[:, judged], labels, means[:, judged])
+        whole = np.zeros((len(inner), features.shape[1]))
+        whole[:, judged] = inner
+        return whole
     covariance = apart.T @ apart / len(apart)
     diagonal = np.diag(np.maximum(np.diag(covariance), 1e-12))
     shrunk = (1 - SHRINKAGE) * covariance + SHRINKAGE * diagonal
@@ -155,16 +163,17 @@ def whitening_of(features: np.ndarray, labels: np.ndarray, means: np.ndarray) ->
 
 def either_of(
     logits: np.ndarray, features: np.ndarray, labels: np.ndarray, temperature: float,
-    groups: np.ndarray | None = None,
+    groups: np.ndarray | None = None, judged: slice | None = None,
 ) -> tuple[Either, np.ndarray]:  # fmt: skip
     """`Either` of validation images, and its score of each, in folds as `held_out_scores`.
 
+    judged: the features that distances are measured in; all by default.
     groups: int [N], where some images share their content; a group is then in one fold.
     """
     sources, two = logits.shape[1], np.empty((2, len(labels)))
     for rest, part in _folds(labels, sources, groups):
         centres = centres_of(features[rest], labels[rest], sources)
-        whitening = whitening_of(features[rest], labels[rest], centres.means)
+        whitening = whitening_of(features[rest], labels[rest], centres.means, judged)
         two[:, part] = _two(logits[part], features[part], temperature, centres, whitening)
     likely, at = logits.argmax(axis=1), np.linspace(0, 1, RANKS)
     ranks = np.stack([np.quantile(two, at, axis=1).T] * sources, axis=1)
@@ -173,7 +182,7 @@ def either_of(
             ranks[:, source] = np.quantile(two[:, likely == source], at, axis=1).T
     ranks = np.maximum.accumulate(ranks, axis=2)  # interpolation may round a step downwards
     means = centres_of(features, labels, sources).means
-    whitening = whitening_of(features, labels, means)
+    whitening = whitening_of(features, labels, means, judged)
     either = Either(whitening.astype(np.float32), ranks.astype(np.float32))
     each = [
         min(_rank(value, either.ranks[i, source]) for i, value in enumerate(pair))
@@ -305,7 +314,8 @@ class Calibration:
         two = Either(*(arrays[name] for name in Either._fields))
         sources, features = means.shape
         shapes = two.whitening.shape, two.ranks.shape
-        if shapes != ((features, features), (2, sources, RANKS)):
+        judged = two.whitening.shape[0] if two.whitening.ndim else 0
+        if shapes != ((judged, features), (2, sources, RANKS)) or not 1 <= judged <= features:
             raise ValueError(f"a calibration with arrays {shapes}")
         if not np.isfinite(two.whitening).all() or not (np.diff(two.ranks) >= 0).all():
             raise ValueError("a calibration with ranks that are out of order")
@@ -315,10 +325,12 @@ class Calibration:
 def calibrate(
     logits: np.ndarray, features: np.ndarray, labels: np.ndarray, checksum: str,
     false_alarms: float = 0.05, either: bool = False, groups: np.ndarray | None = None,
+    judged: slice | None = None,
 ) -> Calibration:  # fmt: skip
     """Learns temperature, score and threshold from validation images.
 
-    With `either` the score is that of `Either`. Without it, the score is the best by
+    With `either` the score is that of `Either`, which measures distances in the features that are
+    `judged`, all by default. Without it, the score is the best by
     `leave_one_out` where there are three sources or more, else the energy. Where it looks at
     centres, the threshold is set on images that had no part in them.
     Raises ValueError when a source has no image.
@@ -330,7 +342,7 @@ def calibrate(
     temperature = fit_temperature(logits, labels)
     centres = Centres(*(x.astype(np.float32) for x in centres_of(features, labels, sources)))
     if either:
-        two, held_out = either_of(logits, features, labels, temperature, groups)
+        two, held_out = either_of(logits, features, labels, temperature, groups, judged)
         threshold = threshold_for(held_out, false_alarms)
         return Calibration(temperature, EITHER, threshold, false_alarms, centres, checksum, two)
     # Of two sources, leaving one out leaves nothing to confuse the other with.

@@ -13,6 +13,28 @@ from gan_fingerprints.networks.discriminant import MOST_COMPONENTS, Discriminant
 LEAST = 32  # of smaller images there is too little to count, unless it was fitted on such
 
 
+def described(images: tf.Tensor) -> tf.Tensor:
+    """Descriptors float32 [N, D] of images [N, H, W, 3] in [-1, 1], rounded to 256 levels."""
+    levels = tf.saturate_cast(tf.round((images + 1) * 127.5), tf.uint8)
+    found = tf.numpy_function(descriptors, [levels], tf.float32, stateful=False)
+    found.set_shape([images.shape[0], length()])
+    return found
+
+
+def discriminant_of(
+    layer: keras.layers.Layer, num_sources: int, components: int, prefix: str = ""
+) -> Discriminant:
+    """A discriminant whose arrays are weights of a layer; of no use before they are filled."""
+    initial = {"deviation": "ones"}
+    return Discriminant(**{
+        name: layer.add_weight(
+            shape=shape, initializer=initial.get(name, "zeros"), dtype="float32", trainable=False,
+            name=prefix + name,
+        )
+        for name, shape in Discriminant.shapes(length(), num_sources, components).items()
+    })  # fmt: skip
+
+
 class Cooccurrence(keras.Model):
     """Descriptors, standardised, and linear layers, which `discriminant` finds.
 
@@ -37,24 +59,12 @@ class Cooccurrence(keras.Model):
             "resolution": resolution, "num_sources": num_sources, "components": components,
         }  # fmt: skip
         self.least_side = min(LEAST, resolution)
-        shapes = Discriminant.shapes(length(), num_sources, components)
-        initial = {"deviation": "ones"}
-        arrays = {
-            name: self.add_weight(
-                shape=shape, initializer=initial.get(name, "zeros"), dtype="float32",
-                trainable=False, name=name,
-            )
-            for name, shape in shapes.items()
-        }  # fmt: skip
-        self.discriminant = Discriminant(**arrays)
+        self.discriminant = discriminant_of(self, num_sources, components)
         self.built = True
 
     def answers(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Logits float32 [N, num_sources], and features [N, components]."""
-        levels = tf.cast(tf.round((images + 1) * 127.5), tf.uint8)
-        described = tf.numpy_function(descriptors, [levels], tf.float32, stateful=False)
-        described.set_shape([images.shape[0], length()])
-        return self.discriminant.answers(described)
+        return self.discriminant.answers(described(images))
 
     def fingerprints(self, images: tf.Tensor) -> tf.Tensor:
         """The features: principal components of the descriptors, float32 [N, components]."""

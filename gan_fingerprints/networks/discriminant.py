@@ -10,6 +10,7 @@ import numpy as np
 
 LEAST_DEVIATION = 1e-6  # of a number that never changes
 MOST_COMPONENTS = 256
+STRONGEST = 32  # components in which images of other origin lie far away; see docs/robust.md
 CHUNK = 2048  # images at a time
 
 

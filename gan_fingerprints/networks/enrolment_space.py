@@ -55,7 +55,7 @@ def learn(network: keras.Model, data: Labelled, validation: Labelled | None = No
     missing = sorted(set(range(sources)).difference(train.labels.tolist()))
     if missing:
         raise ValueError(f"no image of the sources numbered {missing}")
-    space = _space(train, sources, own=network.name == "cooccurrence")
+    space = _space(train, sources, own=getattr(network, "discriminant", None) is not None)
     held = train if validation is None else _seen(network, validation, MOST_HELD)
     places = space.places(held.features, held.pixels)
     apart = np.stack([distances(places, mean) for mean in space.means], axis=1)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from gan_fingerprints.networks import descriptors, stored_enrolment
-from gan_fingerprints.networks.discriminant import Discriminant
+from gan_fingerprints.networks.discriminant import MOST_COMPONENTS, STRONGEST, Discriminant
 from gan_fingerprints.networks.published.tf1_networks import DOUBLINGS
 from gan_fingerprints.networks.stored import Refused, StoredNetwork, clipped
 from gan_fingerprints.program import UserError
@@ -97,6 +97,7 @@ ARGUMENTS: dict[str, dict[str, Rule]] = {
         "num_sources": SOURCES,
         "width": WIDTH,
         "members": _whole(1, 3),
+        "components": _whole(0, MOST_COMPONENTS),
     },
     "cooccurrence": {"resolution": SIDE, "num_sources": NAMING["num_sources"], "components": WIDTH},
     "visnet_autoencoder": {
@@ -226,13 +227,20 @@ def features_of(network: StoredNetwork) -> int:
     arguments = network.arguments
     sources = arguments["num_sources"]
     if network.kind == "residual":
-        return RESIDUAL_FEATURES * arguments["width"] * arguments["members"]
+        of_members = RESIDUAL_FEATURES * arguments["width"] * arguments["members"]
+        return of_members + arguments["components"]
     if network.kind == "cooccurrence":
         return arguments["components"]
     if network.kind != "classifier":
         return sources
     stage = max(arguments["latent_res"], 4).bit_length() - 2
     return max(min(arguments["fmap_base"] >> stage, arguments["fmap_max"]), sources)
+
+
+def judged_of(network: StoredNetwork) -> int:
+    """How many of the features its calibration measures distances in."""
+    components = network.arguments["components"] if network.kind == "residual" else 0
+    return min(STRONGEST, components) if components else features_of(network)
 
 
 def require_plausible(network: StoredNetwork) -> None:
@@ -256,8 +264,7 @@ def _stored(network: StoredNetwork) -> int:
 def parameters_at_most(kind: str, arguments: Mapping[str, Any]) -> int:
     """An upper bound on the parameters of a network of any kind."""
     if kind == "cooccurrence":
-        sizes = descriptors.length(), arguments["num_sources"], arguments["components"]
-        return sum(map(math.prod, Discriminant.shapes(*sizes).values()))
+        return _of_discriminant(arguments)
     numbers = {k: int(v) for k, v in arguments.items() if isinstance(v, int | float)}
     side = _side(arguments)
     outputs = max(numbers.get(n, 0) for n in ("label_size", "num_sources", "n_classes", "dof_dim"))
@@ -272,11 +279,17 @@ def parameters_at_most(kind: str, arguments: Mapping[str, Any]) -> int:
     if "members" in numbers:
         width = numbers["width"]
         features = RESIDUAL_FEATURES * width
-        return numbers["members"] * (1500 * width * width + 400 * width + features * outputs)
+        one = 1500 * width * width + 400 * width + features * outputs
+        return numbers["members"] * one + _of_discriminant(arguments)
     width = max((numbers.get(name, 0) for name in WIDTHS), default=0)
     latent = max(numbers.get(name, 0) for name in ("dim_z", "z_dim"))
     first = max(4, side // 16)  # side of the first features, or twice that
     return 8000 * width * width + 16 * width * (first * first * latent + 16 * outputs)
+
+
+def _of_discriminant(arguments: Mapping[str, Any]) -> int:
+    sizes = descriptors.length(), arguments["num_sources"], arguments["components"]
+    return sum(map(math.prod, Discriminant.shapes(*sizes).values()))
 
 
 def require_memory(network: StoredNetwork, batch: int, origin: str, flag: str) -> None:

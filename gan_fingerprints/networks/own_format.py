@@ -112,7 +112,8 @@ def _of_calibration(said: Mapping[str, Any], stored: StoredNetwork) -> dict[str,
     sources, features = stored.arguments["num_sources"], header.features_of(stored)
     expected: dict[str, tuple[int, ...]] = {"means": (sources, features), "deviations": (features,)}
     if said["calibration"].get("score") == EITHER:
-        expected |= {"whitening": (features, features), "ranks": (2, sources, RANKS)}
+        whitening = header.judged_of(stored), features
+        expected |= {"whitening": whitening, "ranks": (2, sources, RANKS)}
     if "domain" in said["calibration"]:
         expected["domain"] = (2, len(PROPERTIES))
     return {CALIBRATION + name: shape for name, shape in expected.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -145,6 +145,19 @@ class Best:
             now.assign(kept)
 
 
+class Answers(NamedTuple):
+    """What a network says of images, and what is true.
+
+    Attributes:
+        logits, features: float32 [N, sources] and [N, D].
+        labels: int [N].
+    """
+
+    logits: np.ndarray
+    features: np.ndarray
+    labels: np.ndarray
+
+
 class Measured:
     """A network in training, as it is exported, measured and, at the end, calibrated.
 
@@ -166,7 +179,7 @@ class Measured:
         self.best, self._shares = best, dict[str, float]()
         self.splits = {"training": data, "validation": validation}
         self.predict = tf.function(lambda pixels: tf.argmax(network(to_network(pixels)), axis=1))
-        self.answers = tf.function(lambda pixels: network.answers(to_network(pixels)))
+        self._to_network = to_network
 
     def export(self, name: str, calibration: Calibration | None = None) -> None:
         """Writes the network as NAME.safetensors."""
@@ -204,13 +217,8 @@ class Measured:
                 "training"
             )
 
-    def export_calibrated(self) -> None:
-        """Learns temperature and threshold from all validation images; writes network-final.
-
-        It is the best network where that is kept, else the last.
-
-        Raises UserError when a source has no validation image.
-        """
+    def end(self) -> None:
+        """Takes the best network where that is kept, else the last, and says so in the log."""
         self._warn_of_memory()
         if self.best:
             self.best.restore()
@@ -218,11 +226,26 @@ class Measured:
                 f"network-final is that of kimg {self.best.shown / 1000:.2f}: validation accuracy "
                 f"{self.best.accuracy:.2%}, the best measured"
             )
+
+    def answers(self) -> Answers:
+        """What the network says of all validation images."""
+        import tensorflow as tf
+
         data, parts = self.splits["validation"], []
+        answers = tf.function(lambda pixels: self.network.answers(self._to_network(pixels)))
         for pixels, true in _batches(data, np.arange(data.count), self.attack):
-            parts.append([*(x.numpy()[: len(true)] for x in self.answers(pixels)), true])
-        logits, features, labels = (np.concatenate(part) for part in zip(*parts, strict=True))
-        how = self.config.false_alarms, self.config.either, data.groups
+            parts.append([*(x.numpy()[: len(true)] for x in answers(pixels)), true])
+        return Answers(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+    def export_calibrated(self) -> None:
+        """Learns temperature and threshold from all validation images; writes network-final.
+
+        Raises UserError when a source has no validation image.
+        """
+        data, config = self.splits["validation"], self.config
+        logits, features, labels = self.answers()
+        judged = getattr(self.network, "judged", None)
+        how = config.false_alarms, config.either, data.groups, judged
         try:
             scale = calibration.calibrate(logits, features, labels, data.checksum, *how)
         except ValueError as error:
