@@ -22,6 +22,7 @@ from gan_fingerprints.attribution.tables import (
     TABLES,
     TRAINING,
     check_tables,
+    groups_of,
     model_options,
     with_progress,
     write_results,
@@ -139,6 +140,8 @@ def main() -> None:
         raise UserError("--testing_data_path is missing: --model_path needs it; see --help")
     check_tables(arguments)
     tested = arguments.testing_data_path and find_testing_images(arguments.testing_data_path)
+    if tested:
+        groups_of(arguments, tested[0])
     if arguments.method:
         method, header = fit(arguments)
     else:

@@ -42,7 +42,7 @@ def wilson_interval(correct: float, total: float, confidence: float = 0.95) -> t
 
 def interval_by_group(
     right: Sequence[bool] | np.ndarray,
-    groups: Sequence[int] | np.ndarray | None,
+    groups: Sequence[int] | Sequence[str] | np.ndarray | None,
     confidence: float = 0.95,
 ) -> tuple[float, float]:
     """Interval of the share of right answers where images of a group are right or wrong together.

@@ -8,21 +8,25 @@ from collections.abc import Sequence
 import numpy as np
 
 from gan_fingerprints import metrics
-from gan_fingerprints.attribution.verdict import INCONCLUSIVE, Attribution
+from gan_fingerprints.attribution.verdict import INCONCLUSIVE, Attribution, is_of_photographs
 from gan_fingerprints.calibration import UNKNOWN, area_under_roc, true_negatives_at
 
 
 def summarize(
-    rows: Sequence[Attribution], truth: Sequence[str] | None, source_names: Sequence[str]
-) -> str:
+    rows: Sequence[Attribution], truth: Sequence[str] | None, source_names: Sequence[str],
+    groups: Sequence[str] | None = None,
+) -> str:  # fmt: skip
     """The share of each source among the images and, where truth is known, how right that is.
 
-    rows, truth: [N]. Images whose true source the network was not trained on are listed and left
-    out of the accuracy; so are images that could not be read.
+    Images whose true source the network was not trained on are listed and left out of the
+    accuracy; so are images that could not be read.
+
+    rows, truth, groups: [N]; groups are of images that share their content, see
+    `metrics.interval_by_group`.
     """
     lines = _shares(rows, source_names)
     if truth is not None:
-        lines += _against_truth(rows, truth, source_names)
+        lines += _against_truth(rows, truth, source_names, groups)
     return "\n".join(lines)
 
 
@@ -48,19 +52,21 @@ def with_known_truth(
     rows: Sequence[Attribution], truth: Sequence[str], names: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Probabilities [n, sources] and labels [n] of the images whose true source is in `names`."""
-    labels = {name: label for label, name in enumerate(names)}
-    pairs = [
-        (list(row.probabilities.values()), labels[name])
-        for row, name in zip(rows, truth, strict=True)
-        if row.error is None and name in labels
-    ]
-    probabilities = np.array([p for p, _ in pairs], np.float64).reshape(-1, len(labels))
-    return probabilities, np.array([label for _, label in pairs], np.int64)
+    known = _known(rows, truth, names)
+    probabilities = np.array([list(rows[i].probabilities.values()) for i in known], np.float64)
+    labels = [list(names).index(truth[i]) for i in known]
+    return probabilities.reshape(-1, len(names)), np.array(labels, np.int64)
+
+
+def _known(rows: Sequence[Attribution], truth: Sequence[str], names: Sequence[str]) -> list[int]:
+    """Which images have an answer and a true source in `names`."""
+    return [i for i, row in enumerate(rows) if row.error is None and truth[i] in names]
 
 
 def _against_truth(
-    rows: Sequence[Attribution], truth: Sequence[str], names: Sequence[str]
-) -> list[str]:
+    rows: Sequence[Attribution], truth: Sequence[str], names: Sequence[str],
+    groups: Sequence[str] | None,
+) -> list[str]:  # fmt: skip
     lines = []
     tested = (name for row, name in zip(rows, truth, strict=True) if row.error is None)
     if strangers := Counter(name for name in tested if name not in names):
@@ -70,7 +76,8 @@ def _against_truth(
     probabilities, labels = with_known_truth(rows, truth, names)
     if not len(labels):
         return [*lines, f"No accuracy: no folder is named as one of {', '.join(names)}"]
-    return lines + _scores(probabilities, labels, names)
+    of_known = [groups[i] for i in _known(rows, truth, names)] if groups else None
+    return lines + _scores(probabilities, labels, names, of_known)
 
 
 def _open_set(rows: Sequence[Attribution], truth: Sequence[str], names: Sequence[str]) -> list[str]:
@@ -103,15 +110,18 @@ def _unknown_of_each(scored: Sequence[tuple[Attribution, str]], names: Sequence[
     return ", ".join(f"{name} {rejected[name]}/{tested[name]}" for name in names if tested[name])
 
 
-def _scores(probabilities: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> list[str]:
+def _scores(
+    probabilities: np.ndarray, labels: np.ndarray, names: Sequence[str],
+    groups: Sequence[str] | None,
+) -> list[str]:  # fmt: skip
     predicted = probabilities.argmax(axis=1)
     lines = [
         # Of the most probable names, whatever the verdict: the rules are judged above.
-        f"Accuracy: {_share(int((predicted == labels).sum()), len(labels))}",
+        f"Accuracy: {_share_right(predicted == labels, groups)}",
         "Expected calibration error: "
         f"{metrics.expected_calibration_error(probabilities, labels):.4f}",
     ]
-    is_real = np.array(["real" in name.lower() for name in names])
+    is_real = np.array([is_of_photographs(name) for name in names])
     precision, area = metrics.real_or_generated(
         is_real[labels], 1 - probabilities[:, is_real].sum(axis=1)
     )
@@ -123,8 +133,14 @@ def _scores(probabilities: np.ndarray, labels: np.ndarray, names: Sequence[str])
 
 
 def _share(number: int, total: int) -> str:
-    low, high = metrics.wilson_interval(number, total)
+    return _share_right(np.arange(total) < number, None)
+
+
+def _share_right(right: np.ndarray, groups: Sequence[str] | None) -> str:
+    """Of right answers, bool [N], with an interval by group where groups are known."""
+    low, high = metrics.interval_by_group(right, groups)
+    how = f" by group, of {len(set(groups))} groups" if groups else ""
     return (
-        f"{number}/{total} = {100 * number / total:.2f}% "
-        f"(95% interval {100 * low:.2f}% to {100 * high:.2f}%)"
+        f"{right.sum()}/{len(right)} = {100 * right.mean():.2f}% "
+        f"(95% interval {100 * low:.2f}% to {100 * high:.2f}%{how})"
     )

@@ -24,6 +24,7 @@ from gan_fingerprints.attribution.seeing import TILES
 from gan_fingerprints.attribution.summary import summarize, with_known_truth
 from gan_fingerprints.attribution.verdict import INCONCLUSIVE, RULES, Attribution, Rules
 from gan_fingerprints.calibration import UNKNOWN, Calibration
+from gan_fingerprints.data import groups
 from gan_fingerprints.networks import files
 from gan_fingerprints.perturbations import Perturbation
 from gan_fingerprints.program import UserError, option
@@ -198,6 +199,12 @@ TABLES = {
     "--out_confusion": option(
         typed.file, "confusion_matrix.png", "confusion matrix as a picture, where truth is known"
     ),
+    "--group_by": option(
+        groups.pattern,
+        None,
+        "what in a file's name images of one latent, photograph or person share; intervals are "
+        "then by group",
+    ),
 }
 TESTING = {
     **model_options(),
@@ -230,7 +237,16 @@ def testing_images(arguments: argparse.Namespace) -> tuple[list[Path], list[str]
     """What `find_testing_images` finds, after all else was checked."""
     program.existing_file(arguments.model_path, "--model_path")
     check_tables(arguments)
-    return find_testing_images(arguments.testing_data_path)
+    paths, truth = find_testing_images(arguments.testing_data_path)
+    groups_of(arguments, paths)
+    return paths, truth
+
+
+def groups_of(arguments: argparse.Namespace, paths: Sequence[Path | None]) -> list[str] | None:
+    """The group of each image by --group_by, None without; UserError if some have none."""
+    if arguments.group_by is None:
+        return None
+    return groups.groups_of([path or "" for path in paths], arguments.group_by, "--group_by")
 
 
 def load_network(
@@ -310,7 +326,9 @@ def write_results(
     Raises:
         UserError: there was no room for one; the others are written.
     """
-    print(shown_lines(summarize(rows, truth, names)))
+    one_each = [row.path for row in rows if row.images is None]  # not of a pool
+    of_each = groups_of(arguments, one_each) if len(one_each) == len(rows) else None
+    print(shown_lines(summarize(rows, truth, names, of_each)))
     files: list[tuple[str, str | None, Callable[[str], object]]] = [
         ("table", arguments.out_csv, lambda path: write_csv(path, rows)),
         ("JSON", arguments.out_json, lambda path: write_json(path, rows)),

@@ -96,6 +96,11 @@ class Attribution:
         return self.predicted in self.probabilities
 
 
+def is_of_photographs(name: str) -> bool:
+    """Whether a source is of photographs, by its name: there is "real" in it."""
+    return "real" in name.lower()
+
+
 def verdict_of(
     row: Attribution, rules: Rules, calibration: Calibration | None = None
 ) -> tuple[str | None, str]:
@@ -129,7 +134,9 @@ def verdict_of(
             f"its most probable source, {likely}{known}, has probability {shown}, less than {least}"
         )
     number = len(row.probabilities)
-    return likely, f"the most probable of the {number} sources the model knows{passed}"
+    # There are more cameras, and ways of scaling their images down, than a model can know.
+    like = f"like the photographs of {likely}, " if is_of_photographs(likely) else ""
+    return likely, f"{like}the most probable of the {number} sources the model knows{passed}"
 
 
 def against_size(

@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+import scipy.special
 import tensorflow as tf
 from PIL import Image
 from scipy.ndimage import convolve1d
@@ -16,9 +17,13 @@ from scipy.ndimage import convolve1d
 from classifier import residual
 from classifier.config import DEFAULTS, Config
 from classifier.residual import Residual
+from classifier.together import with_descriptors
 from gan_fingerprints.attribution.attributor import Attributor
 from gan_fingerprints.calibration import calibrate
+from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.networks import files
+from gan_fingerprints.networks.descriptors import descriptors, length
+from gan_fingerprints.networks.discriminant import Discriminant
 from gan_fingerprints.program import UserError
 from tests import marks
 from tests.conftest import PROJECT
@@ -64,6 +69,50 @@ def test_logits_are_the_mean_over_places_and_members(members):
         assert members == 1 or np.abs(of_members[0] - of_members[1]).max() > 1e-3
 
 
+def test_descriptors_answer_beside_the_convolutions(tmp_path):
+    rng, plain = np.random.default_rng(1), Residual(64, 3, width=4)
+    network = Residual(64, 3, width=4, components=40)
+    network.members[0].set_weights(plain.members[0].get_weights())
+    shapes = Discriminant.shapes(length(), 3, 40)
+    arrays = {name: rng.uniform(0.1, 1, shape) for name, shape in shapes.items()}
+    network.fill_descriptors(Discriminant(**arrays), np.array([0.7, 0.4]))
+    levels = rng.integers(0, 256, (2, 48, 56, 3), np.uint8)
+    images = levels / np.float32(127.5) - np.float32(1)
+    standard = (descriptors(levels) - arrays["mean"]) / arrays["deviation"]
+    linear = standard @ arrays["weight"] + arrays["bias"]
+    expected = 0.7 * plain(images).numpy() + 0.4 * scipy.special.log_softmax(linear, axis=1)
+    logits, features = network.answers(images)
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(
+        features[:, 32:], standard @ arrays["components"], rtol=1e-4, atol=1e-3
+    )
+    np.testing.assert_allclose(features[:, :32], plain.answers(images)[1], atol=1e-6)
+    assert network.judged == slice(32, 64)
+    files.save(tmp_path / "a.safetensors", network, {}, ["a", "b", "c"])
+    loaded = files.load(tmp_path / "a.safetensors", files.constructors(), "--model").network
+    np.testing.assert_array_equal(loaded(images), logits)
+
+
+def test_the_share_of_descriptors_is_that_of_the_highest_likelihood(prepared):
+    network = Residual(32, len(SOURCES), width=4)
+    data, held = (
+        DataSet.open(prepared / x, "--data", needs_labels=True) for x in ("train", "test")
+    )
+    truth = np.argmax(held.labels, axis=1)
+    images = held.images(np.arange(held.count)) / np.float32(127.5) - np.float32(1)
+    for logits, useful in ((noise(held.count, len(SOURCES)), True), (9 * held.labels, False)):
+        whole, said = with_descriptors(network, logits, data, held)
+        share = float(whole.scales[1])
+        assert f"share being {share:g}" in said
+        assert (share > 0) == useful
+        assert not useful or np.mean(np.argmax(whole(images), axis=1) == truth) > 0.9
+        np.testing.assert_array_equal(
+            whole.members[0].convs[0].kernel, network.members[0].convs[0].kernel
+        )
+    right = re.findall(r"(?:convolutions|descriptors|together) ([\d.]+)%", said)
+    assert [right[0], right[2]] == ["100.00", "100.00"]
+
+
 def test_training_normalises_by_the_minibatch_and_drops_features():
     network = Residual(32, 2, width=4)
     images, key = noise(16, 32, 32, 3), tf.constant([1, 2], tf.int64)
@@ -87,7 +136,8 @@ def test_files_keep_it(tmp_path):
     scale = calibrate(logits, features, labels, "x", either=True)
     files.save(tmp_path / "a.safetensors", network, {}, ["a", "b", "c"], scale)
     loaded = files.load(tmp_path / "a.safetensors", files.constructors(), "--model")
-    assert loaded.arguments == {"resolution": 64, "num_sources": 3, "width": 4, "members": 2}
+    arguments = {"resolution": 64, "num_sources": 3, "width": 4, "members": 2, "components": 0}
+    assert loaded.arguments == arguments
     images = noise(2, 48, 48, 3)
     np.testing.assert_array_equal(loaded.network(images), network(images))
     expected = scale.scores(logits, features)

@@ -353,6 +353,23 @@ def test_either_score_of_a_closed_form():
     np.testing.assert_allclose(found, [0.8, 0.5, -0.2, -1.0], atol=1e-6)
 
 
+def test_distances_are_measured_in_the_judged_features_alone():
+    logits, features, labels = two_sources()
+    noise = np.random.default_rng(1).normal(size=(len(labels), 3))
+    wide = np.concatenate([noise, features, noise], axis=1)
+    how = {"checksum": "x", "either": True}
+    scale = calibration.calibrate(logits, wide, labels, judged=slice(3, 5), **how)
+    narrow = calibration.calibrate(logits, features, labels, **how)
+    assert scale.either.whitening.shape == (2, 8)
+    assert scale.threshold == pytest.approx(narrow.threshold, rel=1e-5)
+    wide[:, :3] += 1000  # which nobody looks at
+    np.testing.assert_allclose(
+        scale.scores(logits, wide), narrow.scores(logits, features), rtol=1e-4, atol=1e-6
+    )
+    again = calibration.Calibration.of(scale.header(), scale.arrays())
+    np.testing.assert_array_equal(again.scores(logits, wide), scale.scores(logits, wide))
+
+
 def test_either_is_kept_and_what_is_wrong_with_it_is_refused():
     logits, features, labels = two_sources(400)
     scale = calibration.calibrate(logits, features, labels, "x", either=True)
@@ -363,7 +380,8 @@ def test_either_is_kept_and_what_is_wrong_with_it_is_refused():
         ("ranks", arrays["ranks"][:, :, ::-1]),
         ("ranks", arrays["ranks"][:1]),
         ("whitening", arrays["whitening"] * np.nan),
-        ("whitening", arrays["whitening"][:1]),
+        ("whitening", arrays["whitening"][:0]),
+        ("whitening", arrays["whitening"][:, :1]),
     ):
         with pytest.raises(ValueError, match="a calibration with"):
             calibration.Calibration.of(scale.header(), arrays | {name: wrong})

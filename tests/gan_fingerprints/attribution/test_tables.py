@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from classifier_visNet.networks import AutoEncoder
+from gan_fingerprints import metrics
 from gan_fingerprints.attribution import tables
 from gan_fingerprints.attribution.summary import summarize
 from gan_fingerprints.attribution.tables import load_network
@@ -102,6 +103,18 @@ def test_report_with_truth_has_the_scores():
     matrix = [line.split()[2:5] for line in report.splitlines()[-4:-1]]
     assert matrix == [["2", "0", "0"], ["1", "2", "0"], ["0", "0", "1"]]
     assert "66.7 %" in report.splitlines()[-3]  # recall of ProGAN
+
+
+def test_intervals_are_by_group_where_groups_are_known():
+    """The interval of `metrics.interval_by_group`, of the images that are counted."""
+    rows = rows_of(*[NAMES[0]] * 8, *[NAMES[1]] * 4, None)
+    truth, groups = [NAMES[0]] * 11 + ["cats", NAMES[0]], [*"aaaabbbbcccd", "e"]
+    low, high = metrics.interval_by_group([True] * 8 + [False] * 3, groups[:11])
+    plain = metrics.wilson_interval(8, 11)
+    assert high - low > plain[1] - plain[0]
+    expected = f"8/11 = 72.73% (95% interval {100 * low:.2f}% to {100 * high:.2f}%"
+    assert f"{expected} by group, of 3 groups)" in summarize(rows, truth, NAMES, groups)
+    assert "by group" not in summarize(rows, truth, NAMES)
 
 
 def test_report_without_any_known_truth():

@@ -69,6 +69,15 @@ def test_reasons_say_the_numbers():
     assert judged(row(0.9, error="no image"), LARGE, 32, RULES) == (None, "no image")
 
 
+def test_photographs_are_never_more_than_like_those_of_a_source():
+    photo = Attribution(None, "a", {"CelebA_real_data": 0.95, "gan": 0.05})
+    assert judged(photo, LARGE, 32, RULES) == (
+        "CelebA_real_data",
+        "like the photographs of CelebA_real_data, the most probable of the 2 sources the model "
+        "knows",
+    )
+
+
 def test_numbers_are_written_so_that_they_differ():
     assert verdict.apart(0.7499996, 0.75) == ("0.7499996", "0.75")
     assert verdict.apart(0.5, 0.75) == ("0.5", "0.75")

@@ -41,7 +41,7 @@ PROVENANCE = {
 }
 NETWORKS = {
     "classifier": lambda: Classifier(**SMALL, num_sources=3),
-    "residual": lambda: Residual(32, 3, width=2),
+    "residual": lambda: Residual(32, 3, width=2, components=3),
     "cooccurrence": lambda: Cooccurrence(16, num_sources=3, components=5),
     "visnet_autoencoder": lambda: AutoEncoder(**SMALL, num_sources=3),
     "generator": lambda: Generator(**SMALL),
@@ -64,10 +64,12 @@ def made(tmp_path_factory):
     folder, kinds = tmp_path_factory.mktemp("made"), {}
     for kind, make in NETWORKS.items():
         network, path = make(), folder / f"{kind}.safetensors"
-        centres = Centres(np.zeros([3, 16], np.float32), np.ones(16, np.float32))
+        length = 19 if kind == "residual" else 16
+        centres = Centres(np.zeros([3, length], np.float32), np.ones(length, np.float32))
         scale = Calibration(0.25, "energy", 0.5, 0.05, centres, "5" * 64)
         if kind == "residual":
-            two = Either(np.eye(16, dtype=np.float32), np.zeros((2, 3, 101), np.float32))
+            whitening = np.eye(3, length, 16, dtype=np.float32)
+            two = Either(whitening, np.zeros((2, 3, 101), np.float32))
             domain = Domain(np.array([[0] * 5, [1] * 5], np.float32))
             scale = replace(scale, score="lower_rank", either=two, domain=domain)
         names = NAMES if kind in files.NAMING else None
