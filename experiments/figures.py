@@ -24,6 +24,7 @@ METHODS = {
     "prnu": "PRNU",
     "cooccurrence": "Co-occurrences",
     "classifier": "Classifier",
+    "residual": "Residual network",
     "visnet": "visNet",
 }
 _KINDS = {"low": "low frequencies", "high": "high frequencies", "patch": "patch"}
@@ -72,8 +73,11 @@ def drawings(results: Mapping[str, Any]) -> Iterator[Drawing]:
         text = f"Accuracy from a part of the image, by its side; {interval}"
         yield Drawing("sides", text, by_side(sides, whole))
     if attacks:
-        text = f"Accuracy on attacked images before and after immunization; {interval}"
-        yield Drawing("attacks", text, before_after(attacks, whole))
+        method = attacks[0]["method"]  # others are in the table
+        name = METHODS.get(method, method)
+        text = f"{name}: accuracy on attacked images before and after immunization; {interval}"
+        own = [row for row in attacks if row["method"] == method]
+        yield Drawing("attacks", text, before_after(own, whole))
     if whole and not sides and not attacks:
         text = f"Accuracy of each method; {interval}"
         yield Drawing("accuracy", text, accuracy(whole))

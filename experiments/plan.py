@@ -11,6 +11,12 @@ from experiments.steps import OUT, Step
 
 DATA = "$DATA"  # stands for the folder of photos in commands
 NETWORK = "network-final.safetensors"
+NETWORKS = {
+    "classifier": "classifier/run.py --app train",
+    "residual": "-m gan_fingerprints train",
+    "visnet": "classifier_visNet/run.py --app train",
+}
+"""Kind of network that names sources → what trains it."""
 BASELINES = ("knn", "eigenface", "prnu", "cooccurrence")
 KINDS = ("images", "celeba", "lsun")
 
@@ -155,11 +161,11 @@ class Plan:
             against = f"--against {data}"
         return " ".join(flags)
 
-    def classifier(self, name: str, data: str, flags: str = "", program: str = "classifier") -> str:
-        """A trained network."""
+    def classifier(self, name: str, data: str, flags: str = "", kind: str = "classifier") -> str:
+        """A trained network, of a kind of `NETWORKS`."""
         place = f"models/{name}"
-        given = self.scale.programs["visnet" if program == "classifier_visNet" else "classifier"]
-        train = f"{program}/run.py --app train {data} --out_model_dir {OUT}/{place}"
+        train = f"{NETWORKS[kind]} {data} --out_model_dir {OUT}/{place}"
+        given = self.scale.programs[kind]
         run = self.step(place, f"{train} --training_seed 0 {given} {flags}", resumes=True)
         return f"{run}/{NETWORK}"
 

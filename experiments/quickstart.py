@@ -56,8 +56,8 @@ def planned(fast: bool) -> tuple[list[Table], dict[str, Step]]:
     methods = ["classifier", "visnet"]
     tables = [
         study.plan(SOURCES, plan, methods=methods, without_samples_of=[], **unjudged),
-        study.plan("attacks", others[0], sources=SOURCES, attacks=[ATTACK], **unjudged),
-        study.plan("open_set", others[1], left_out=[LEFT_OUT]),
+        study.plan("attacks", others[0], sources=SOURCES, attacks=[ATTACK], also=[], **unjudged),
+        study.plan("open_set", others[1], left_out=[LEFT_OUT], also=[]),
     ]
     folders = " ".join(plan.source(name) for name in study.sources(SOURCES, size))
     seen = size.images["training"] + size.images["validation"]

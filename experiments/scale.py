@@ -13,7 +13,7 @@ from experiments.gans import GANS
 from gan_fingerprints.program import UserError, existing_file
 
 FOLDER = Path(__file__).resolve().parent / "scales"
-PROGRAMS = (*GANS, "classifier", "visnet", "immunize", "baselines")
+PROGRAMS = (*GANS, "classifier", "residual", "visnet", "immunize", "baselines")
 
 
 @dataclass(frozen=True)

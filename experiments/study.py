@@ -109,12 +109,12 @@ def _methods(table: Table, plan: Plan, values: dict[str, Any], group: list[str])
         line = f"{name}/{method}"
         if method in BASELINES:
             place = plan.baseline(line, method, data, images)
-        elif method == "visnet":
-            program = "classifier_visNet"
-            visnet = plan.classifier(f"{name}_visnet", data, program=program)
-            place = plan.test(line, visnet, images, program=program)
-        else:
+        elif method == "classifier":
             place = plan.test(line, model, images)
+        else:
+            network = plan.classifier(f"{name}_{method}", data, kind=method)
+            program = "classifier_visNet" if method == "visnet" else "classifier"
+            place = plan.test(line, network, images, program=program)
         table.lines.append(Answers(method, "", place))
     for space in ("fingerprint", "inception") if plan.inception else ("fingerprint",):
         table.spaces[space] = plan.distances(name, space, images, model)
@@ -162,8 +162,11 @@ def _artifact_free(table: Table, plan: Plan, values: dict[str, Any], group: list
         if method in BASELINES:
             plan.baseline(fitted, method, data, known)
             place = plan.baseline_again(line, fitted, images)
-        else:
+        elif method == "classifier":
             place = plan.test(line, model, images)
+        else:
+            network = plan.classifier(f"{name}_{method}", data, kind=method)
+            place = plan.test(line, network, images)
         table.lines.append(Answers(method, "", place))
     chosen = plan.scale.artifact_free
     space = "InceptionV3's features" if plan.inception else "colours (CIELAB) pixel by pixel"
@@ -187,6 +190,13 @@ def _attacks(table: Table, plan: Plan, values: dict[str, Any], group: list[str])
         for when, network in (("before", model), ("after", immune)):
             place = plan.test(f"{name}/{attack}_{when}", network, images, attacked)
             table.lines.append(Answers("classifier", f"{attack} {when}", place))
+    for kind in values["also"]:
+        other = plan.classifier(f"{name}_{kind}", data, kind=kind)
+        place = plan.test(f"{name}/{kind}", other, images)
+        table.lines.append(Answers(kind, NOTHING, place))
+        for attack in values["attacks"]:
+            place = plan.test(f"{name}/{kind}_{attack}", other, images, f"--attack {attack}")
+            table.lines.append(Answers(kind, f"{attack} before", place))
 
 
 def _open_set(table: Table, plan: Plan, values: dict[str, Any], group: list[str]) -> None:
@@ -194,7 +204,9 @@ def _open_set(table: Table, plan: Plan, values: dict[str, Any], group: list[str]
     for left_out in values.get("left_out", group[1:]):
         name = f"without_{left_out}"
         kept = [source for source in group if source != left_out]
-        model = plan.classifier(name, plan.data_sets(name, kept))
-        place = plan.test(f"open_set/{name}", model, images)
-        table.lines.append(Answers("classifier", f"without {left_out}", place, left_out))
+        data, variant = plan.data_sets(name, kept), f"without {left_out}"
+        for kind in ("classifier", *values["also"]):
+            run = name if kind == "classifier" else f"{name}_{kind}"
+            place = plan.test(f"open_set/{run}", plan.classifier(run, data, kind=kind), images)
+            table.lines.append(Answers(kind, variant, place, left_out))
     table.chance = 1 / (len(group) - 1)

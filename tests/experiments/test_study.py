@@ -3,6 +3,7 @@
 import csv
 import itertools
 import json
+import re
 
 import numpy as np
 import pytest
@@ -50,6 +51,27 @@ def test_no_two_steps_write_to_one_place():
     places = sorted(out for step in steps.values() for out in step.outputs)
     for one, other in itertools.pairwise(places):
         assert not f"{other}/".startswith(f"{one}/"), (one, other)
+
+
+@pytest.mark.parametrize("name", ["architectures", "artifact_free", "attacks", "open_set"])
+def test_the_residual_network_stands_beside_the_publications(name):
+    """Trained by its own command, on the same data, tested on the same images."""
+    table, made = planned(name)
+    lines = {
+        kind: [x for x in table.lines if x.method == kind] for kind in ("classifier", "residual")
+    }
+    assert len(lines["residual"]) == {"architectures": 1, "artifact_free": 1, "attacks": 7,
+                                      "open_set": 4}[name]  # fmt: skip
+    of_both = {x.variant for x in lines["classifier"]}
+    assert {x.variant for x in lines["residual"]} <= of_both
+    trained = [x for x in made.steps.values() if re.fullmatch("models/.*_residual", x.name)]
+    for step in trained:
+        assert step.command[:3] == ("-m", "gan_fingerprints", "train")
+        beside = made.steps[step.name.removesuffix("_residual")]
+        data = "--training_data_dir"
+        assert step.command[step.command.index(data) + 1] in beside.command
+    assert len(trained) == (4 if name == "open_set" else 1)
+    assert len({x.place for x in table.lines}) == len(table.lines)
 
 
 def test_a_file_of_weights_may_have_a_space_in_its_name():
