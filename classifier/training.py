@@ -173,7 +173,7 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
         )  # fmt: skip
         run.scalars({"loss": loss, "timing/sec_per_kimg": kimg_seconds, "skipped_steps": skipped})
         status = f"loss {loss:.3f}"
-        if passed(before, now, measuring):
+        if passed(before, now, measuring) and now < total:  # the end is measured below
             measured.measure(now)
             if gave_up():
                 run.log(f"no better accuracy in {config.patience} measurements: stopping early")

@@ -231,7 +231,8 @@ def no_room():
 def test_a_table_without_room_is_one_line_and_the_others_are_written(rows, tmp_path, no_room,
                                                                      capsys):  # fmt: skip
     arguments = type("", (), {"out_csv": tmp_path / "a.csv", "out_json": tmp_path / "b.json",
-                              "out_scores": tmp_path / "c.csv", "out_confusion": None})  # fmt: skip
+                              "out_scores": tmp_path / "c.csv", "out_confusion": None,
+                              "group_by": None})  # fmt: skip
     centres = Centres(np.zeros([2, 4], np.float32), np.ones(4, np.float32))
     scale = Calibration(0.25, "energy", 0.5, 0.05, centres, "5" * 64)
     with pytest.raises(UserError, match=r"b\.json: the disk is full: it needs 441 bytes, "):
