@@ -197,7 +197,7 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
         run.scalars({"loss/D": D_loss, "loss/rec": rec, "loss/adv": adv, "loss/cls": cls,
                      "timing/sec_per_kimg": kimg_seconds, "skipped_steps": skipped})  # fmt: skip
         status = f"rec {rec:.3f} cls {cls:.3f}"
-        if passed(before, now, tick * config.accuracy_ticks):
+        if passed(before, now, tick * config.accuracy_ticks) and now < total:
             measured.measure(now)
         if passed(before, now, tick * config.image_ticks):
             picture(f"{now // 1000:06d}")
