@@ -84,7 +84,12 @@ class Config(Settings):
         typed.between(0, 1, "SHARE"), 0.0, "share of crops saved as JPEG again, its grid moved"
     )
     rescale: float = option(
-        typed.between(0, 1, "SHARE"), 0.0, "share of crops resized by 0.9 to 1.1"
+        typed.between(0, 1, "SHARE"), 0.0, "share of crops resized, by a factor of their own"
+    )
+    rescale_most: float = option(
+        typed.number(float, lambda x: 1 <= x <= 2, "a number from 1 to 2"),
+        1.1,
+        "that factor is at most so much, and at least 1 / so much",
     )
     noise: float = option(
         typed.non_negative, 0.0, "white noise of a deviation from 0 up to this, in grey levels"
@@ -123,9 +128,10 @@ class Config(Settings):
             )
         change = Augmentation(
             crop, self.aligned, self.contrast, self.tint, self.brightness, self.shading,
-            self.recompress, self.rescale, self.noise,
+            self.recompress, self.rescale, self.noise, self.rescale_most,
         )  # fmt: skip
-        return None if change == Augmentation(resolution) else change
+        same = Augmentation(resolution, most=self.rescale_most)
+        return None if change == same else change
 
     def network_arguments(self, resolution: int) -> dict[str, Any]:
         """Of the network's class, but for resolution and sources.

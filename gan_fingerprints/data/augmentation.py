@@ -14,7 +14,6 @@ from PIL import Image
 
 GRID = 8  # pixels: JPEG's blocks, and a multiple of what generators enlarge by
 COARSE = 4  # values across an image of the slow changes of brightness
-LEAST, MOST = 0.9, 1.1  # of resizing; by more, fingerprints are learned far more slowly
 FILTERS = (
     Image.Resampling.BILINEAR,
     Image.Resampling.HAMMING,
@@ -35,7 +34,7 @@ class Augmentation:
         brightness, shading: standard deviations of what is added, in units of half the range:
             the same everywhere, and slowly changing across the crop.
         recompress: share of JPEG, quality 50 to 95, its grid moved by up to 7 pixels.
-        resize: share of resizing by 0.9 to 1.1.
+        resize: share of resizing, by a factor from 1 / `most` to `most`.
         noise: standard deviation of white noise, in grey levels, drawn from 0 up to this.
     """
 
@@ -48,6 +47,7 @@ class Augmentation:
     recompress: float = 0.0
     resize: float = 0.0
     noise: float = 0.0
+    most: float = 1.1
 
     def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Crops of images uint8 [N, H, W, 3]: float32 [N, crop, crop, 3], about [-1, 1]."""
@@ -62,7 +62,7 @@ class Augmentation:
         )
         side = self.crop
         if resized:
-            side = min(round(side * rng.uniform(1 / MOST, 1 / LEAST)), *image.shape[:2])
+            side = min(round(side * rng.uniform(1 / self.most, self.most)), *image.shape[:2])
         step = GRID if aligned else 1
         top, left = (step * rng.integers(0, (x - side) // step + 1) for x in image.shape[:2])
         part = image[top : top + side, left : left + side]

@@ -98,12 +98,14 @@ def test_recompression_moves_the_grid(photos):
     assert share == pytest.approx(0.25, abs=0.06)
 
 
-def test_resizing_is_by_a_tenth_at_most(places):
-    crops = Augmentation(CROP, resize=1.0)(np.stack([places] * 200), generator())
+@pytest.mark.parametrize("most", [1.1, 1.33])
+def test_resizing_is_by_a_factor_at_most(places, most):
+    crops = Augmentation(CROP, resize=1.0, most=most)(np.stack([places] * 200), generator())
     rows = levels(crops)[:, :, 0, 0]
     scale = (rows[:, 24] - rows[:, 8]) / 16  # pixels of the image to one of the crop
-    assert 1 / 1.1 - 0.07 <= scale.min() < 0.95
-    assert 1.05 < scale.max() <= 1 / 0.9 + 0.07
+    within = (most - 1) / 2
+    assert 1 / most - 0.07 <= scale.min() < 1 - within
+    assert 1 + within < scale.max() <= most + 0.07
 
 
 def test_the_stream_repeats_from_any_position():
