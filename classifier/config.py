@@ -194,6 +194,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "either": True,
         "guard": True,
         "descriptors": True,
+        "enrollable": True,
         "contrast": 0.15,
         "tint": 0.06,
         "brightness": 0.25,

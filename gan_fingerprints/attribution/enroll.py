@@ -27,13 +27,12 @@ DESCRIPTION = f"""\
 Adds a source to a model from {FEWEST} to {MOST} images, without training.
 
   gan-fingerprints enroll --model network-final.safetensors --name NewGAN --images new_gan/ \\
-      --training_data_dir datasets/training --validation_data_dir datasets/validation \\
       --out with_new_gan.safetensors
   gan-fingerprints enroll --model with_new_gan.safetensors --check
   gan-fingerprints enroll --model with_new_gan.safetensors --remove NewGAN --out without.safetensors
 
-The first time, the images that the model was trained on are needed, and validation images of the
-same sources, on which the loss is measured; what is learned of them is kept in the file. --check
+Models that were trained with --enrollable 1, as `gan-fingerprints train` does, keep what is needed
+of their training and validation images. For others name the two data sets the first time. --check
 says how many images of an enrolled source the others would find, and how many images of the old
 sources are lost to it."""
 OPTIONS = {
@@ -43,8 +42,12 @@ OPTIONS = {
     "--remove": option(typed.name, None, "take an enrolled source away again"),
     "--check": option(typed.given, False, "say what to expect of the enrolled sources"),
     "--out": option(typed.file, None, "the new network file"),
-    "--training_data_dir": option(typed.folder, None, "data set that the model was trained on"),
-    "--validation_data_dir": option(typed.folder, None, "another of the same sources"),
+    "--training_data_dir": option(
+        typed.folder, None, "data set that the model was trained on, if the model does not keep it"
+    ),
+    "--validation_data_dir": option(
+        typed.folder, None, "another of the same sources, to measure the loss on"
+    ),
     "--most_lost": option(
         typed.share, 0.04, "of the old sources' images that may be lost to the new one"
     ),

@@ -14,7 +14,8 @@ from gan_fingerprints.calibration import Calibration
 from gan_fingerprints.data import groups
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.domain import Domain
-from gan_fingerprints.networks import header
+from gan_fingerprints.networks import enrolment_space, header
+from gan_fingerprints.networks.enrolment import Enrolment
 from gan_fingerprints.networks.stored import Refused
 from gan_fingerprints.perturbations import Perturbation
 from gan_fingerprints.program import UserError, option
@@ -58,6 +59,11 @@ class Settings:
         False,
         "1: unknown where one of two scores is low, in logits or in features; "
         "0: by the one of three that tells the known sources apart best",
+    )
+    enrollable: bool = option(
+        typed.switch,
+        False,
+        "1: keep what `gan-fingerprints enroll` takes of the images, some MB",
     )
 
 
@@ -181,12 +187,15 @@ class Measured:
         self.predict = tf.function(lambda pixels: tf.argmax(network(to_network(pixels)), axis=1))
         self._to_network = to_network
 
-    def export(self, name: str, calibration: Calibration | None = None) -> None:
+    def export(
+        self, name: str, calibration: Calibration | None = None, enrolment: Enrolment | None = None
+    ) -> None:
         """Writes the network as NAME.safetensors."""
         from gan_fingerprints.networks import files
 
         path, names = self.run.path(f"{name}.safetensors"), self.splits["training"].source_names
-        files.save(path, self.network, self.run.provenance(), names, calibration)
+        origin = self.run.provenance()
+        files.save(path, self.network, origin, names, calibration, enrolment)
 
     def measure(self, shown: int) -> None:
         """Writes the accuracy on either split to log and TensorBoard, after so many images."""
@@ -242,7 +251,8 @@ class Measured:
 
         Raises UserError when a source has no validation image.
         """
-        data, config = self.splits["validation"], self.config
+        splits, config = [self.splits[x] for x in ("training", "validation")], self.config
+        data = splits[1]
         logits, features, labels = self.answers()
         judged = getattr(self.network, "judged", None)
         how = config.false_alarms, config.either, data.groups, judged
@@ -256,7 +266,8 @@ class Measured:
         if self.config.guard:
             scale = dataclasses.replace(scale, domain=self._domain())
         self.run.log(scale.describe())
-        self.export("network-final", scale)
+        space = enrolment_space.learn(self.network, *splits) if config.enrollable else None
+        self.export("network-final", scale, space)
 
     def _domain(self) -> Domain:
         data, most = self.splits["training"], self.config.accuracy_images

@@ -209,6 +209,26 @@ def test_it_learns_and_the_best_is_kept(trained):
     assert best[1] == first
 
 
+def test_a_source_is_enrolled_without_the_training_images(trained, folders, tmp_path, run_script):
+    """The same file as where the data sets are given, and the newcomer's images get its name."""
+    loaded = files.load(trained / "network-final.safetensors", files.constructors(), "--model")
+    assert loaded.enrolment.space.components.size == 0  # components are features of the network
+    assert len(loaded.enrolment.held_labels) == 60 * len(SOURCES)
+    noise = np.random.default_rng(0).normal(128, 30, (10, 32, 32, 1)) + np.zeros(3)
+    for i, image in enumerate(np.clip(noise, 0, 255).astype(np.uint8)):
+        (tmp_path / "new").mkdir(exist_ok=True)
+        Image.fromarray(image).save(tmp_path / "new" / f"{i}.png")
+    done = subprocess.run(
+        [sys.executable, "-m", "gan_fingerprints", "enroll", "--model",
+         trained / "network-final.safetensors", "--name", "new", "--images", tmp_path / "new",
+         "--out", tmp_path / "m.safetensors"], cwd=PROJECT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "new: enrolled from 10 images" in done.stdout
+    rows = list(Attributor.load(tmp_path / "m.safetensors").attribute(tmp_path / "new"))
+    assert [row.most_probable for row in rows] == ["new"] * 10
+
+
 def test_a_folder_is_named_and_large_images_are_seen_in_tiles(
     trained, folders, tmp_path, run_script
 ):
