@@ -85,8 +85,14 @@ def run_group(words: list[str], scale: str) -> Outcome:
         command = [sys.executable, "-m", "pytest", *options, *words]
         # Threads of OpenMP wait by spinning, which costs the other groups more than it saves.
         alone = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-        subprocess.run(command, cwd=PROJECT, env={**alone, **os.environ, "FAULTS": scale})
-        return outcome_of(report)
+        done = subprocess.run(command, cwd=PROJECT, env={**alone, **os.environ, "FAULTS": scale})
+        try:
+            return outcome_of(report)
+        except (OSError, xml.ParseError) as error:
+            print(f"{' '.join(words)}: ended with {done.returncode}, its report is broken: {error}")
+            if report.is_file():
+                print(report.read_bytes()[:2000], len(report.read_bytes()))
+            return Outcome(Counter(tried=1), set(), 0.0)
 
 
 def main() -> int:
