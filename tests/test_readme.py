@@ -21,9 +21,11 @@ import yaml
 from PIL import Image
 
 from classifier.networks import Classifier
+from classifier.residual import Residual
 from classifier_visNet.networks import AutoEncoder
+from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.ipm.networks import Generator as BatchGenerator
-from gan_fingerprints.networks import files
+from gan_fingerprints.networks import enrolment_space, files
 from gan_fingerprints.networks.published.source_names import KNOWN_ORDERS
 from ProGAN.networks import Generator
 from SNGAN.gen_models.resnet import ResNetGenerator
@@ -167,6 +169,29 @@ def prepare_parts(folder: Path) -> None:
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
 
+def enrollable(folder: Path) -> None:
+    """A network that was not trained, with what it keeps of the data, and images to enroll."""
+    sets = [
+        DataSet.open(folder / "my_data" / part, "--data", needs_labels=True)
+        for part in ("training", "validation")
+    ]
+    names = sets[0].source_names or []
+    network = Residual(32, len(names), width=2)
+    path = folder / "my_models" / "first" / "network-final.safetensors"
+    path.parent.mkdir(parents=True)
+    files.save(path, network, {}, names, enrolment=enrolment_space.learn(network, *sets))
+    (folder / "new_gan").mkdir()
+    for i in range(5):
+        pixels = np.random.default_rng(i).integers(0, 256, (40, 40, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / "new_gan" / f"{i}.png")
+
+
+def check_enrolled(folder: Path, text: str) -> None:
+    assert "NewGAN: enrolled from 5 images" in text
+    (stored,) = files.read(folder / "my_models" / "with_new_gan.safetensors", "--model")
+    assert [x.name for x in stored.enrolment.newcomers] == ["NewGAN"]
+
+
 def check_answers(folder: Path, text: str) -> None:
     """A line for each image, shares that add up, and the accuracy of just these answers."""
     line = r"Classifying \d+/20 images: .*?: (predicted|inconclusive) .*?(?:from|most like) (\w+)"
@@ -247,6 +272,7 @@ WAYS = [
     Way("classifier_visNet", "python3 demo.py", check_film, "--out demo.gif --num_cases 2"),
     Way("", "python3 -m gan_fingerprints split", check_parts),
     Way("", "python3 -m gan_fingerprints train", dry(1000), "--dry_run", prepare_parts),
+    Way("", "python3 -m gan_fingerprints enroll", check_enrolled, before=enrollable),
     Way("", "python3 -m gan_fingerprints attribute", check_report),
     Way("", "python3 experiments/run.py all --scale mini",
         printed("experiments/choose.py", "classifier_visNet/run.py --app train"), "--dry_run"),

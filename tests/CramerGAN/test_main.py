@@ -98,6 +98,7 @@ def test_what_a_run_writes(work, trained):
     assert not np.array_equal(before["g_h1/w"], after["g_h1/w"])
 
 
+@pytest.mark.slow
 def test_killed_and_continued_is_bit_for_bit_the_same(work, trained, run_script):
     model, folder = trained
     flags = [*SMALL, "--is_train", "--MMD_lr_scheduler", "--checkpoint_minutes", "0",

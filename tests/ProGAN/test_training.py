@@ -123,6 +123,7 @@ def test_killed_and_resumed_run_ends_with_the_same_weights(data, finished, tmp_p
     assert run_log.lines(out / "log.txt") == said
 
 
+@pytest.mark.slow
 def test_interrupted_run_saves_first(data, tmp_path, run_script):
     out = tmp_path / "interrupted"
     arguments = [

@@ -84,6 +84,7 @@ def test_what_a_run_writes(finished):
         assert set(old) - set(moved) <= allowed
 
 
+@pytest.mark.slow
 def test_killed_and_continued_is_bit_for_bit_the_same(work, finished, run_script):
     more = ["--checkpoint_minutes", "0"]
     command = [sys.executable, TRAIN, *arguments(work, "killed", *more)]

@@ -218,12 +218,10 @@ def test_a_source_is_enrolled_without_the_training_images(trained, folders, tmp_
     for i, image in enumerate(np.clip(noise, 0, 255).astype(np.uint8)):
         (tmp_path / "new").mkdir(exist_ok=True)
         Image.fromarray(image).save(tmp_path / "new" / f"{i}.png")
-    done = subprocess.run(
-        [sys.executable, "-m", "gan_fingerprints", "enroll", "--model",
-         trained / "network-final.safetensors", "--name", "new", "--images", tmp_path / "new",
-         "--out", tmp_path / "m.safetensors"], cwd=PROJECT, capture_output=True, text=True,
+    done = run_script(
+        "gan_fingerprints", "enroll", "--model", trained / "network-final.safetensors",
+        "--name", "new", "--images", tmp_path / "new", "--out", tmp_path / "m.safetensors",
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
     assert "new: enrolled from 10 images" in done.stdout
     rows = list(Attributor.load(tmp_path / "m.safetensors").attribute(tmp_path / "new"))
     assert [row.most_probable for row in rows] == ["new"] * 10

@@ -119,6 +119,7 @@ def test_what_is_no_image_becomes_a_row(model, folders, tmp_path, run_script):
         assert not rows[name]["predicted"]
 
 
+@pytest.mark.slow
 def test_same_seed_same_network_also_when_killed(prepared, tmp_path, run_script):
     once, killed = tmp_path / "once", tmp_path / "killed"
     run_script("classifier/run.py", *training_arguments(prepared, once, "--total_kimg", 2))

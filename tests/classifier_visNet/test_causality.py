@@ -41,6 +41,7 @@ def effect_of(predict, test_images, models):
     return effect
 
 
+@pytest.mark.slow
 def test_fingerprints_move_the_attribution_and_noise_does_not(attributor, predict, test_images):
     models = np.moveaxis(attributor.model_fingerprints, 3, 0)
     effect = effect_of(predict, test_images, models)
@@ -52,6 +53,7 @@ def test_fingerprints_move_the_attribution_and_noise_does_not(attributor, predic
     assert effect.psnr > 18
 
 
+@pytest.mark.slow
 def test_wrong_fingerprints_do_not(attributor, predict, test_images):
     """The negative control: the same numbers at other pixels."""
     models = np.moveaxis(attributor.model_fingerprints, 3, 0)
@@ -87,6 +89,7 @@ def test_a_folder_without_known_sources_is_refused(tmp_path):
         causality.read_sources(tmp_path, SOURCES, 16, 10)
 
 
+@pytest.mark.slow
 def test_program_writes_numbers_and_figures(visnet_model, visnet_folders, tmp_path, run_script):
     done = run_script(
         "classifier_visNet/causality.py", "--model_path",

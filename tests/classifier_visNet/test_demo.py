@@ -181,6 +181,7 @@ def test_page_holds_everything_itself(written):
     assert "$" not in re.sub(r"\"[A-Za-z0-9+/=]{100,}\"", "", text)
 
 
+@pytest.mark.slow
 def test_program_writes_film_and_page(visnet_model, visnet_folders, tmp_path, run_script):
     model = visnet_model / "network-final.safetensors"
     done = run_script(

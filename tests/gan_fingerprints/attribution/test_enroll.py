@@ -2,8 +2,6 @@
 
 import hashlib
 import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -13,7 +11,6 @@ from classifier.cooccurrence import Cooccurrence
 from gan_fingerprints import Attributor
 from gan_fingerprints.networks import files
 from tests.classifier import test_cooccurrence as grains
-from tests.conftest import PROJECT
 
 
 def new_source(number, seed):
@@ -47,17 +44,18 @@ def model(tmp_path_factory, run_script):
     return root
 
 
-def enroll(*arguments, check=True):
-    done = subprocess.run(
-        [sys.executable, "-m", "gan_fingerprints", "enroll", *map(str, arguments)],
-        cwd=PROJECT, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == (0 if check else 2), done.stderr
-    return done.stdout if check else done.stderr
+@pytest.fixture(scope="module")
+def enroll(run_script):
+    def run(*arguments, check=True):
+        done = run_script("gan_fingerprints", "enroll", *arguments, check=False)
+        assert done.returncode == (0 if check else 2), done.stderr
+        return done.stdout if check else done.stderr
+
+    return run
 
 
 @pytest.fixture(scope="module")
-def enrolled(model):
+def enrolled(model, enroll):
     out = model / "with.safetensors"
     said = enroll(
         "--model", model / "m.safetensors", "--name", "new", "--images", model / "new",
@@ -68,7 +66,7 @@ def enrolled(model):
 
 
 @pytest.mark.slow
-def test_a_source_is_enrolled_named_and_taken_away_again(model, enrolled):
+def test_a_source_is_enrolled_named_and_taken_away_again(model, enroll, enrolled):
     out, said = enrolled
     assert re.search(
         r"new: enrolled from 20 images; leaving one out, the others name [\d.]+%", said
@@ -107,7 +105,7 @@ def test_a_source_is_enrolled_named_and_taken_away_again(model, enrolled):
     assert Attributor.load(again, batch=8).source_names == ["a", "b", "c", "x"]
 
 
-def test_what_is_refused(model, tmp_path):
+def test_what_is_refused(model, enroll, tmp_path):
     def refused(*arguments):
         return enroll("--model", model / "m.safetensors", *arguments, check=False)
 
