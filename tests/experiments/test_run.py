@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import PROJECT
 
 SCALE = """
-resolution: 16
+resolution: 32
 jobs: 2
 photos: {training: 300, held_out: 100}
 images: {training: 200, validation: 40, testing: 60}
@@ -24,7 +24,7 @@ high_frequency: [16]
 patches: [8]
 artifact_free: {images: 50, share: 0.2}
 ProGAN: >-
-  --preset small --resolution 16 --fmap_base 64 --fmap_max 8 --total_kimg 1
+  --preset small --resolution 32 --fmap_base 64 --fmap_max 8 --total_kimg 1
   --lod_training_kimg 0.3 --lod_transition_kimg 0.3
 SNGAN: SNGAN/configs/fast_32.yml
 CramerGAN: --output_size 16
@@ -32,6 +32,7 @@ MMDGAN: --output_size 16
 classifier: >-
   --fmap_base 64 --fmap_max 16 --mirror 0 --learning_rate 0.003 --total_kimg 2 --minibatch 8
   --snapshots 0 --accuracy_images 100
+residual: --width 2 --total_kimg 1 --accuracy_images 100
 visnet: >-
   --fmap_base 64 --fmap_max 16 --minibatch 8 --total_kimg 0.5 --snapshots 0
   --accuracy_images 100
@@ -67,7 +68,9 @@ def test_a_study_that_was_stopped_goes_on_and_reports(scale, tmp_path):
 
     results = json.loads((out / "seeds" / "results.json").read_text())
     rows = {row["method"]: row for row in results["rows"]}
-    assert list(rows) == ["knn", "eigenface", "prnu", "cooccurrence", "classifier", "visnet"]
+    assert list(rows) == [
+        "knn", "eigenface", "prnu", "cooccurrence", "classifier", "residual", "visnet",
+    ]  # fmt: skip
     assert {row["images"] for row in rows.values()} == {120}
     assert {row["chance"] for row in rows.values()} == {0.5}
     assert rows["classifier"]["accuracy"] > 0.7  # two thousand images of a coarse GAN
