@@ -141,7 +141,7 @@ def main() -> None:
     check_tables(arguments)
     tested = arguments.testing_data_path and find_testing_images(arguments.testing_data_path)
     if tested:
-        groups_of(arguments, tested[0])
+        groups_of(arguments, tested[0])  # which may fail, and then before the work
     if arguments.method:
         method, header = fit(arguments)
     else:

@@ -15,7 +15,6 @@ import numpy as np
 from gan_fingerprints.calibration import softmax
 from gan_fingerprints.networks.descriptors import descriptors
 
-SHRINKAGE = 0.05  # what the diagonal weighs in Σ
 LEAST_SHARE = 1e-6  # a newcomer's probability is at least this, so that logits are numbers
 
 
@@ -49,21 +48,6 @@ class Space(NamedTuple):
         """Whitened z: features float [N, F - C] of images uint8 [N, H, W, 3] → float32 [N, F]."""
         z = np.concatenate([features, self.described(pixels)], axis=1)
         return np.asarray((z - self.mean) / self.deviation @ self.whitening, np.float32)
-
-
-def whitening_of(z: np.ndarray, labels: np.ndarray, sources: int) -> np.ndarray:
-    """float64 [F, F]: |(z - m) @ it|² is (z - m)ᵀ Σ⁻¹ (z - m).
-
-    Σ = 0.95·S + 0.05·diag S, of S, the pooled covariance within sources of z, float [N, F], with
-    labels int [N].
-    """
-    z = np.asarray(z, np.float64)
-    means = np.stack([z[labels == i].mean(axis=0) for i in range(sources)])
-    within = z - means[labels]
-    pooled = within.T @ within / len(z)
-    shrunk = (1 - SHRINKAGE) * pooled
-    shrunk[np.diag_indices_from(shrunk)] += SHRINKAGE * np.diag(pooled) + 1e-9
-    return np.linalg.inv(np.linalg.cholesky(shrunk)).T
 
 
 def distances(places: np.ndarray, mean: np.ndarray) -> np.ndarray:

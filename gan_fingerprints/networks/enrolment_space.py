@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
-from gan_fingerprints.calibration import fit_temperature, threshold_for
+from gan_fingerprints.calibration import fit_temperature, threshold_for, whitening_of
 from gan_fingerprints.networks.descriptors import descriptors
 from gan_fingerprints.networks.discriminant import Moments, moments, principal_components
-from gan_fingerprints.networks.enrolment import Enrolment, Space, distances, whitening_of
+from gan_fingerprints.networks.enrolment import Enrolment, Space, distances
 
 if TYPE_CHECKING:
     import keras
@@ -75,9 +75,9 @@ def _space(train: Seen, sources: int, own: bool) -> Space:
     z = np.concatenate([train.features, space.described(train.pixels)], axis=1)
     mean, deviation = z.mean(axis=0), np.maximum(z.std(axis=0), LEAST_DEVIATION)
     standard = (z - mean) / deviation
-    whitening = whitening_of(standard, train.labels, sources)
-    places = standard @ whitening
-    means = np.stack([places[train.labels == i].mean(axis=0) for i in range(sources)])
+    means = np.stack([standard[train.labels == i].mean(axis=0) for i in range(sources)])
+    whitening = whitening_of(standard, train.labels, means).T
+    means = means @ whitening
     arrays = (np.asarray(x, np.float32) for x in (mean, deviation, whitening, means))
     return Space(*space[:3], *arrays)
 

@@ -185,7 +185,6 @@ class Measured:
         self.best, self._shares = best, dict[str, float]()
         self.splits = {"training": data, "validation": validation}
         self.predict = tf.function(lambda pixels: tf.argmax(network(to_network(pixels)), axis=1))
-        self._to_network = to_network
 
     def export(
         self, name: str, calibration: Calibration | None = None, enrolment: Enrolment | None = None
@@ -240,8 +239,10 @@ class Measured:
         """What the network says of all validation images."""
         import tensorflow as tf
 
+        from gan_fingerprints.networks.layers import to_network
+
         data, parts = self.splits["validation"], []
-        answers = tf.function(lambda pixels: self.network.answers(self._to_network(pixels)))
+        answers = tf.function(lambda pixels: self.network.answers(to_network(pixels)))
         for pixels, true in _batches(data, np.arange(data.count), self.attack):
             parts.append([*(x.numpy()[: len(true)] for x in answers(pixels)), true])
         return Answers(*(np.concatenate(part) for part in zip(*parts, strict=True)))
@@ -251,8 +252,7 @@ class Measured:
 
         Raises UserError when a source has no validation image.
         """
-        splits, config = [self.splits[x] for x in ("training", "validation")], self.config
-        data = splits[1]
+        train, data, config = self.splits["training"], self.splits["validation"], self.config
         logits, features, labels = self.answers()
         judged = getattr(self.network, "judged", None)
         how = config.false_alarms, config.either, data.groups, judged
@@ -266,7 +266,7 @@ class Measured:
         if self.config.guard:
             scale = dataclasses.replace(scale, domain=self._domain())
         self.run.log(scale.describe())
-        space = enrolment_space.learn(self.network, *splits) if config.enrollable else None
+        space = enrolment_space.learn(self.network, train, data) if config.enrollable else None
         self.export("network-final", scale, space)
 
     def _domain(self) -> Domain:

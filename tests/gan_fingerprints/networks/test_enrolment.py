@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gan_fingerprints.calibration import softmax
+from gan_fingerprints.calibration import softmax, whitening_of
 from gan_fingerprints.networks import stored_enrolment
-from gan_fingerprints.networks.enrolment import Enrolment, Newcomer, Space, whitening_of
+from gan_fingerprints.networks.enrolment import Enrolment, Newcomer, Space
 from gan_fingerprints.shown import is_source_name
 
 NONE = np.zeros(0), np.ones(0), np.zeros((0, 0))
@@ -21,7 +21,8 @@ def test_whitened_lengths_are_mahalanobis_distances():
     sigma = 0.95 * pooled + 0.05 * np.diag(np.diag(pooled))
     apart = rng.normal(size=(7, 5))
     expected = np.einsum("ni,ij,nj->n", apart, np.linalg.inv(sigma), apart)
-    found = ((apart @ whitening_of(z, labels, 3)) ** 2).sum(axis=1)
+    means = np.stack([z[labels == i].mean(axis=0) for i in range(3)])
+    found = ((apart @ whitening_of(z, labels, means).T) ** 2).sum(axis=1)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
