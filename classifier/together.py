@@ -18,6 +18,8 @@ from gan_fingerprints.calibration import fit_temperature, negative_log_likelihoo
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.networks.descriptors import descriptors
 from gan_fingerprints.networks.enrolment_space import evenly
+from gan_fingerprints.perturbations import Perturbation
+from gan_fingerprints.training.classifying import attacked
 
 PIXELS, FEWEST = 2**26, 2000  # of training images that are described: 16,384 of 64 pixels
 SHARES = (0.0, 0.25, 0.5, 0.75)  # of the answer, that may be the descriptors'
@@ -31,18 +33,20 @@ class Together(NamedTuple):
 
 
 def with_descriptors(
-    network: Residual, logits: np.ndarray, data: DataSet, validation: DataSet
-) -> Together:
+    network: Residual, logits: np.ndarray, data: DataSet, validation: DataSet,
+    attack: Perturbation | None = None,
+) -> Together:  # fmt: skip
     """The network with the discriminant of its training images; the share by log likelihood.
 
     Log probabilities of both are averaged, each calibrated by itself.
 
     logits: float [N, sources], what the network says of all validation images.
+    attack: what happens to all images first.
     Raises ValueError when a source has no image in one of the data sets.
     """
-    held = _images(validation, validation.count)
+    held = _images(validation, validation.count, attack)
     method = Cooccurrence()
-    method.fit(_images(data, max(FEWEST, PIXELS // data.resolution**2)), held)
+    method.fit(_images(data, max(FEWEST, PIXELS // data.resolution**2), attack), held)
     described = method.discriminant.answers(descriptors(held.pixels))[0]
     parts = logits, described
     temperatures = [fit_temperature(x, held.labels) for x in parts]
@@ -67,14 +71,14 @@ def with_descriptors(
     )
 
 
-def _images(data: DataSet, most: int) -> Images:
+def _images(data: DataSet, most: int, attack: Perturbation | None) -> Images:
     assert data.labels is not None
     labels = data.labels.argmax(axis=1)
     chosen, sources = evenly(labels, most), data.labels.shape[1]
     missing = sorted(set(range(sources)).difference(labels[chosen].tolist()))
     if missing:
         raise ValueError(f"no image of the sources numbered {missing}")
-    return Images(data.images(chosen), labels[chosen], sources)
+    return Images(attacked(data, chosen, attack), labels[chosen], sources)
 
 
 def _loss(logits: np.ndarray, labels: np.ndarray) -> float:

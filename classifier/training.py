@@ -185,7 +185,9 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
     if config.network == "residual" and config.descriptors:
         run.log("describing the training images")
         try:
-            whole = with_descriptors(trainer.Cs, measured.answers().logits, data, validation)
+            whole = with_descriptors(
+                trainer.Cs, measured.answers().logits, data, validation, attack
+            )
         except ValueError as error:
             raise UserError(
                 f"{data.folder}, {validation.folder}: {error}, expected some of each for "

@@ -299,6 +299,15 @@ def accuracy(
     return right / len(chosen)
 
 
+def attacked(data: DataSet, indices: np.ndarray, attack: Perturbation | None) -> np.ndarray:
+    """Images uint8 [N, R, R, 3] after an attack, if there is one, keyed by their places."""
+    pixels = data.images(indices)
+    if not attack:
+        return pixels
+    pairs = zip(pixels, indices, strict=True)
+    return np.stack([attack(image, int(index))[0] for image, index in pairs])
+
+
 def _batches(
     data: DataSet, chosen: np.ndarray, attack: Perturbation | None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -308,8 +317,4 @@ def _batches(
         indices = chosen[start : start + BATCH]
         # TensorFlow traces a function anew for every shape: the last images get some company.
         padded = np.pad(indices, (0, BATCH - len(indices)))
-        pixels = data.images(padded)
-        if attack:
-            pairs = zip(pixels, padded, strict=True)
-            pixels = np.stack([attack(image, int(index))[0] for image, index in pairs])
-        yield pixels, np.argmax(data.labels[indices], axis=1)
+        yield attacked(data, padded, attack), np.argmax(data.labels[indices], axis=1)
