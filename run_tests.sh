@@ -3,6 +3,7 @@
 #   bash run_tests.sh                      the quick tests
 #   bash run_tests.sh --slow               all tests
 #   bash run_tests.sh -k images            any other arguments go to pytest
+#   bash run_tests.sh --version            which version this is
 #   PYTHON=python3.12 bash run_tests.sh    with another Python, 3.11 to 3.13
 set -u
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -10,7 +11,8 @@ source "$project/.ci/setup_venv.sh"
 
 tests="not slow"
 case ${1:-} in
-    -h | --help) sed -n '2,6s|^# ||p' "$0"; exit ;;
+    --version) say_version "$project" ;;
+    -h | --help) sed -n '2,7s|^# ||p' "$0"; exit ;;
     --slow) tests="" && shift ;;
 esac
 
@@ -26,7 +28,8 @@ check ruff check
 check ruff format --check
 check mypy
 echo "== pytest"
-"$python" -m pytest -m "$tests" --numprocesses 2 --dist loadfile "$@"
+"$python" -m pytest -m "$tests" --numprocesses 2 --dist loadfile \
+    --no-loadscope-reorder "$@"
 status=$?
 
 if [ -n "$failed" ]; then

@@ -8,6 +8,12 @@ fail() {
     exit 2
 }
 
+# Prints the version of the project in the folder $1, and ends.
+say_version() {
+    sed -n 's/^__version__ = "\(.*\)"/gan-fingerprints \1/p' "$1/gan_fingerprints/version.py"
+    exit
+}
+
 # "3.12"; nothing when the interpreter $1 does not run or lacks the module $2.
 python_version() {
     "$1" -c "import sys, $2; print('%d.%d' % sys.version_info[:2])" 2>/dev/null || true

@@ -17,25 +17,38 @@ LEARNING_RATE = {4: 0.001, 128: 0.0015, 256: 0.002, 512: 0.003}
 class Config:
     """What a run computes; each field is a flag of `run.py --app train`."""
 
-    training_seed: int = option(typed.seed, 1000, "seed of weights, latents and data order")
+    training_seed: int = option(
+        typed.seed, 1000, "seed of weights, latents and data order", advanced=False
+    )
     resolution: int | None = option(
-        typed.power_of_two, None, "side of the finished images (default: the data set's largest)"
+        typed.power_of_two,
+        None,
+        "side of the finished images (default: the data set's largest)",
+        advanced=False,
     )
     fmap_base: int = option(typed.positive_int, 8192, "channels: min(fmap_base/2^stage, fmap_max)")
     fmap_max: int = option(typed.positive_int, 512, "most channels of a layer, and the latent size")
     fused_scale: bool = option(typed.switch, True, "1: resample inside strided convolutions")
     mbstd_group_size: int = option(typed.count, 4, "images per group of the minibatch stddev")
     use_labels: bool = option(typed.switch, False, "1: condition on the data set's labels")
-    total_kimg: float = option(typed.kimg, 12000.0, "length, in thousand real images shown")
+    total_kimg: float = option(
+        typed.kimg, 12000.0, "length, in thousand real images shown", advanced=False
+    )
     lod_initial_resolution: int = option(typed.power_of_two, 4, "resolution to start at")
     lod_training_kimg: float = option(typed.kimg, 600.0, "stabilise each resolution for this long")
     lod_transition_kimg: float = option(typed.kimg, 600.0, "fade to the next one for this long")
     minibatch: dict[int, int] = option(
-        typed.ladder(int), MINIBATCH, "images per step from each resolution up, or one number"
+        typed.ladder(int),
+        MINIBATCH,
+        "images per step from each resolution up, or one number",
+        advanced=False,
     )
     minibatch_repeats: int = option(typed.positive_int, 4, "steps between looks at the schedule")
     learning_rate: dict[int, float] = option(
-        typed.ladder(float), LEARNING_RATE, "Adam's rate from each resolution up, or one number"
+        typed.ladder(float),
+        LEARNING_RATE,
+        "Adam's rate from each resolution up, or one number",
+        advanced=False,
     )
     beta_1: float = option(typed.non_negative, 0.0, "Adam's decay of the mean")
     beta_2: float = option(typed.non_negative, 0.99, "Adam's decay of the variance")

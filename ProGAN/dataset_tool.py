@@ -5,6 +5,9 @@ from pathlib import Path
 
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
+    from gan_fingerprints import missing
+
+    missing.explain()
 
 import argparse
 import inspect
@@ -42,7 +45,7 @@ Read = Callable[[Any], tuple[np.ndarray, None]]  # of an item: the image, no lab
 
 # What --help says of a command is the docstring of its function.
 def create_from_images(arguments: argparse.Namespace) -> None:
-    """Prepares a folder of images (PNG, JPEG, WebP, BMP, TIFF).
+    """Prepares a folder of images of any common format.
 
     Without --resolution they must all be square and of one size, a power of two from 4 up. Every
     image is checked before OUT appears.
@@ -138,23 +141,22 @@ def write(arguments: argparse.Namespace, items: Sequence[Any], read: Read, resol
     if arguments.shuffle:
         items = [items[i] for i in shuffled_order(len(items))]
     name = default_name(out)
-    with (
-        program.whole_folder(out) as folder,
-        Writer(folder, name, resolution, every_level=True) as writer,
-    ):
-        with tqdm(total=len(items), unit="image", dynamic_ncols=True) as bar:
-            try:
-                outcomes = writer.add_all(
-                    read, items, skip_bad=arguments.skip_bad_images, progress=bar.update
-                )
-            except ImageError as error:
-                raise UserError(f"{error}, or leave such out by --skip_bad_images") from None
-        skipped = [str(outcome) for outcome in outcomes if outcome is not None]
-        settings = {"shuffle": arguments.shuffle, "skipped": len(skipped)}
-        source = default_name(arguments.source)
-        command = f"dataset_tool.py {arguments.command} {name} {source}"
-        writer.finish(None, None, command, settings)
-        size = sum(path.stat().st_size for path in folder.iterdir())
+    with program.whole_folder(out) as folder:
+        writer = Writer(folder, name, resolution, every_level=True)
+        with writer:
+            with tqdm(total=len(items), unit="image", dynamic_ncols=True) as bar:
+                try:
+                    outcomes = writer.add_all(
+                        read, items, skip_bad=arguments.skip_bad_images, progress=bar.update
+                    )
+                except ImageError as error:
+                    raise UserError(f"{error}, or leave such out by --skip_bad_images") from None
+            skipped = [str(outcome) for outcome in outcomes if outcome is not None]
+            settings = {"shuffle": arguments.shuffle, "skipped": len(skipped)}
+            source = default_name(arguments.source)
+            command = f"dataset_tool.py {arguments.command} {name} {source}"
+            writer.finish(None, None, command, settings)
+            size = sum(path.stat().st_size for path in folder.iterdir())
     if skipped:
         print(f"skipped {len(skipped)} images:", *map(shown, sorted(skipped)), sep="\n  ")
     print(
@@ -170,7 +172,7 @@ def display(arguments: argparse.Namespace) -> None:
     """
     data, resolution = opened_at(arguments)
     out = Path(arguments.out or f"{data.folder.resolve()}.png")
-    program.check_writable(out, "--out")
+    program.new_file(out, "--out", arguments.overwrite)
     print(f"{data.count} images, sizes " + ", ".join(f"{x}x{x}" for x in data.resolutions))
     if data.labels is not None:
         counts = zip(data.source_names or [], data.labels.sum(axis=0), strict=True)
@@ -272,7 +274,8 @@ DISPLAY_OPTIONS = {
     "folder": option(typed.folder, REQUIRED, "folder of the data set"),
     **one_size("which size to show; the full one unless given"),
     "--number": option(typed.positive_int, 64, "images to show"),
-    "--out": option(typed.file, None, "where the picture goes; DIR.png unless given"),
+    "--out": option(typed.new_file(".png"), None, "where the picture goes; DIR.png unless given"),
+    **program.OVERWRITE,
 }
 EXTRACT_OPTIONS = {
     "folder": option(typed.folder, REQUIRED, "folder of the data set"),
@@ -303,7 +306,7 @@ def parse() -> argparse.Namespace:
         description = inspect.getdoc(function)
         sub = subparsers.add_parser(function.__name__, help=about, description=description)
         sub.set_defaults(function=function)
-        program.add_options(sub, options)
+        sub.add_options(sub, options)
     return parser.parse_args()
 
 

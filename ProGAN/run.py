@@ -5,6 +5,9 @@ from pathlib import Path
 
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
+    from gan_fingerprints import missing
+
+    missing.explain()
 
 import argparse
 import dataclasses
@@ -36,15 +39,19 @@ APP = {"--app": option(typed.one_of("train", "gen"), REQUIRED, "train a GAN, or 
 TRAIN = {
     "--training_data_dir": option(typed.folder, None, "data set that dataset_tool.py wrote"),
     "--out_model_dir": option(typed.folder, None, "networks, settings, log, pictures, checkpoints"),
-    "--preset": option(typed.one_of(*PRESETS), "paper", "starting point for the numbers below"),
+    **begin.preset_option(),
 }
 GENERATE = {
     "--model_path": option(typed.file, None, "a generator of ours, or a published .pkl"),
     "--out_image_dir": option(typed.folder, None, "where ProGAN_00000000.png … go"),
     "--num_pngs": option(typed.positive_int, 10, "how many images"),
     "--gen_seed": option(typed.seed, 0, "seed of the latents; same seed, same images"),
-    "--label": option(typed.count.of("CLASS"), None, "class of a GAN with labels (default: none)"),
-    "--gen_minibatch": option(typed.positive_int, 16, "images per step; changes only the speed"),
+    "--label": option(
+        typed.count.of("CLASS"), None, "class of a GAN with labels (default: none)", advanced=True
+    ),
+    "--gen_minibatch": option(
+        typed.positive_int, 16, "images per step; changes only the speed", advanced=True
+    ),
 }
 
 

@@ -191,16 +191,19 @@ def train(trainer: Trainer, data: DataSet, run: Run) -> None:
 
     def picture(name: str) -> None:
         lod = schedule(config, resolution, int(shown)).lod
-        run.picture(name, images.to_uint8(full_size_images(Gs, grid_latents, lod).numpy()))
+        pictures = images.to_uint8(full_size_images(Gs, grid_latents, lod).numpy())
+        run.picture(pictures, "fakes", name)
 
     # Lengths, in images; then the state. The data begin when the schedule says at which level.
     total = config.total_kimg * 1000
     tick = max(1, round(config.tick_kimg * 1000))
-    run.start(trainer.state, config.total_kimg, shown)
+    first = config.lod_initial_resolution
+    slower = f"{first}x{first}; larger ones take longer" if first < resolution else ""
+    run.start(trainer.state, config.total_kimg, shown, while_=slower)
     stream_key, stream = None, None
     if not int(shown):
         reals = data.images(np.arange(min(GRID_IMAGES, data.count)), resolution)
-        run.picture("reals", reals)
+        run.picture(reals, "reals")
 
     losses, status = run.losses(int(shown)), ""
     while (before := int(shown)) < total:
@@ -237,7 +240,8 @@ def train(trainer: Trainer, data: DataSet, run: Run) -> None:
             f"D_loss {D_loss:.4f} skipped_steps {skipped}", show=False,
         )  # fmt: skip
         run.scalars({"loss/G": G_loss, "loss/D": D_loss, "schedule/lod": now.lod,
-                     "timing/sec_per_kimg": kimg_seconds, "skipped_steps": skipped})  # fmt: skip
+                     "learning_rate": now.learning_rate,
+                     "seconds_per_kimg": kimg_seconds, "skipped_steps": skipped})  # fmt: skip
         if passed(before, done, tick * config.image_ticks):
             picture(f"fakes{done // 1000:06d}")
         if passed(before, done, tick * config.snapshot_ticks):

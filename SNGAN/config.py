@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import difflib
 from collections.abc import Callable
@@ -14,7 +15,9 @@ from typing import Any
 
 import yaml
 
-from gan_fingerprints.program import UserError, existing_file
+from gan_fingerprints import typed
+from gan_fingerprints.program import UserError, existing_file, option
+from gan_fingerprints.training import begin
 
 Check = Callable[[Any], Any]  # the value of a key → the value to use, or ValueError
 
@@ -112,6 +115,24 @@ class OrElse:
 
     check: Check
     default: Any
+
+
+CONFIGS = Path(__file__).resolve().parent / "configs"
+PRESETS = {"paper": CONFIGS / "sn_projection_128.yml", "small": CONFIGS / "mini_32.yml"}
+OPTIONS = {
+    "--config_path": option(
+        typed.file,
+        None,
+        "YAML file with every number; see configs/ (default: the preset's, of 128 or 32 pixels)",
+    ),
+    **begin.preset_option(", in a file of configs/, unless --config_path names one"),
+}
+"""Of the programs that train a network, or make images with one that was."""
+
+
+def path_of(arguments: argparse.Namespace) -> str | Path:
+    """The file that the options name."""
+    return arguments.config_path or PRESETS[arguments.preset]
 
 
 SIZES = (32, 64, 128, 256)

@@ -5,6 +5,9 @@ from pathlib import Path
 
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
+    from gan_fingerprints import missing
+
+    missing.explain()
 
 import dataclasses
 
@@ -21,25 +24,32 @@ Trains an SNGAN on a folder of square images, as a configuration file says.
 
   python3 train.py --config_path configs/sn_projection_celeba.yml \\
       --data_dir ../celeba_align_png_cropped --results_dir models/faces --loaderjob 8
-  python3 train.py --config_path configs/small_32.yml --data_dir ../faces --results_dir models/small
+  python3 train.py --preset small --data_dir ../faces --results_dir models/small
 
-The published configurations take days on a GPU; configs/small_32.yml makes 32 px faces on two
-CPU cores in half an hour. Images of another size are resized."""
+The published configurations take days on a GPU. On two CPU cores --preset small makes rough 32 px
+images in minutes, and --config_path configs/small_32.yml better ones in half an hour to an hour.
+Images of another size are resized."""
 
 
 OPTIONS = {
-    "--config_path": option(typed.file, REQUIRED, "YAML file with every number; see configs/"),
+    **configuration.OPTIONS,
     "--data_dir": option(typed.folder, REQUIRED, "folder of square images"),
     "--results_dir": option(typed.folder, REQUIRED, "snapshots, log, previews and checkpoints"),
-    "--loaderjob": option(typed.positive_int, 2, "parallel workers that read images"),
+    "--loaderjob": option(
+        typed.positive_int, 2, "parallel workers that read images", advanced=True
+    ),
     "--image_list": option(
         typed.file,
         None,
         "images to use, one `name.png CLASS` per line (default: the list that datasets/*.py "
         "wrote, else the whole folder)",
+        advanced=True,
     ),
     "--snapshot": option(
-        typed.file, None, "go on, in a new folder, from a state of Chainer's (snapshot_iter_N)"
+        typed.file,
+        None,
+        "go on, in a new folder, from a state of Chainer's (snapshot_iter_N)",
+        advanced=True,
     ),
 }
 
@@ -63,12 +73,13 @@ def main() -> None:
     arguments = program.Parser(DESCRIPTION, OPTIONS, *RUN).parse_args()
     if arguments.snapshot and arguments.init_from:
         raise UserError("--snapshot and --init_from: found both, expected at most one")
-    config = configuration.load(arguments.config_path)
+    config_path = configuration.path_of(arguments)
+    config = configuration.load(config_path)
     image_list = arguments.image_list or config.image_list
     data = open_images(
         config.dataset, arguments.data_dir, config.size, arguments.loaderjob, image_list
     )
-    origin = f"--config_path {arguments.config_path}"
+    origin = f"--config_path {config_path}"
     check(config, data.labels[:, 0].astype(int).tolist(), begin.devices(arguments), origin)
     start = begin.Start(
         arguments, arguments.results_dir, "--results_dir", command="SNGAN/train.py",

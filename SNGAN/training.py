@@ -191,15 +191,14 @@ def train(trainer: Trainer, data: Source, run: Run) -> None:
     def preview(*names: str) -> None:
         run.path("preview").mkdir(exist_ok=True)
         pictures = images.to_uint8(generate(latents.astype(np.float32), classes).numpy())
-        for name in names:
-            run.picture(f"preview/{name}", pictures)
+        run.picture(pictures, "fakes", *(f"preview/{name}" for name in names))
 
     # The state, and the data from where the state is.
     run.start(trainer.state, config.iteration * config.images_per_iteration / 1000, shown)
     source = pipeline.minibatches(data, config.batchsize, seed=config.seed, start=int(shown))
     stream = iter(trainer.strategy.experimental_distribute_dataset(source))
     if not int(shown):
-        run.picture("reals", data.images(np.arange(min(GRID_IMAGES, data.count)), config.size))
+        run.picture(data.images(np.arange(min(GRID_IMAGES, data.count)), config.size), "reals")
 
     losses, status = run.losses(trainer.iteration), ""
     while (before := trainer.iteration) < config.iteration:
@@ -224,8 +223,9 @@ def train(trainer: Trainer, data: Source, run: Run) -> None:
                 f"iteration {iteration} loss_gen {G_loss:.4f} loss_dis {D_loss:.4f} "
                 f"alpha {rate:.3g} sec/iteration {seconds:.3f} skipped_steps {skipped}", show=False,
             )  # fmt: skip
-            run.scalars({"loss/gen": G_loss, "loss/dis": D_loss, "alpha": rate,
-                         "sec_per_iteration": seconds, "skipped_steps": skipped})  # fmt: skip
+            run.scalars({"loss/G": G_loss, "loss/D": D_loss, "learning_rate": rate,
+                         "seconds_per_kimg": 1000 * seconds / config.images_per_iteration,
+                         "skipped_steps": skipped})  # fmt: skip
             losses.restart(iteration)
         if iteration % config.evaluation_interval == 0:
             preview(f"image{iteration:08d}", "image_latest")

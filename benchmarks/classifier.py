@@ -9,7 +9,11 @@ matrix-multiplication rate, measured in turn in the same run.
 import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
+    from gan_fingerprints import missing
+
+    missing.explain()
 
 from benchmarks import machine
 from gan_fingerprints import program

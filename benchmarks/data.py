@@ -4,19 +4,29 @@ Preparation is compared with Pillow alone decoding the same PNGs on all cores, t
 inference of the same network. The images are crops of photographs that come with the dependencies.
 
     python3 benchmarks/data.py --out data.json
+
+Time is that of a clock, and for preparation also that of processors, which other programs on the
+machine change less: of all that it starts, beside that of decoding alone.
 """
 
 import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
+    from gan_fingerprints import missing
 
+    missing.explain()
+
+import ctypes
 import os
+import resource
 import shutil
 import subprocess
 import tempfile
 import time
 from multiprocessing import get_context
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -29,6 +39,18 @@ from gan_fingerprints.data.writing import Writer
 from gan_fingerprints.program import option
 
 RESOLUTION = 128
+CALL = """
+import sys; sys.path[0] = {project!r}
+import time
+from pathlib import Path
+from benchmarks import data
+from gan_fingerprints import images
+sources = images.list_sources({sources!r}, "sources")
+loading = time.process_time()
+rate, *spent = data.{call}(sources, Path({folder!r}))
+print(rate, loading, *spent)
+"""
+PR_SET_CHILD_SUBREAPER = 36  # of Linux's prctl.h
 TRAIN_STEPS = """
 import sys; sys.path[0] = {project!r}
 from gan_fingerprints import program; program.load_tensorflow()
@@ -59,22 +81,66 @@ def make_sources(root: Path, number: int) -> dict[str, list[Path]]:
     return images.list_sources(root / "sources", "sources")
 
 
-def decode(path: Path) -> int:
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB")).shape[0]
+class Rates(NamedTuple):
+    """Images per second of a clock, and of a processor."""
+
+    clock: float
+    processor: float
 
 
-def pillow_rate(paths: list[Path]) -> float:
-    """Images per second of Pillow alone, on all cores; starting the processes does not count."""
+def decode(paths: list[Path]) -> float:
+    """Decodes images; returns the processor's seconds."""
+    start = time.process_time()
+    for path in paths:
+        with Image.open(path) as image:
+            np.asarray(image.convert("RGB"))
+    return time.process_time() - start
+
+
+def pillow(sources: dict[str, list[Path]], _: Path) -> tuple[float, float]:
+    """Pillow alone, on all cores: images per second, and the processor's seconds in all.
+
+    Starting the processes does not count.
+    """
+    paths = [path for files in sources.values() for path in files]
+    chunks = [paths[i : i + 32] for i in range(0, len(paths), 32)]
     with get_context("spawn").Pool() as pool:
-        pool.map(decode, paths[:64])
+        pool.map(decode, chunks[:2])
         start = time.perf_counter()
-        for _ in pool.imap_unordered(decode, paths, chunksize=32):
-            pass
-        return len(paths) / (time.perf_counter() - start)
+        spent = sum(pool.imap_unordered(decode, chunks))
+        return len(paths) / (time.perf_counter() - start), spent
 
 
-def preparation_rate(sources: dict[str, list[Path]], root: Path) -> float:
+def rates_of(function: str, sources: Path, number: int, folder: Path) -> Rates:
+    """Those of one of the functions here with `number` images, in a process of its own.
+
+    They count from when the program has been loaded. What the function does not count itself is
+    counted here: all processes that it started.
+    """
+    project = str(Path(__file__).resolve().parents[1])
+    text = CALL.format(project=project, sources=str(sources), folder=str(folder), call=function)
+    before = _spent()
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    _wait_for_all()
+    rate, loading, *counted = map(float, done.stdout.split())
+    return Rates(rate, number / (counted[0] if counted else _spent() - before - loading))
+
+
+def _spent() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _wait_for_all() -> None:
+    """For the process that workers were forked from, too, which outlives what started it."""
+    try:
+        while True:
+            os.wait()
+    except ChildProcessError:
+        return
+
+
+def prepare(sources: dict[str, list[Path]], folder: Path) -> tuple[float]:
     """Images per second from PNG files to a finished data set, the audit's facts gathered.
 
     Includes starting the processes, but not the audit's classifier, whose time does not grow
@@ -82,7 +148,6 @@ def preparation_rate(sources: dict[str, list[Path]], root: Path) -> float:
     """
     jobs = preparation.list_jobs(sources.values(), 100.0, True)
     reader = preparation.Reader(RESOLUTION, jobs[0].path, True)
-    folder = root / "prepared"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     start = time.perf_counter()
@@ -90,7 +155,7 @@ def preparation_rate(sources: dict[str, list[Path]], root: Path) -> float:
         writer.add_all(reader, jobs)
         labels = np.eye(2, dtype=np.float32)[[job.label for job in jobs]]
         writer.finish(labels, list(sources), "benchmark", {})
-    return len(jobs) / (time.perf_counter() - start)
+    return (len(jobs) / (time.perf_counter() - start),)
 
 
 def testing_of_inference(paths: list[Path], rounds: int) -> dict[str, float]:
@@ -123,13 +188,19 @@ def measure(number: int, rounds: int) -> dict:
         sources = make_sources(root, number)
         paths = [path for files in sources.values() for path in files]
         results = {"machine": machine.describe(), "images": number}
-        results["preparation_of_pillow"] = machine.paired_ratio(
-            lambda: preparation_rate(sources, root), lambda: pillow_rate(paths), rounds
-        )
+        folder = root / "prepared"
+        pairs = [
+            [rates_of(one, root / "sources", len(paths), folder) for one in ("prepare", "pillow")]
+            for _ in range(rounds)
+        ]
+        results["preparation_of_pillow"] = {
+            kind: machine.ratios_of([(getattr(x, kind), getattr(y, kind)) for x, y in pairs])
+            for kind in Rates._fields
+        }
         few = {source: files[: number // 20] for source, files in sources.items()}
-        large = training_memory_mib(root / "prepared")
-        preparation_rate(few, root)
-        small = training_memory_mib(root / "prepared")
+        large = training_memory_mib(folder)
+        prepare(few, folder)
+        small = training_memory_mib(folder)
         results["training_peak_memory_mib"] = {
             f"{number} images": large,
             f"{2 * (number // 20)} images": small,
@@ -145,6 +216,8 @@ OPTIONS = {
 
 
 def main() -> None:
+    # Else processes whose parent has ended would be waited for, and counted, by another.
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     arguments = program.Parser(__doc__.partition("\n")[0], OPTIONS).parse_args()
     machine.report(measure(arguments.images, arguments.rounds), arguments.out)
 

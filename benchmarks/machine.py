@@ -9,7 +9,7 @@ import os
 import platform
 import resource
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from statistics import median
@@ -52,7 +52,11 @@ def paired_ratio(
     rate: Callable[[], float], reference: Callable[[], float], rounds: int
 ) -> dict[str, float]:
     """Median of rate / reference over rounds that measure both in turn, as the machine drifts."""
-    pairs = [(rate(), reference()) for _ in range(rounds)]
+    return ratios_of([(rate(), reference()) for _ in range(rounds)])
+
+
+def ratios_of(pairs: Sequence[tuple[float, float]]) -> dict[str, float]:
+    """The ratios of rates that were measured in turn: median and extremes."""
     ratios = [one / other for one, other in pairs]
     return {
         "ratio": round(median(ratios), 3),

@@ -9,7 +9,11 @@ let nothing else run meanwhile. About a quarter of an hour on two CPU cores.
 import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+if __package__ in (None, ""):
+    sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
+    from gan_fingerprints import missing
+
+    missing.explain()
 
 import json
 import subprocess

@@ -5,6 +5,9 @@ from pathlib import Path
 
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
+    from gan_fingerprints import missing
+
+    missing.explain()
 
 import argparse
 import csv
@@ -195,20 +198,19 @@ def choose(arguments: argparse.Namespace, rows: Sequence[Row]) -> dict[str, tupl
 
 def write(out_dir: Path, in_dir: Path, rows: Sequence[Row]) -> None:
     """Copies what is kept, and writes the table of all images."""
-    with (
-        program.whole_folder(out_dir) as folder,
-        open(folder / TABLE, "w", newline="", encoding="utf-8") as file,
-    ):
-        table = csv.writer(file)
-        table.writerow(["path", "source", "nearest", "distance", "kept"])
-        for row in rows:
-            distance = "" if row.distance is None else f"{row.distance:.8g}"
-            nearest = row.nearest.name if row.nearest else ""
-            name = row.path.relative_to(in_dir)
-            table.writerow([*map(cell, (name, row.source, nearest)), distance, int(row.kept)])
-            if row.kept:
-                (folder / name).parent.mkdir(exist_ok=True)
-                shutil.copyfile(row.path, folder / name)
+    with program.whole_folder(out_dir) as folder:
+        path = folder / TABLE
+        with path.open("w", newline="", encoding="utf-8") as file:
+            table = csv.writer(file)
+            table.writerow(["path", "source", "nearest", "distance", "kept"])
+            for row in rows:
+                distance = "" if row.distance is None else f"{row.distance:.8g}"
+                nearest = row.nearest.name if row.nearest else ""
+                name = row.path.relative_to(in_dir)
+                table.writerow([*map(cell, (name, row.source, nearest)), distance, int(row.kept)])
+                if row.kept:
+                    (folder / name).parent.mkdir(exist_ok=True)
+                    shutil.copyfile(row.path, folder / name)
 
 
 def main() -> None:

@@ -14,7 +14,11 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from gan_fingerprints import calibration
+from gan_fingerprints import scores
+from gan_fingerprints.data.reading import DataSet
+from gan_fingerprints.networks.enrolment_space import evenly
+from gan_fingerprints.perturbations import Perturbation
+from gan_fingerprints.training.answers import attacked
 
 CHUNK = 256  # images at a time
 
@@ -32,6 +36,17 @@ class Images(NamedTuple):
     pixels: np.ndarray
     labels: np.ndarray
     sources: int
+
+
+def images_of(data: DataSet, most: int, attack: Perturbation | None = None) -> Images:
+    """At most so many images, as many of each source as of any as far as there are enough.
+
+    attack: what happens to each first.
+    """
+    assert data.labels is not None
+    labels = data.labels.argmax(axis=1)
+    chosen = evenly(labels, most)
+    return Images(attacked(data, chosen, attack), labels[chosen], data.labels.shape[1])
 
 
 class Baseline(ABC):
@@ -57,7 +72,7 @@ class Baseline(ABC):
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """float [N, sources]: of methods without, the softmax of scores, for ranking only."""
-        return calibration.softmax(self.scores(images))
+        return scores.softmax(self.scores(images))
 
 
 def array_module() -> Any:

@@ -5,6 +5,9 @@ from pathlib import Path
 
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
+    from gan_fingerprints import missing
+
+    missing.explain()
 
 import argparse
 from collections.abc import Sequence
@@ -13,22 +16,20 @@ from functools import partial
 import numpy as np
 
 from classifier import baseline_files, baseline_methods, cooccurrence
-from classifier.baseline_methods import Baseline, Images
+from classifier.baseline_methods import Baseline, images_of
 from gan_fingerprints import program, typed
 from gan_fingerprints.attribution import answering
+from gan_fingerprints.attribution.answering import Picture
 from gan_fingerprints.attribution.finding import find_testing_images
+from gan_fingerprints.attribution.flags import TABLES, TRAINING, model_options
 from gan_fingerprints.attribution.seeing import Whole
 from gan_fingerprints.attribution.tables import (
-    TABLES,
-    TRAINING,
     check_tables,
     groups_of,
-    model_options,
     with_progress,
     write_results,
 )
 from gan_fingerprints.attribution.verdict import row_of
-from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.networks.own_format import holds_network
 from gan_fingerprints.program import UserError, option
 from gan_fingerprints.training.classifying import open_splits
@@ -57,9 +58,11 @@ FIT = {
     "--validation_data_dir": option(
         typed.folder, None, "another of the same sources, to choose by"
     ),
-    "--training_images": option(typed.positive_int, 5000, "the first N at most; all are in memory"),
+    "--training_images": option(
+        typed.positive_int, 5000, "N at most, of all sources; all are in memory"
+    ),
     "--verify": STARTING["--verify"],
-    "--out_model": option(typed.file, None, "where the fitted method goes"),
+    "--out_model": option(typed.new_file(".safetensors"), None, "where the fitted method goes"),
 }
 TEST = {
     "--model_path": option(typed.file, None, "a fitted method, instead of fitting"),
@@ -68,29 +71,18 @@ TEST = {
 }
 
 
-def images_of(data: DataSet, most: int) -> Images:
-    """The first images of a data set, at most so many, with their labels."""
-    numbers = np.arange(min(data.count, most))
-    assert data.labels is not None
-    assert data.source_names is not None
-    labels = data.labels[numbers].argmax(axis=1)
-    missing = set(range(len(data.source_names))).difference(labels.tolist())
-    if missing:
-        names = ", ".join(data.source_names[i] for i in sorted(missing))
-        raise UserError(
-            f"--training_images {most}: found no image of {names} among the first {len(numbers)} "
-            f"of {data.folder}, expected some of every source; use more"
-        )
-    return Images(data.images(numbers), labels, len(data.source_names))
-
-
 def fit(arguments: argparse.Namespace) -> tuple[Baseline, dict]:
     """The fitted method and the header of its file; both are written."""
     for flag in ("training_data_dir", "validation_data_dir", "out_model"):
         if getattr(arguments, flag) is None:
             raise UserError(f"--{flag} is missing: fitting needs it; see --help")
-    program.check_writable(Path(arguments.out_model), "--out_model")
+    program.new_file(arguments.out_model, "--out_model", arguments.overwrite)
     data, validation = open_splits(arguments, minibatch=1, gpus=1)
+    if arguments.training_images < (sources := len(data.source_names or [])):
+        raise UserError(
+            f"--training_images {arguments.training_images}: expected {sources} or more, one of "
+            "every source"
+        )
     method = METHODS[arguments.method]()
     train = images_of(data, arguments.training_images)
     trials = method.fit(train, images_of(validation, validation.count))
@@ -122,8 +114,8 @@ def load(path: str) -> tuple[Baseline, dict]:
 def rows_of(method: Baseline, header: dict, paths: list[Path]):
     """What each image is attributed to, as it is read."""
 
-    def answer(pixels: Sequence[np.ndarray]) -> np.ndarray:
-        return method.probabilities(np.concatenate(pixels))
+    def answer(pictures: Sequence[Picture]) -> np.ndarray:
+        return method.probabilities(np.concatenate([x.pixels for x in pictures]))
 
     side = header["resolution"]
     read, batch = partial(answering.read, seeing=Whole(side)), baseline_files.batch(side)

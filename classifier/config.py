@@ -26,6 +26,7 @@ class Config(Settings):
         "paper",
         "paper: the publication's; residual: for fine traces, images of any size, and few images, "
         "trained on crops; its defaults are of its own, see above",
+        advanced=False,
     )
     component: str = option(
         typed.one_of("full", "low_frequency", "high_frequency", "patch"),
@@ -35,9 +36,13 @@ class Config(Settings):
         "component_res",
     )
     component_res: int | None = option(typed.power_of_two, None, "see component")
-    attack: str = option(ATTACKS, "none", "train on, or test, images after this attack")
+    attack: str = option(
+        ATTACKS, "none", "train on, or test, images after this attack", advanced=False
+    )
     attack_seed: int = option(typed.seed, 0, "of the parameters, with each image's place or name")
-    total_kimg: float = option(typed.kimg, 100_000.0, "length, in thousand images shown")
+    total_kimg: float = option(
+        typed.kimg, 100_000.0, "length, in thousand images shown", advanced=False
+    )
     rampdown_kimg: float = option(
         typed.kimg, 0.0, "linear fall of the rate to 0 over the last so many; 0, as published: none"
     )
@@ -68,6 +73,7 @@ class Config(Settings):
         None,
         "train on crops of this side (default: whole images; with residual, half a side, but 32 "
         "or more)",
+        advanced=False,
     )
     aligned: float = option(
         typed.between(0, 1, "SHARE"), 1.0, "share of the crops that begin on the grid of 8 pixels"
@@ -194,6 +200,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "either": True,
         "guard": True,
         "descriptors": True,
+        "likelihoods": True,
         "enrollable": True,
         "contrast": 0.15,
         "tint": 0.06,
@@ -206,6 +213,22 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     },
 }
 """Network → what its training has by default, where that is not what a field says."""
+PRESETS = {
+    "paper": DEFAULTS,
+    "small": {  # 32 px, a few minutes of two CPU cores
+        "paper": {
+            "fmap_base": 256,
+            "learning_rate": 0.003,
+            "mirror": False,
+            "total_kimg": 60.0,
+            "rampdown_kimg": 30.0,
+            "snapshots": 0,
+            "accuracy_images": 600,
+        },
+        "residual": {**DEFAULTS["residual"], "total_kimg": 30.0, "accuracy_images": 600},
+    },
+}
+"""The same for each preset."""
 
 
 def flags_of(network: str) -> str:

@@ -28,6 +28,9 @@ class Cooccurrence(Baseline):
     The covariance is shrunk, as many of the counts nearly follow from each other. Each training
     image counts three times: as it is, recompressed and resized. With the network goes its
     calibration, on the validation images.
+
+    Attributes:
+        validated: float [N, sources], its logits for the validation images, once it is fitted.
     """
 
     name = "cooccurrence"
@@ -35,6 +38,7 @@ class Cooccurrence(Baseline):
     shrinkages = (0.03, 0.1, 0.3)
     discriminant: Discriminant
     calibration: Calibration | None = None
+    validated: np.ndarray
 
     def fit(self, train: Images, validation: Images) -> list[Trial]:
         x, tested = with_copies(train.pixels), descriptors(validation.pixels)
@@ -48,8 +52,8 @@ class Cooccurrence(Baseline):
         self.parameters = trials[best].parameters
         # Where images are fewer than numbers, likelihoods are beyond all bounds of temperatures.
         self.discriminant = machines[best].tempered(float(machines[best].answers(tested)[0].std()))
-        logits, features = self.discriminant.answers(tested)
-        self.calibration = calibrate(logits, features, validation.labels, "")
+        self.validated, features = self.discriminant.answers(tested)
+        self.calibration = calibrate(self.validated, features, validation.labels, "")
         return trials
 
     def scores(self, images: np.ndarray) -> np.ndarray:

@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from gan_fingerprints import images, program, typed
 from gan_fingerprints.attribution import answering
-from gan_fingerprints.attribution.attributor import padded, require_finite
+from gan_fingerprints.attribution.answering import Picture
+from gan_fingerprints.attribution.asking import padded, require_finite
 from gan_fingerprints.attribution.seeing import Whole
 from gan_fingerprints.program import option
 from gan_fingerprints.shown import drawn, shown
@@ -46,8 +47,9 @@ def extract(
     them by rounding at most.
     """
 
-    def features_of(pixels: Sequence[np.ndarray]) -> np.ndarray:
-        whole = extractor(images.from_uint8(padded([x[0] for x in pixels], batch)))
+    def features_of(pictures: Sequence[Picture]) -> np.ndarray:
+        pixels = np.concatenate([x.pixels for x in pictures])
+        whole = extractor(images.from_uint8(padded(pixels, batch)))
         features = np.asarray(whole, np.float32)[: len(pixels)]
         require_finite(features)
         return features

@@ -5,6 +5,9 @@ from pathlib import Path
 
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
+    from gan_fingerprints import missing
+
+    missing.explain()
 
 import argparse
 import json
@@ -46,9 +49,10 @@ OPTIONS = {
         None,
         "most of each source, at random; each set has half of the smallest",
     ),
-    "--out_features": option(typed.file, None, "write features, paths and sources as an .npz"),
-    "--out_json": option(typed.file, None, "write ratio and distances as JSON"),
-    "--out_map": option(typed.file, None, "draw a map by t-SNE, .png or .pdf"),
+    "--out_features": option(typed.new_file(".npz"), None, "write features, paths and sources"),
+    "--out_json": option(typed.new_file(".json"), None, "write ratio and distances as JSON"),
+    "--out_map": option(typed.new_file(*MAPS), None, "draw a map by t-SNE"),
+    **program.OVERWRITE,
     "--map_images": option(typed.positive_int, 200, "most of each source on the map, at random"),
     "--seed": option(typed.seed, 0, "of what is drawn at random, the halves, and the map"),
 }
@@ -77,12 +81,7 @@ def check(arguments: argparse.Namespace) -> None:
         program.existing_file(given[needed], needed)
     for flag in ("out_features", "out_json", "out_map"):
         if getattr(arguments, flag):
-            program.check_writable(Path(getattr(arguments, flag)), f"--{flag}")
-    ending = Path(arguments.out_map or "").suffix
-    if arguments.out_map and ending.lower() not in MAPS:
-        raise UserError(
-            f"--out_map {arguments.out_map}: found the ending {ending!r}, expected .png or .pdf"
-        )
+            program.new_file(getattr(arguments, flag), f"--{flag}", arguments.overwrite)
 
 
 def drawn(total: int, number: int | None, seed: int) -> np.ndarray:

@@ -8,9 +8,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from classifier.config import LEAST
 from gan_fingerprints.networks.cooccurrence import described, discriminant_of
 from gan_fingerprints.networks.discriminant import STRONGEST, Discriminant
+
+from .config import LEAST
 
 PLANS = (
     # Channels, in multiples of the width, and stride of each convolution of a member. The first
@@ -24,6 +25,7 @@ BLURS = {3: (1, 2, 1), 5: (1, 4, 6, 4, 1)}  # binomial
 GAIN, MOST = 8.0, 4.0  # residuals are a few grey levels; what is far more is an edge of the content
 SLOPE = 0.1
 DESCRIPTORS = "descriptors_"  # begins the names of the discriminant's arrays
+FAMILIES = ("convolutions", "descriptors")
 DROPOUT = 0.3  # of the features that the last layer sees
 
 
@@ -46,6 +48,8 @@ class Residual(keras.Model):
     Attributes:
         least_side: of the images that it takes; see `attribution.attributor.Attributor`.
         judged: which features tell images of other origin; see `calibration.calibrate`.
+        families: names of what answers by itself, in the order of `opinions`; empty without
+            descriptors.
         discriminant, scales: arrays of the discriminant, and what the convolutions' logits and its
             log probabilities are multiplied by, before they are added up.
 
@@ -71,11 +75,13 @@ class Residual(keras.Model):
         }  # fmt: skip
         self.members = [Member(i, width, num_sources) for i in range(members)]
         self.discriminant = self.judged = None
+        self.families: tuple[str, ...] = ()
         if components:
             self.discriminant = discriminant_of(self, num_sources, components, DESCRIPTORS)
             self.scales = self.add_weight(
                 shape=(2,), initializer="zeros", dtype="float32", trainable=False, name="scales"
             )
+            self.families = FAMILIES
             first = members * PLANS[0][-1][0] * width
             self.judged = slice(first, first + min(STRONGEST, components))
         self(tf.zeros([1, LEAST, LEAST, 3]))
@@ -98,13 +104,29 @@ class Residual(keras.Model):
 
         With descriptors, their components are the last features.
         """
-        of_each, features = zip(*self.of_members(images), strict=True)
-        logits = tf.add_n(of_each) / len(of_each)
-        if self.discriminant is None:
-            return logits, tf.concat(features, axis=1)
+        if self.discriminant is not None:
+            return self.opinions(images)[:2]
+        logits, features = self._convolved(images)
+        return logits, tf.concat(features, axis=1)
+
+    def opinions(self, images: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """As `answers`, and log probabilities [N, sources] of each of the `families` alone.
+
+        Each has the temperature that fits validation images by itself; only with descriptors.
+        """
+        assert self.discriminant is not None
+        logits, features = self._convolved(images)
         own, components = self.discriminant.answers(described(images))
-        logits = self.scales[0] * logits + self.scales[1] * tf.nn.log_softmax(own)
-        return logits, tf.concat([*features, components], axis=1)
+        described_logits, share = tf.nn.log_softmax(own), self.scales[1]
+        together = self.scales[0] * logits + share * described_logits
+        # `together.py` has multiplied the share of convolutions into their temperature.
+        convolved = tf.nn.log_softmax(tf.math.divide_no_nan(self.scales[0], 1 - share) * logits)
+        return together, tf.concat([*features, components], axis=1), convolved, described_logits
+
+    def _convolved(self, images: tf.Tensor) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
+        """The members' mean logits, and the features of each."""
+        of_each, features = zip(*self.of_members(images), strict=True)
+        return tf.add_n(of_each) / len(of_each), features
 
     def fill_descriptors(self, discriminant: Discriminant, scales: np.ndarray) -> None:
         """Sets the arrays that training does not reach; `scales` float [2]."""

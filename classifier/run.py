@@ -5,15 +5,17 @@ from pathlib import Path
 
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
+    from gan_fingerprints import missing
+
+    missing.explain()
 
 import argparse
 import dataclasses
 
-from classifier.config import DEFAULTS, Config, flags_of
+from classifier.config import PRESETS, Config, flags_of
 from gan_fingerprints import program, typed
+from gan_fingerprints.attribution.flags import TESTING, TRAINING
 from gan_fingerprints.attribution.tables import (
-    TESTING,
-    TRAINING,
     attack_by_name,
     open_attributor,
     pooled,
@@ -21,6 +23,7 @@ from gan_fingerprints.attribution.tables import (
     with_progress,
     write_results,
 )
+from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.networks import files
 from gan_fingerprints.program import REQUIRED, option
 from gan_fingerprints.training import begin
@@ -44,13 +47,24 @@ The defaults of --network residual, where they are not those below, are
 {flags_of("residual")}"""
 
 
+OUTSIDE = {
+    "--outside_data_dir": option(
+        typed.folder,
+        None,
+        "data set of images of sources outside, which likelihood ratios are fitted on beside "
+        "pseudo-unknowns",
+    )
+}
+TRAIN = ("train", TRAINING | OUTSIDE, begin.preset_option())
 APP = {"--app": option(typed.one_of("train", "test"), REQUIRED, "train, or test images")}
 
 
 def train(arguments: argparse.Namespace) -> None:
     program.require(arguments, "train", "training_data_dir", "validation_data_dir", "out_model_dir")
-    config = program.options_from(arguments, Config, DEFAULTS[arguments.network or "paper"])
+    preset = PRESETS[arguments.preset][arguments.network or "paper"]
+    config = program.options_from(arguments, Config, preset)
     data, validation = open_splits(arguments, config.minibatch, begin.devices(arguments))
+    outside = outside_data(arguments, config, data)
     config.network_arguments(data.resolution)  # fit the data, or say so now
     config.augmentation(data.resolution)
     start = begin.Start(
@@ -65,7 +79,30 @@ def train(arguments: argparse.Namespace) -> None:
     if arguments.init_from:
         trainer.start_from(arguments.init_from, data.source_names)
     if run := start.open_run():
-        training.train(trainer, data, validation, run)
+        training.train(trainer, data, validation, run, outside)
+
+
+def outside_data(arguments: argparse.Namespace, config: Config, data: DataSet) -> DataSet | None:
+    """The data set of --outside_data_dir; UserError unless it is of use."""
+    if arguments.outside_data_dir is None:
+        return None
+    flag = f"--outside_data_dir {arguments.outside_data_dir}"
+    if not config.likelihoods:
+        raise program.UserError(f"{flag}: only with --likelihoods 1; add it, or leave this out")
+    outside = DataSet.open(
+        arguments.outside_data_dir, "--outside_data_dir", needs_labels=True, verify=arguments.verify
+    )
+    if outside.resolution != data.resolution:
+        raise program.UserError(
+            f"{flag}: {outside.resolution} pixels, expected {data.resolution} as the training data"
+        )
+    shared = sorted(set(outside.source_names or []).intersection(data.source_names or []))
+    if shared:
+        raise program.UserError(
+            f"{flag}: has images of {', '.join(shared)}, as the training data; expected other "
+            "sources only"
+        )
+    return outside
 
 
 def test(arguments: argparse.Namespace) -> None:
@@ -87,7 +124,7 @@ def test(arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    groups = (("train", TRAINING), ("test", TESTING), ("what to train", Config), *RUN)
+    groups = (TRAIN, ("test", TESTING), ("what to train", Config), *RUN)
     arguments = program.Parser(DESCRIPTION, APP, *groups).parse_args()
     (train if arguments.app == "train" else test)(arguments)
 

@@ -11,15 +11,12 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from classifier.baseline_methods import Images
+from classifier.baseline_methods import images_of
 from classifier.cooccurrence import Cooccurrence
 from classifier.residual import Residual
 from gan_fingerprints.calibration import fit_temperature, negative_log_likelihood
 from gan_fingerprints.data.reading import DataSet
-from gan_fingerprints.networks.descriptors import descriptors
-from gan_fingerprints.networks.enrolment_space import evenly
 from gan_fingerprints.perturbations import Perturbation
-from gan_fingerprints.training.classifying import attacked
 
 PIXELS, FEWEST = 2**26, 2000  # of training images that are described: 16,384 of 64 pixels
 SHARES = (0.0, 0.25, 0.5, 0.75)  # of the answer, that may be the descriptors'
@@ -42,13 +39,11 @@ def with_descriptors(
 
     logits: float [N, sources], what the network says of all validation images.
     attack: what happens to all images first.
-    Raises ValueError when a source has no image in one of the data sets.
     """
-    held = _images(validation, validation.count, attack)
+    held = images_of(validation, validation.count, attack)
     method = Cooccurrence()
-    method.fit(_images(data, max(FEWEST, PIXELS // data.resolution**2), attack), held)
-    described = method.discriminant.answers(descriptors(held.pixels))[0]
-    parts = logits, described
+    method.fit(images_of(data, max(FEWEST, PIXELS // data.resolution**2), attack), held)
+    parts = logits, method.validated
     temperatures = [fit_temperature(x, held.labels) for x in parts]
     own, theirs = (
         tf.nn.log_softmax(x / t).numpy() for x, t in zip(parts, temperatures, strict=True)
@@ -69,16 +64,6 @@ def with_descriptors(
         f"validation accuracy of the convolutions {right[0]:.2%}, of descriptors {right[1]:.2%}, "
         f"together {right[2]:.2%}, the descriptors' share being {share:g}",
     )
-
-
-def _images(data: DataSet, most: int, attack: Perturbation | None) -> Images:
-    assert data.labels is not None
-    labels = data.labels.argmax(axis=1)
-    chosen, sources = evenly(labels, most), data.labels.shape[1]
-    missing = sorted(set(range(sources)).difference(labels[chosen].tolist()))
-    if missing:
-        raise ValueError(f"no image of the sources numbered {missing}")
-    return Images(attacked(data, chosen, attack), labels[chosen], sources)
 
 
 def _loss(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -6,7 +6,6 @@ import argparse
 
 from classifier import run
 from classifier.config import Config, flags_of
-from gan_fingerprints.attribution.tables import TRAINING
 from gan_fingerprints.training.run import RUN
 
 DESCRIPTION = f"""\
@@ -21,7 +20,7 @@ It is `run.py --app train` of the classifier, whose --network is the publication
 is said below of defaults holds for that one; those of --network residual are
 
 {flags_of("residual")}"""
-GROUPS = (("train", TRAINING), ("what to train", Config), *RUN)
+GROUPS = (run.TRAIN, ("what to train", Config), *RUN)
 
 
 def main(arguments: argparse.Namespace) -> None:

@@ -14,7 +14,6 @@ from classifier.together import with_descriptors
 from gan_fingerprints.data import pipeline
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.networks.layers import in_halves, to_network
-from gan_fingerprints.program import UserError
 from gan_fingerprints.training import begin
 from gan_fingerprints.training.classifying import Best, Measured
 from gan_fingerprints.training.optimizer import adam, apply_if_finite, random_key, update_average
@@ -120,13 +119,16 @@ class Trainer:
         return tf.add_n([loss_per_image(logits, labels) for logits, _ in answers]) / len(answers)
 
 
-def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> None:
+def train(
+    trainer: Trainer, data: DataSet, validation: DataSet, run: Run, outside: DataSet | None = None
+) -> None:
     """Trains until `total_kimg`, or continues the run's newest checkpoint.
 
     data, validation: labelled images with the same sources in the same order.
+    outside: images of other sources, for likelihood ratios.
     """
     config, shown, attack = trainer.config, trainer.shown, trainer.config.perturbation()
-    measured = Measured(trainer.Cs, config, data, validation, run, attack, trainer.best)
+    measured = Measured(trainer.Cs, config, data, validation, run, attack, trainer.best, outside)
 
     # Lengths, in images; then the state, and the data from where the state is.
     total = config.total_kimg * 1000
@@ -171,7 +173,8 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
             f"tick {now // tick} kimg {now / 1000:.2f} minibatch {config.minibatch} "
             f"sec/kimg {kimg_seconds:.2f} loss {loss:.4f} skipped_steps {skipped}", show=False,
         )  # fmt: skip
-        run.scalars({"loss": loss, "timing/sec_per_kimg": kimg_seconds, "skipped_steps": skipped})
+        run.scalars({"loss": loss, "learning_rate": config.rate(before),
+                     "seconds_per_kimg": kimg_seconds, "skipped_steps": skipped})  # fmt: skip
         status = f"loss {loss:.3f}"
         if passed(before, now, measuring) and now < total:  # the end is measured below
             measured.measure(now)
@@ -184,15 +187,8 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
     measured.end()
     if config.network == "residual" and config.descriptors:
         run.log("describing the training images")
-        try:
-            whole = with_descriptors(
-                trainer.Cs, measured.answers().logits, data, validation, attack
-            )
-        except ValueError as error:
-            raise UserError(
-                f"{data.folder}, {validation.folder}: {error}, expected some of each for "
-                "--descriptors 1"
-            ) from None
+        logits = measured.answers().logits
+        whole = with_descriptors(trainer.Cs, logits, data, validation, attack)
         measured.network = whole.network
         run.log(whole.said)
     measured.export_calibrated()

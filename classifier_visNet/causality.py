@@ -10,6 +10,9 @@ from pathlib import Path
 
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
+    from gan_fingerprints import missing
+
+    missing.explain()
 
 import json
 from collections.abc import Callable, Sequence
@@ -23,7 +26,8 @@ from classifier_visNet.figures import GREEN, RED, wrapped
 from gan_fingerprints import images, program, typed
 from gan_fingerprints.attribution.attributor import Attributor
 from gan_fingerprints.attribution.finding import find_testing_images
-from gan_fingerprints.attribution.tables import load_network, model_options
+from gan_fingerprints.attribution.flags import model_options
+from gan_fingerprints.attribution.tables import load_network
 from gan_fingerprints.program import REQUIRED, UserError, option
 
 DESCRIPTION = """\

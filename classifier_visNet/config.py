@@ -32,6 +32,24 @@ class Config(Settings):
     gp_weight: float = option(typed.non_negative, 10.0, "weight of the critic's gradient penalty")
     drift_weight: float = option(typed.non_negative, 0.001, "weight of the critic's drift penalty")
     mbstd_group_size: int = option(typed.count, 4, "images per group of minibatch stddev; 0: none")
-    total_kimg: float = option(typed.kimg, 25_000.0, "length, in thousand images shown")
+    total_kimg: float = option(
+        typed.kimg, 25_000.0, "length, in thousand images shown", advanced=False
+    )
     average_decay: float = option(typed.non_negative, 0.999, "decay of the auto-encoder's average")
     image_ticks: int = option(typed.positive_int, 20, "grids of images every N ticks")
+
+
+PRESETS = {
+    "paper": {},
+    "small": {  # 32 px, a few minutes of two CPU cores; a short run cannot outgrow more noise
+        "fmap_base": 128,
+        "minibatch": 8,
+        "learning_rate": 0.006,
+        "fingerprint_init": 0.0,
+        "rec_weight": 4.0,
+        "mirror": False,
+        "total_kimg": 30.0,
+        "snapshots": 0,
+        "accuracy_images": 600,
+    },
+}

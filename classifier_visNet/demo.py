@@ -5,6 +5,9 @@ from pathlib import Path
 
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
+    from gan_fingerprints import missing
+
+    missing.explain()
 
 import argparse
 import itertools
@@ -15,8 +18,9 @@ import numpy as np
 
 from gan_fingerprints import images, program, typed
 from gan_fingerprints.attribution.attributor import Attributor
-from gan_fingerprints.attribution.finding import find_testing_images
-from gan_fingerprints.attribution.tables import load_network, model_options
+from gan_fingerprints.attribution.finding import find_testing_images, in_turns
+from gan_fingerprints.attribution.flags import model_options
+from gan_fingerprints.attribution.tables import load_network
 from gan_fingerprints.program import REQUIRED, UserError, option
 from gan_fingerprints.shown import shown
 
@@ -41,7 +45,8 @@ OPTIONS = {
     "--out": option(
         typed.path, None, "write the frames: a film FILE.gif or FILE.mp4, or a new folder of PNGs"
     ),
-    "--html": option(typed.file, None, "write one page that steps through the cases"),
+    "--html": option(typed.new_file(".html"), None, "write one page that steps through the cases"),
+    **program.OVERWRITE,
     "--num_cases": option(
         typed.positive_int,
         None,
@@ -50,29 +55,16 @@ OPTIONS = {
 }
 
 
-def chosen(
-    paths: list[Path], truth: list[str] | None, most: int | None
-) -> tuple[list[Path], list[str | None]]:
-    """The cases in the order of showing: one of each source, the next of each source, and so on."""
-    by_source: dict[str | None, list[Path]] = {}
-    for path, name in zip(paths, truth or [None] * len(paths), strict=True):
-        by_source.setdefault(name, []).append(path)
-    columns = ([(path, name) for path in own] for name, own in by_source.items())
-    turns = itertools.chain.from_iterable(itertools.zip_longest(*columns))
-    cases = [case for case in turns if case is not None][:most]
-    return [path for path, _ in cases], [name for _, name in cases]
-
-
 def check(arguments: argparse.Namespace) -> None:
     """UserError unless there is something to show and a place for it."""
     program.existing_file(arguments.model_path, "--model_path")
     if arguments.html:
-        program.check_writable(Path(arguments.html), "--html")
+        program.new_file(arguments.html, "--html", arguments.overwrite)
     ending = Path(arguments.out or "").suffix.lower()
     if ending in OTHER_FILMS:  # or it would become the name of a folder
         raise UserError(f"--out {arguments.out}: expected a film .gif or .mp4, or a folder's name")
     if ending in FILMS:
-        program.check_writable(Path(arguments.out), "--out")
+        program.new_file(arguments.out, "--out", arguments.overwrite)
     elif arguments.out:
         program.new_output(arguments.out, "--out")
 
@@ -110,7 +102,7 @@ def run_window(display, cases: Iterator, count: int, seconds: float) -> None:
 
 def write_files(display, cases: list, out: str | None, page: str | None, seconds: float) -> None:
     """Renders the frames into the files that were asked for."""
-    from classifier_visNet import frames
+    from classifier_visNet import cases_page, frames
 
     def rendered() -> Iterator[np.ndarray]:
         for i, case in enumerate(cases):
@@ -118,10 +110,9 @@ def write_files(display, cases: list, out: str | None, page: str | None, seconds
             yield display.frame()
 
     if page:
-        rows = [case.image.row for case in cases]
-        captions = [f"{i}: {row.path.name}: {row.most_probable}" for i, row in enumerate(rows, 1)]
-        with program.whole_file(page) as partial:
-            frames.write_html(partial, rendered(), captions, seconds)
+        models = cases_page.Models(display.names, display.model_fingerprints, display.limits)
+        text = cases_page.html(cases, models, seconds)
+        program.write_whole(page, text.encode("utf-8", "backslashreplace"))
         print(f"page: {page}")
     if out and Path(out).suffix.lower() in FILMS:
         write = frames.write_gif if Path(out).suffix.lower() == ".gif" else frames.write_mp4
@@ -151,7 +142,7 @@ def main() -> None:
     check(arguments)
     to_files = bool(arguments.out or arguments.html)
     most = arguments.num_cases or (MOST_FRAMES if to_files else None)
-    paths, truth = chosen(*find_testing_images(arguments.testing_data_path), most)
+    paths, truth = in_turns(*find_testing_images(arguments.testing_data_path), most)
     figure = None if to_files else open_window()
     program.load_tensorflow()
     from classifier_visNet import frames

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import io
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +11,7 @@ import numpy as np
 
 from classifier_visNet.figures import GREEN, PLAIN, RED, wrapped
 from gan_fingerprints import metrics
+from gan_fingerprints.attribution.verdict import is_of_photographs
 from gan_fingerprints.pictures import fingerprints as fingerprint_pictures
 from gan_fingerprints.shown import drawn, shown
 
@@ -33,6 +30,13 @@ class Case:
 
     image: Examined
     truth: str | None
+
+
+def predicted_text(name: str) -> str:
+    """A source below the input: of photographs, that they are those of the training."""
+    if is_of_photographs(name):
+        return f"like the photographs it\nwas trained on\n({wrapped(name, 20, 1)})"
+    return wrapped(name, 22, 2)
 
 
 def bar_colours(names: Sequence[str], predicted: str, truth: str | None) -> dict[str, str]:
@@ -139,7 +143,7 @@ class Display:
         )  # fmt: skip
 
     def _caption(self, case: Case, position: str) -> None:
-        predicted = wrapped(str(case.image.row.most_probable), 22, 2)
+        predicted = predicted_text(str(case.image.row.most_probable))
         self._image.set_xlabel(f"predicted:\n{predicted}", fontsize=9, loc="left")
         truth = "not known" if case.truth is None else wrapped(case.truth, 22, 2)
         self._fingerprint.set_xlabel(f"truth:\n{truth}", fontsize=9, loc="left")
@@ -196,70 +200,3 @@ def write_mp4(path: Path, frames: Iterable[np.ndarray], seconds: float) -> None:
             writer.send(frame)
     if writer is not None:
         writer.close()
-
-
-def write_html(
-    path: Path, frames: Iterable[np.ndarray], captions: Sequence[str], seconds: float
-) -> None:
-    """Writes one page with all frames in it, to be stepped through by keys or buttons."""
-    from PIL import Image
-
-    pngs = []
-    for frame in frames:
-        file = io.BytesIO()
-        Image.fromarray(frame).save(file, format="PNG", optimize=True)
-        pngs.append(base64.b64encode(file.getvalue()).decode())
-    options = "".join(
-        f'<option value="{i}">{escape(shown(text))}</option>' for i, text in enumerate(captions)
-    )
-    page = PAGE.replace("$OPTIONS", options).replace("$MILLISECONDS", str(round(seconds * 1000)))
-    path.write_text(page.replace("$FRAMES", json.dumps(pngs)), encoding="utf-8")
-
-
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<meta charset="utf-8">
-<title>GAN fingerprints</title>
-<style>
-  body { font: 16px sans-serif; margin: 1em auto; max-width: 1800px; color: #222; }
-  img { width: 100%; border: 1px solid #ccc; }
-  button, select { font: inherit; padding: .2em .7em; }
-</style>
-<p>
-  <button id="back" aria-label="previous case">&#9664;</button>
-  <button id="next" aria-label="next case">&#9654;</button>
-  <button id="play">play</button>
-  <select id="cases" aria-label="case">$OPTIONS</select>
-</p>
-<img id="frame" alt="a test case">
-<p>Left: the image and its fingerprint. First row: the model fingerprint of each source. Second
-row: where the image responds to it. Third row: how strongly, for the predicted source.
-<span style="color:#1a7f37">Green</span> is the true source;
-<span style="color:#c9252d">red</span> a wrong prediction. Arrow keys step.</p>
-<script>
-const frames = $FRAMES;
-const image = document.getElementById("frame");
-const cases = document.getElementById("cases"), play = document.getElementById("play");
-let at = 0, timer = null;
-function show(i) {
-  at = (i + frames.length) % frames.length;
-  image.src = "data:image/png;base64," + frames[at];
-  cases.value = at;
-}
-function toggle() {
-  timer = timer ? clearInterval(timer) : setInterval(() => show(at + 1), $MILLISECONDS);
-  play.textContent = timer ? "stop" : "play";
-}
-document.getElementById("back").onclick = () => show(at - 1);
-document.getElementById("next").onclick = () => show(at + 1);
-play.onclick = toggle;
-cases.onchange = () => show(Number(cases.value));
-document.addEventListener("keydown", event => {
-  if (event.target === cases) return;
-  if (event.key === "ArrowLeft") show(at - 1);
-  if (event.key === "ArrowRight") show(at + 1);
-});
-show(0);
-</script>
-</html>
-"""

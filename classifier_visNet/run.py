@@ -5,15 +5,17 @@ from pathlib import Path
 
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
+    from gan_fingerprints import missing
+
+    missing.explain()
 
 import argparse
 import dataclasses
 
-from classifier_visNet.config import Config
+from classifier_visNet.config import PRESETS, Config
 from gan_fingerprints import program, typed
+from gan_fingerprints.attribution.flags import TESTING, TRAINING
 from gan_fingerprints.attribution.tables import (
-    TESTING,
-    TRAINING,
     open_attributor,
     testing_images,
     with_progress,
@@ -59,7 +61,7 @@ def check_groups(config: Config, gpus: int) -> None:
 
 def train(arguments: argparse.Namespace) -> None:
     program.require(arguments, "train", "training_data_dir", "validation_data_dir", "out_model_dir")
-    config = program.options_from(arguments, Config)
+    config = program.options_from(arguments, Config, PRESETS[arguments.preset])
     gpus = begin.devices(arguments)
     data, validation = open_splits(arguments, config.minibatch, gpus)
     check_groups(config, gpus)
@@ -101,7 +103,12 @@ def test(arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    groups = (("train", TRAINING), ("test", TEST), ("what to train", Config), *RUN)
+    groups = (
+        ("train", TRAINING, begin.preset_option()),
+        ("test", TEST),
+        ("what to train", Config),
+        *RUN,
+    )
     arguments = program.Parser(DESCRIPTION, APP, *groups).parse_args()
     (train if arguments.app == "train" else test)(arguments)
 

@@ -155,10 +155,13 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
 
     def picture(moment: str) -> None:
         shown = examine(grid_pixels)
-        run.picture(f"reconstructions{moment}", images.to_uint8(shown.reconstructions.numpy()))
-        run.picture(f"fingerprints{moment}", fingerprint_pictures.of_image(shown.fingerprints))
-        models = EGs.model_fingerprints.weight
-        run.picture(f"model_fingerprints{moment}", fingerprint_pictures.of_models(models))
+        pictures = {
+            "reconstructions": images.to_uint8(shown.reconstructions.numpy()),
+            "fingerprints": fingerprint_pictures.of_image(shown.fingerprints),
+            "model_fingerprints": fingerprint_pictures.of_models(EGs.model_fingerprints.weight),
+        }
+        for name, batch in pictures.items():
+            run.picture(batch, name, f"{name}{moment}")
 
     # Lengths, in images; then the state, and the data from where the state is.
     total = config.total_kimg * 1000
@@ -170,7 +173,7 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
     )
     stream = iter(trainer.strategy.experimental_distribute_dataset(source))
     if not int(shown):
-        run.picture("reals", grid_pixels)
+        run.picture(grid_pixels, "reals")
 
     losses, status = run.losses(int(shown)), ""
     while (before := int(shown)) < total:
@@ -195,7 +198,8 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
             f"cls {cls:.4f} skipped_steps {skipped}", show=False,
         )  # fmt: skip
         run.scalars({"loss/D": D_loss, "loss/rec": rec, "loss/adv": adv, "loss/cls": cls,
-                     "timing/sec_per_kimg": kimg_seconds, "skipped_steps": skipped})  # fmt: skip
+                     "learning_rate": config.learning_rate,
+                     "seconds_per_kimg": kimg_seconds, "skipped_steps": skipped})  # fmt: skip
         status = f"rec {rec:.3f} cls {cls:.3f}"
         if passed(before, now, tick * config.accuracy_ticks) and now < total:
             measured.measure(now)

@@ -188,7 +188,9 @@ def reliability(bins: Mapping[str, Sequence[float | None]]) -> Figure:
     upper.plot(sure, right, "o", **look)
     upper.plot([0, 1], [0, 1], "--", color=_CHANCE, label="as sure as right")
     upper.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1.02))
-    upper.legend(loc="upper left", frameon=False, fontsize=9)
+    # Above the axes, as bars may be anywhere within.
+    above = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 3, "columnspacing": 1.2}
+    upper.legend(frameon=False, fontsize=8, borderaxespad=0.2, **above)
     lower.bar(centres, _numbers(bins["number"]), 0.92 * width, color=_CHANCE)
     lower.set(xlabel="confidence", ylabel="images", yscale="symlog")
     return figure

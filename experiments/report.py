@@ -11,7 +11,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from experiments import figures
 from experiments import report_tables as tables
@@ -22,6 +22,15 @@ from gan_fingerprints.pictures.html_page import Page
 
 Results = Mapping[str, Any]
 Document = Page | Markdown
+
+
+class Pictures(NamedTuple):
+    """A section of pictures: `path`s below the study's folder and `caption`s."""
+
+    heading: str
+    text: str
+    pictures: Sequence[Mapping[str, str]]
+
 
 PUBLISHED_NOTE = (
     "† The publication's figures as readers remember them, not checked against the paper; they "
@@ -59,27 +68,40 @@ def write(results: Results, out: str | Path) -> None:
 
 
 def write_study(
-    results: Sequence[Results], out: str | Path, title: str = _TITLE, lead: str = _LEAD
-) -> None:
+    results: Sequence[Results], out: str | Path, title: str = _TITLE, lead: str = _LEAD,
+    first: Sequence[Pictures] = (), last: Sequence[Pictures] = (),
+) -> None:  # fmt: skip
     """Writes OUT/report.html and OUT/report.md of all tables, and their figures' PNGs.
 
     OUT/TABLE is the folder of each table, as given to `write`: figures are there, and pictures
-    named in results are looked for there, then in OUT.
+    named in results are looked for there, then in OUT. first, last: before and after the tables.
     """
     out = Path(out)
     ordered = tables.in_order([plain(x) for x in results])
     drawn = [figures.write(x, out / x["table"] / "figures", ("png",)) for x in ordered]
     page, markdown = Page(title, lead), Markdown(title, lead, out)
     for document in (page, markdown):
+        _add_sections(document, first, out)
         _add_summary(document, ordered)
         for x, pictures in zip(ordered, drawn, strict=True):
             document.section(tables.title(x))
+            for finding in tables.findings(x):
+                document.text(finding)
             if x.get("claim"):
-                document.text(x["claim"])
+                document.text(f"What the study asks: {x['claim']}")
             _add_table(document, x, pictures, [out / x["table"], out])
+        _add_sections(document, last, out)
         _add_origins(document, ordered)
     page.write(out / "report.html")
     markdown.write(out / "report.md")
+
+
+def _add_sections(document: Document, sections: Iterable[Pictures], out: Path) -> None:
+    for section in sections:
+        document.section(section.heading)
+        document.text(section.text)
+        for picture in section.pictures:
+            _add_picture(document, picture, [out])
 
 
 def _add_summary(document: Document, results: Sequence[Results]) -> None:

@@ -139,6 +139,60 @@ def _variant(row: Row) -> str:
     return f"{percent(row['accuracy'])}{name}"
 
 
+def findings(results: Mapping[str, Any]) -> list[str]:
+    """What was found, in sentences with their numbers."""
+    rows = [x for x in results.get("rows") or [] if x.get("accuracy") is not None]
+    measures = results.get("measures") or []
+    if any(map(attack_of, rows)):
+        return [*map(_of_attacks, _by_method(rows))]
+    noticed = [x for x in measures if "TNR at 95 % TPR" in x["name"] and x.get("value") is not None]
+    if noticed:
+        return [*map(_of_unknown, noticed)]
+    return [
+        f"{_begun(label(row))}: {percent(row['accuracy'])} % of {row['images']:,} test images "
+        f"are named rightly (95 % interval {interval(row)}; guessing: {percent(row['chance'])} %)."
+        for row in rows
+        if row["method"] not in BASELINES and row.get("chance") and row.get("images")
+    ]
+
+
+def _of_unknown(measure: Row) -> str:
+    whose = measure["name"].replace("TNR at 95 % TPR, ", "")
+    return (
+        f"{_begun(whose)}: {percent(measure['value'])} % of the images of the source that it never "
+        "saw were noticed, where 5 % of the images of known sources are rejected too."
+    )
+
+
+def _by_method(rows: Sequence[Row]) -> list[list[Row]]:
+    return [[x for x in rows if x["method"] == m] for m in dict.fromkeys(x["method"] for x in rows)]
+
+
+def _of_attacks(rows: Sequence[Row]) -> str:
+    """One method, as it is, attacked, and after training on attacked images."""
+    shares: dict[str, list[float]] = {}
+    for row in rows:
+        shares.setdefault((attack_of(row) or ("", "none"))[1], []).append(100 * row["accuracy"])
+    words = {
+        "none": "{} % of the images are named rightly as they are",
+        "before": "{} % after an attack",
+        "after": "{} % after an attack by a network that was trained on attacked images",
+    }
+    said = [text.format(_ends(shares[x])) for x, text in words.items() if x in shares]
+    name = METHODS.get(rows[0]["method"], rows[0]["method"])
+    return f"{_begun(name)}: {'; '.join(said)}."
+
+
+def _begun(sentence: str | None) -> str:
+    """With a capital letter, unless it is a name with one further on."""
+    sentence = sentence or ""
+    return sentence if sentence.startswith("visNet") else sentence[:1].upper() + sentence[1:]
+
+
+def _ends(shares: Sequence[float]) -> str:
+    return " to ".join(dict.fromkeys(f"{x:.2f}" for x in (min(shares), max(shares))))
+
+
 def title(results: Mapping[str, Any]) -> str:
     """What a table is called."""
     return results.get("title") or results["table"].replace("_", " ").capitalize()

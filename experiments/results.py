@@ -18,10 +18,12 @@ import numpy as np
 from experiments.plan import BASELINES
 from experiments.steps import OUT, Folder
 from experiments.study import NOTHING, Answers, Table
-from gan_fingerprints import calibration, metrics
+from gan_fingerprints import calibration, metrics, scores
+from gan_fingerprints.attribution.tables import MORE
 from gan_fingerprints.version import versions
 
 POINTS = 100  # of a curve
+SCORED = (*scores.SCORES, calibration.EITHER)  # columns of a score, of which a table has one
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,10 @@ class Answered:
 def read(path: Path) -> Answered:
     """The table that `run.py --app test --out_csv` wrote, and the scores beside it if any."""
     rows = _rows_of(path)
-    others = ("path", "predicted", "probability", "reason", "error")
-    names = [column for column in rows[0] if column not in others]
+    # The sources stand between what all tables begin with and what some rows have more.
+    _, _, _, *names = rows[0]
+    while names[-1] in (*MORE, "reason", "error"):
+        names.pop()
     beside = path.with_suffix(".scores.csv")
     scored = _rows_of(beside) if beside.is_file() else []
     return Answered(
@@ -71,7 +75,7 @@ def read(path: Path) -> Answered:
         np.array([[float(row[name]) for name in names] for row in rows]),
         np.array([Path(row["path"]).parent.name for row in rows]),
         np.array([row["predicted"] == calibration.UNKNOWN for row in rows]),
-        np.array([float(row[x]) for row in scored for x in calibration.SCORES if x in row]),
+        np.array([float(row[x]) for row in scored for x in SCORED if x in row]),
     )
 
 

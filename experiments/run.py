@@ -5,10 +5,13 @@ from pathlib import Path
 
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[1])  # runs from any folder
+    from gan_fingerprints import missing
 
-import argparse
+    missing.explain()
+
 import hashlib
 import os
+from typing import Any
 
 from experiments import report, results, scale, steps, study
 from experiments.plan import DATA, KINDS, Plan
@@ -66,27 +69,38 @@ def checksum_of(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def check_data(arguments: argparse.Namespace, needed: int) -> tuple[str | None, str]:
-    """How the photos are read, and their checksum; UserError when there are not enough."""
-    if arguments.data is None:
-        if arguments.scale in ("small", "paper"):
-            raise UserError(
-                f"--data is missing: --scale {arguments.scale} needs a folder of photos"
-            )
+def check_data(
+    data: str | None, needed: int, scale: str, kind: str = "images"
+) -> tuple[str | None, str]:
+    """How the photos are read, and their checksum; UserError when there are not enough.
+
+    data: what --data says; kind: one of KINDS.
+    """
+    if data is None:
+        if scale in ("small", "paper"):
+            raise UserError(f"--data is missing: --scale {scale} needs a folder of photos")
         return None, ""
-    folder = program.existing_folder(arguments.data, "--data")
-    if arguments.data_kind != "lsun" and (found := len(list_images(folder, "--data"))) < needed:
+    folder = program.existing_folder(data, "--data")
+    if kind != "lsun" and (found := len(list_images(folder, "--data"))) < needed:
         raise UserError(
-            f"--data {folder}: found {found} images, expected {needed} or more for --scale "
-            f"{arguments.scale}; add some, or give a copy of the scale's file with fewer photos"
+            f"--data {folder}: found {found} images, expected {needed} or more for the scale "
+            f"{scale}; add some, or give experiments/run.py a copy of the scale's file with fewer "
+            "photos"
         )
-    return arguments.data_kind, checksum_of(folder)
+    return kind, checksum_of(folder)
+
+
+def facts_of(data: str | None, number: int, checksum: str) -> dict[str, Any]:
+    """What results say of the photos."""
+    folder = Path(data).name if data else "photographs of the packages"
+    return {"folder": folder, "images": number, "checksum": checksum or None}
 
 
 def main() -> None:
     arguments = program.Parser(DESCRIPTION, OPTIONS).parse_args()
     size = scale.read(arguments.scale)
-    kind, checksum = check_data(arguments, size.photos_needed)
+    given = arguments.data, size.photos_needed, arguments.scale, arguments.data_kind
+    kind, checksum = check_data(*given)
     if arguments.inception_weights:
         program.existing_file(arguments.inception_weights, "--inception_weights")
     wanted = study.TABLES if arguments.table == "all" else [arguments.table]
@@ -102,15 +116,12 @@ def main() -> None:
             print(planned[name].shown())
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    facts = {
-        "folder": Path(arguments.data).name if arguments.data else "photographs of the packages",
-        "images": size.photos_needed,
-        "checksum": checksum or None,
-    }
+    facts = facts_of(arguments.data, size.photos_needed, checksum)
     made: dict[str, dict] = {}
     with steps.locked(folder.path, "--out"):
         before = set(planned).difference(folder.incomplete(planned))
-        for done in steps.run(folder, list(planned), arguments.jobs or size.jobs):
+        jobs = arguments.jobs or size.jobs
+        for done in steps.run(folder, list(planned), jobs, size.name):
             for table in tables:
                 if table.name not in made and done.issuperset(table.steps):
                     made[table.name] = results.of(table, folder, facts, size.name, before)

@@ -21,8 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
+from experiments.progress import Progress, expected
 from gan_fingerprints.program import UserError, check_writable, write_json
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -199,11 +198,22 @@ def locked(path: Path, flag: str) -> Iterator[None]:
         yield
 
 
-def run(folder: Folder, names: Sequence[str], jobs: int) -> Iterator[set[str]]:
+def first(wanted: Iterable[str], steps: Mapping[str, Step]) -> list[str]:
+    """All steps, in order, but what is wanted first, and what that needs, before the others."""
+    needed: set[str] = set()
+    waiting = list(wanted)
+    while waiting:
+        name = waiting.pop()
+        needed.add(name)
+        waiting += set(steps[name].needs) - needed
+    return sorted(steps, key=lambda name: name not in needed)
+
+
+def run(folder: Folder, names: Sequence[str], jobs: int, scale: str = "") -> Iterator[set[str]]:
     """Runs what is not complete, `jobs` at a time, each on its share of the cores.
 
-    names: in order, with all that they need. Yields the names of all complete steps at the start
-    and whenever there is one more.
+    names: in order, with all that they need; scale: whose times are expected. Yields the names of
+    all complete steps at the start and whenever there is one more.
 
     Raises:
         UserError: a command failed, with the end of its log. Others that are running are stopped.
@@ -212,7 +222,7 @@ def run(folder: Folder, names: Sequence[str], jobs: int) -> Iterator[set[str]]:
     done = set(names).difference(waiting)
     slots = dict.fromkeys(_shares(jobs))
     commit = _commit()
-    with tqdm(total=len(names), initial=len(done), unit="step", dynamic_ncols=True) as bar:
+    with Progress(expected(scale, names), done, len(slots)) as progress:
         yield done
         try:
             while waiting or any(slots.values()):
@@ -223,11 +233,9 @@ def run(folder: Folder, names: Sequence[str], jobs: int) -> Iterator[set[str]]:
                         slots[cores] = None
                         _ended(folder, running, status, commit)
                         done.add(running.name)
-                        bar.update()
-                        tqdm.write(f"{running.seconds:7.0f} s  {running.name}")
+                        progress.end(running.name, running.seconds, _times(slots))
                         yield done
-                bar.set_postfix_str(", ".join(x.name for x in slots.values() if x), refresh=False)
-                bar.refresh()
+                progress.show(_times(slots))
                 time.sleep(WAIT)
         finally:
             for running in filter(None, slots.values()):
@@ -243,6 +251,11 @@ class _Running:
     @property
     def seconds(self) -> float:
         return time.monotonic() - self.started
+
+
+def _times(slots: Mapping[tuple[int, ...], _Running | None]) -> dict[str, float]:
+    """Step → seconds, of those that run."""
+    return {x.name: x.seconds for x in slots.values() if x}
 
 
 def _shares(jobs: int) -> list[tuple[int, ...]]:

@@ -33,11 +33,14 @@ def in_partial(path: Path) -> bool:
     return any(part.startswith(PARTIAL) for part in path.parts)
 
 
-def lock(file: Path) -> IO[str] | None:
-    """A lock that the system lifts when this process ends, however it ends; None if not free."""
+def lock(file: Path, wait: bool = False) -> IO[str] | None:
+    """A lock that the system lifts when this process ends, however it ends; None if not free.
+
+    wait: until it is free; None then if the file was removed meanwhile.
+    """
     with suppress(BlockingIOError, FileNotFoundError), ExitStack() as stack:
         held = stack.enter_context(file.open("a"))
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(held, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         if os.path.samestat(os.fstat(held.fileno()), file.stat()):  # it was not just removed
             stack.pop_all()
             return held

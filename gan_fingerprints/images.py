@@ -1,7 +1,7 @@
 """Images: find, read, check, resize, convert and write them, one after the other or on all cores.
 
-The one place that knows about file formats, colour modes and value ranges. Worker processes
-import it, so it needs nothing heavier than NumPy and Pillow.
+The one place that knows about colour modes and value ranges; `formats` knows the files. Worker
+processes import it, so it needs nothing heavier than NumPy and Pillow.
 """
 
 from __future__ import annotations
@@ -13,31 +13,22 @@ import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from gan_fingerprints import limits, truncation
+from gan_fingerprints import formats, limits, truncation
+from gan_fingerprints.formats import JPEG, SUFFIXES, opened
 from gan_fingerprints.program import UserError, existing_folder, whole_file
+from gan_fingerprints.shown import shown
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
-FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF")
-MAX_PIXELS = 100_000_000
-MAX_WEBP = 48_000_000  # whose decoder takes 16 bytes for each, four times as much as the others
 ORIENTATION = 0x0112  # EXIF tag
-JPEG = ("JPEG", "MPO")
+OF_MACOS = "__MACOSX"  # a folder in archives
 BAND = 512  # rows that are converted at a time
-JPEG_SCAN = b"\xff\xda"
-JPEG_SCANS = 64  # of one image; libjpeg goes over all of it for each
-# Pixels up to which images are decoded in this process; what these formats hold may have been
-# compressed a thousandfold.
-MOST_HERE = {"PNG": 25_000_000, "WEBP": 4_000_000, "TIFF": 4_000_000}
 
 Result = TypeVar("Result")
 
-Image.preinit()  # else naming the formats makes the first Image.open import all of Pillow's
-Image.MAX_IMAGE_PIXELS = None  # read_image checks the size itself, without Pillow's warning
 warnings.filterwarnings("ignore", module=r"PIL\.")  # what matters comes as an ImageError
 
 
@@ -71,10 +62,18 @@ def list_images(folder: str | Path, flag: str) -> list[Path]:
 def list_sources(folder: str | Path, flag: str) -> dict[str, list[Path]]:
     """The images of each source: subfolder name → its images, both sorted.
 
+    Empty subfolders, and what macOS puts into archives beside the images, are no sources: a line
+    says that they are left out.
+
     Raises:
-        UserError: there are no subfolders, or one of them holds no images.
+        UserError: there are no subfolders, or one of them holds other files but no images.
     """
-    subfolders = sorted(x for x in existing_folder(folder, flag).iterdir() if _is_subfolder(x))
+    every = sorted(x for x in existing_folder(folder, flag).iterdir() if _is_subfolder(x))
+    subfolders = [x for x in every if x.name != OF_MACOS and _has_content(x)]
+    for path in every:
+        if path not in subfolders:
+            why = "no images but what macOS adds" if path.name == OF_MACOS else "nothing in it"
+            print(shown(f"left out: {path}, which has {why}"))
     if not subfolders:
         raise UserError(
             f"{flag} {folder}: found {content_of(folder)}, expected one subfolder of images per "
@@ -85,6 +84,10 @@ def list_sources(folder: str | Path, flag: str) -> dict[str, list[Path]]:
 
 def _is_subfolder(path: Path) -> bool:
     return path.is_dir() and not path.name.startswith(".")
+
+
+def _has_content(folder: Path) -> bool:
+    return any(not path.name.startswith(".") for path in folder.iterdir())
 
 
 def content_of(folder: str | Path) -> str:
@@ -122,7 +125,8 @@ def _changed(path: str | Path, change: Callable[[np.ndarray], Any], content: byt
 def open_image(path: str | Path, content: bytes | None = None) -> Image.Image:
     """Reads an image of any colour mode and up to 100 megapixels as Pillow's image in RGB.
 
-    Alpha is dropped, grey of 16 bits becomes the nearest of 8, the EXIF orientation is applied.
+    Alpha is dropped, grey of 16 bits becomes the nearest of 8, the EXIF orientation is applied. Of
+    several pictures the first is taken, which `formats.FIRST` in its `info` then says.
     To be called by what `within_limits` calls; `read_image` is for all others.
 
     Args:
@@ -139,7 +143,9 @@ def open_image(path: str | Path, content: bytes | None = None) -> Image.Image:
         ):
             if image.format in JPEG:
                 truncation.require_bytes_for(image, file)
+            first = formats.is_first(image)
             decoded = rgb(image, path)
+            decoded.info[formats.FIRST] = first
             if image.format == "PNG":
                 truncation.require_png_end(file)
             elif image.format in JPEG:
@@ -147,6 +153,15 @@ def open_image(path: str | Path, content: bytes | None = None) -> Image.Image:
             return decoded
     except (ImageError, limits.CostlyError):
         raise
+    except Exception as error:  # damaged files make decoders raise nearly anything
+        raise ImageError(f"{path}: {_reason(error)}; replace or remove it") from None
+
+
+def size_of(path: str | Path) -> tuple[int, int]:
+    """Width and height that an image file states, as it is stored; raises ImageError."""
+    try:
+        with open(path, "rb") as file, formats.identified(file) as image:
+            return image.size
     except Exception as error:  # damaged files make decoders raise nearly anything
         raise ImageError(f"{path}: {_reason(error)}; replace or remove it") from None
 
@@ -159,31 +174,9 @@ def within_limits(path: object, function: Callable[..., Result], *arguments: Any
         raise ImageError(f"{path}: {error}; make it smaller or remove it") from None
 
 
-def opened(file: BinaryIO) -> Image.Image:
-    """Pillow's image of a file, not yet decoded; announces what that takes, see `limits`."""
-    image = Image.open(file, formats=FORMATS)
-    width, height = image.size
-    pixels = width * height
-    small = pixels <= limits.SMALL and image.format == "PNG"  # the usual case loses no time
-    if pixels <= MAX_PIXELS and not small:
-        limits.announce(pixels, _is_costly(image, pixels, file))
-    return image
-
-
-def _is_costly(image: Image.Image, pixels: int, file: BinaryIO) -> bool:
-    """Whether decoding it, or counting its pages, may take far more than usual."""
-    if truncation.size_of(file) > limits.MANY_BYTES:
-        return True
-    if image.format == "JPEG" and image.info.get("progressive"):
-        return truncation.content_of(file).count(JPEG_SCAN) > JPEG_SCANS
-    if image.format == "TIFF" and getattr(image, "is_animated", False):
-        return True
-    return pixels > MOST_HERE.get(image.format or "", limits.PIXELS)
-
-
 def rgb(image: Image.Image, name: object = "image") -> Image.Image:
     """Pillow's image of any mode as `open_image` gives it; ImageError, which names it, else."""
-    most = MAX_WEBP if image.format == "WEBP" else MAX_PIXELS
+    most = formats.MOST_PIXELS.get(image.format or "", formats.MAX_PIXELS)
     if image.width * image.height > most:
         raise ImageError(
             f"{name}: found {image.width}x{image.height} pixels, expected at most "
@@ -229,9 +222,9 @@ def _reason(error: Exception) -> str:
     if isinstance(error, FileNotFoundError):
         return "no such file"
     if isinstance(error, UnidentifiedImageError):
-        return "found something else than a PNG, JPEG, WebP, BMP or TIFF image"
+        return f"found something else than a {formats.IN_WORDS} image"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return f"cannot be read as an image ({text})"
+    return f"cannot be read as an image ({' '.join(text.split())})"
 
 
 def resize(
@@ -268,6 +261,13 @@ def center_square(image: np.ndarray) -> np.ndarray:
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     return image[top : top + side, left : left + side]
+
+
+def center_image(image: Image.Image) -> Image.Image:
+    """As `center_square`, of Pillow's image."""
+    side = min(image.size)
+    left, top = ((length - side) // 2 for length in image.size)
+    return image.crop((left, top, left + side, top + side))
 
 
 def from_uint8(images: np.ndarray) -> np.ndarray:

@@ -203,7 +203,7 @@ class Perturbation:
 
     def parameters(self, key: str | int) -> dict[str, Parameters]:
         """Attack → parameters, in the order in which they are applied."""
-        rng = _generator(self.seed, self.name, key)
+        rng = keyed_random(self.seed, self.name, key)
         if self.name != "combination":
             return {self.name: self._draw(self.name, rng)}
         chosen = rng.random(len(IN_COMBINATION)) < 0.5
@@ -233,7 +233,8 @@ def apply(image: np.ndarray, drawn: dict[str, Parameters]) -> np.ndarray:
     return image
 
 
-def _generator(seed: int, name: str, key: str | int) -> np.random.Generator:
+def keyed_random(seed: int, name: str, key: str | int) -> np.random.Generator:
+    """Random numbers of one image, the same whatever came before it."""
     # Hashed, so that neighbouring keys give unrelated numbers; Python's own hash differs from
     # process to process.
     digest = hashlib.sha256(f"{seed} {name} {key}".encode(errors="surrogateescape")).digest()

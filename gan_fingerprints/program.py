@@ -18,15 +18,18 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 from gan_fingerprints import disk
+from gan_fingerprints.flags import REQUIRED as REQUIRED
+from gan_fingerprints.flags import Group, HelpAll, Options, add, fields_of
+from gan_fingerprints.flags import option as option
 from gan_fingerprints.shown import shown
-from gan_fingerprints.typed import Kind, given, switch, toggle
+from gan_fingerprints.typed import given
 from gan_fingerprints.version import __version__
 
 
@@ -64,9 +67,8 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     except Exception as error:
         if not disk.is_full(error):
             raise
-        status = _say(
-            f"error: {shown(' '.join(str(error).split()))}; make room and run it again", 2
-        )
+        said = f"error: {shown(' '.join(str(error).split()))}; make room and run it again"
+        status = _say(said, 2)
     sys.stdout.flush()
     sys.exit(status or 0)
 
@@ -104,7 +106,8 @@ def load_tensorflow() -> None:
 class Parser(argparse.ArgumentParser):
     """A command line of some groups of options; its errors are one line with a suggestion.
 
-    Abbreviations are errors.
+    Abbreviations are errors. `--help` shows the basic options, `--help_all` all; what is advanced
+    is said by `option`.
     """
 
     def __init__(self, description: str | None = None, *groups: Group, **kwargs: Any) -> None:
@@ -113,9 +116,50 @@ class Parser(argparse.ArgumentParser):
         version = f"gan-fingerprints {__version__}"
         about = "print the version and exit"
         self.add_argument("--version", action="version", version=version, help=about)
-        for group in groups:
-            title, options = group if isinstance(group, tuple) else (None, group)
-            add_options(self.add_argument_group(title) if title else self, options)
+        hidden = argparse.SUPPRESS  # where there is nothing more to show
+        help_all = self.add_argument(
+            "--help_all", action=HelpAll, nargs=0, default=hidden, help=hidden
+        )
+        self.advanced: list[argparse.Action] = []
+        titled = [group if isinstance(group, tuple) else (None, group) for group in groups]
+        self.taken = {name for _, *parts in titled for part in parts for name in fields_of(part)}
+        for title, *parts in titled:
+            under = self.add_argument_group(title) if title else self
+            for options in parts:
+                self.add_options(under, options)
+        if self.advanced:
+            help_all.help = "show all options, also those for few, and exit"
+
+    def add_options(self, under: argparse._ActionsContainer, options: Options) -> None:
+        """Adds options to this parser, or to a group of it.
+
+        A field of a dataclass whose flag is not given stays None, so that a preset can tell it from
+        a given one.
+        """
+        is_class = isinstance(options, type)
+        for name, field in fields_of(options).items():
+            action = add(under, name, field, None if is_class else field.default, self.taken)
+            # The numbers of a dataclass are many; other options say what is to be done.
+            if is_class if field.metadata["advanced"] is None else field.metadata["advanced"]:
+                self.advanced.append(action)
+
+    def format_help(self) -> str:
+        """The basic options, and how many more there are."""
+        if not self.advanced:
+            return super().format_help()
+        before = [action.help for action in self.advanced]
+        for action in self.advanced:
+            action.help = argparse.SUPPRESS
+        try:
+            text = super().format_help()
+        finally:
+            for action, help in zip(self.advanced, before, strict=True):
+                action.help = help
+        return f"{text}\n--help_all shows {len(before)} more options.\n"
+
+    def format_all(self) -> str:
+        """Every option."""
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
         if missing := re.match(r"the following arguments are required: (.*)", message):
@@ -126,66 +170,6 @@ class Parser(argparse.ArgumentParser):
             if near:
                 message += f" (did you mean {near[0]}?)"
         raise UserError(f"{message}; see {self.prog} --help")
-
-
-REQUIRED = dataclasses.MISSING
-Options = Mapping[str, Any] | type
-"""What belongs together: name, as typed → `option`; or a dataclass with fields made by it."""
-Group = Options | tuple[str, Options]
-"""Options, with or without a title."""
-
-
-def option(kind: Kind, default: Any, help: str) -> Any:
-    """Declares an option, in a dict of flags or as a field of a dataclass that is also a flag.
-
-    default: REQUIRED where there is none; None where the help text says what then holds.
-    """
-    metadata = {"kind": kind, "help": help}
-    if isinstance(default, dict):
-        return dataclasses.field(default_factory=default.copy, metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
-
-
-def add_options(parser: argparse._ActionsContainer, options: Options) -> None:
-    """Adds options to a parser or a group of one.
-
-    A field of a dataclass whose flag is not given stays None, so that a preset can tell it from
-    a given one.
-    """
-    if isinstance(options, Mapping):
-        for name, field in options.items():
-            _add(parser, name, field, field.default)
-        return
-    for field in dataclasses.fields(options):
-        if "kind" in field.metadata:
-            _add(parser, f"--{field.name}", field, None)
-
-
-def _add(parser: argparse._ActionsContainer, name: str, field: Any, unless_given: Any) -> None:
-    kind: Kind = field.metadata["kind"]
-    default = field.default if field.default_factory is REQUIRED else field.default_factory()
-    how = {**kind.how, "default": None if default is REQUIRED else unless_given}
-    if kind is not given:
-        how |= {"type": kind, "metavar": kind.unit}
-    if default is REQUIRED and name.startswith("--"):
-        how["required"] = True
-    by_default, about, no = _shown(kind, default), field.metadata["help"], f"--no{name[2:]}"
-    about += f"; {no} for False" if kind is toggle else ""
-    about += f" (default: {by_default})" if by_default else ""
-    parser.add_argument(name, help=about.replace("%", "%%"), **how)
-    if kind is toggle:
-        parser.add_argument(no, dest=name[2:], action="store_false", help=argparse.SUPPRESS)
-
-
-def _shown(kind: Kind, default: Any) -> str:
-    """A default as the user would type it; empty where there is nothing to say."""
-    if default in (REQUIRED, None, []) or kind is given:
-        return ""
-    if isinstance(default, dict):
-        return ",".join(f"{side}:{step}" for side, step in default.items())
-    if isinstance(default, list):
-        return " ".join(map(str, default))
-    return str(int(default) if kind is switch else default)
 
 
 def options_from(
@@ -199,9 +183,10 @@ def options_from(
 
 def require(arguments: argparse.Namespace, app: str, *flags: str) -> None:
     """Raises UserError naming the first of `flags` that was not given."""
+    what = f"--app {app}" if "app" in arguments else "this command"
     for flag in flags:
         if getattr(arguments, flag) is None:
-            raise UserError(f"--{flag} is missing: --app {app} needs it; see --help")
+            raise UserError(f"--{flag} is missing: {what} needs it; see --help")
 
 
 def existing_folder(path: str | Path, flag: str) -> Path:
@@ -222,6 +207,10 @@ def existing_file(path: str | Path, flag: str) -> Path:
     return path
 
 
+OVERWRITE = {"--overwrite": option(given, False, "replace files that exist already")}
+"""For programs that write files under names that are given: they replace none unasked."""
+
+
 def new_output(path: str | Path, flag: str) -> Path:
     """`path` as a Path, or UserError when it exists with content or cannot be created."""
     path = Path(path)
@@ -232,6 +221,22 @@ def new_output(path: str | Path, flag: str) -> Path:
     disk.sweep(path.absolute().parent)
     if _partial_of(path.absolute()).exists():
         raise UserError(f"{flag} {BEING_WRITTEN.format(path)}")
+    check_writable(path, flag)
+    return path
+
+
+def new_file(path: str | Path, flag: str, overwrite: bool = False) -> Path:
+    """`path` as a Path, or UserError when it exists or cannot be created.
+
+    overwrite: a file that exists may be replaced, as `OVERWRITE` says.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise UserError(f"{flag} {path}: found a folder, expected a file")
+    if os.path.lexists(path) and not overwrite:
+        raise UserError(
+            f"{flag} {path}: already exists; name a new one, or add --overwrite to replace it"
+        )
     check_writable(path, flag)
     return path
 

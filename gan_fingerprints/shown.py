@@ -6,6 +6,7 @@ What is shown has no effect on what shows it.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 LONGEST_NAME = 100  # characters of a source's
 SOURCE_NAMES = (
@@ -22,6 +23,11 @@ def is_source_name(name: object) -> bool:
         and name.isprintable()
         and not re.search(r"^\.|[/\\]", name)
     )
+
+
+def are_source_names(names: Collection[object]) -> bool:
+    """Whether the sources of one data set or network may be called so: each by another name."""
+    return all(map(is_source_name, names)) and len(set(names)) == len(names)
 
 
 def shown(text: object) -> str:

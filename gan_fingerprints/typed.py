@@ -9,6 +9,7 @@ import argparse
 import dataclasses
 import math
 from collections.abc import Callable, Mapping
+from pathlib import PurePath
 from typing import Any
 
 
@@ -83,6 +84,19 @@ def number_or(word: str, kind: Kind) -> Kind:
 def several(kind: Kind, how_many: str = "+") -> Kind:
     """A list of words: "+" one or more, "*" any number; or "?", one word or none."""
     return dataclasses.replace(kind, how={"nargs": how_many})
+
+
+def new_file(*endings: str) -> Kind:
+    """A file to write, whose name has one of these endings, or none: what is in it shows."""
+
+    def read(text: str) -> str:
+        if PurePath(text).suffix.lower() not in ("", *endings):
+            raise argparse.ArgumentTypeError(
+                f"found {text!r}, expected a name that ends in {' or '.join(endings)}"
+            )
+        return text
+
+    return Kind(read, f"FILE{'|'.join(endings)}")
 
 
 def _read_switch(text: str) -> bool:

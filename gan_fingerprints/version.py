@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 
 __version__ = "0.1.0"
@@ -16,6 +15,8 @@ def versions() -> dict[str, str]:
 
 
 def _version(package: str) -> str:
+    import importlib.metadata  # here, as workers need it not, and it takes long
+
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import closing
 from functools import partial
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, forkserver, get_context, parent_process
 from typing import TypeVar
 
 PRELOADED = ["numpy", "PIL.Image", "concurrent.futures.process", "google_crc32c", "blake3"]
@@ -65,7 +66,7 @@ def parallel_chunks(
         yield from map(function, chunks)
         return
     context = get_context("forkserver")  # faster than spawn, safe beside threads unlike fork
-    context.set_forkserver_preload(PRELOADED)
+    _start_server([*PRELOADED, *_modules_of(function)])
     pool = ProcessPoolExecutor(workers, context, initializer=_start_worker)
     waiting: deque[Future[Result]] = deque()
     try:
@@ -82,6 +83,29 @@ def parallel_chunks(
 def cores() -> int:
     """The number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _start_server(modules: list[str]) -> None:
+    """Starts the process that workers are forked from, which imports modules once for all.
+
+    It goes on for later pools.
+    """
+    forkserver.set_forkserver_preload(modules)
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))  # where to find them
+    try:
+        forkserver.ensure_running()
+    finally:
+        del os.environ["PYTHONPATH"]
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
+
+
+def _modules_of(function: Callable) -> list[str]:
+    """Those of the library that define a function and, if it is a partial, what comes with it."""
+    parts = [function.func, *function.args] if isinstance(function, partial) else [function]
+    modules = {str(getattr(x, "__module__", "")) for x in parts}
+    return sorted(x for x in modules if x.startswith(f"{__package__}."))
 
 
 def _submit(pool: ProcessPoolExecutor, *call: object) -> Future:

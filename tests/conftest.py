@@ -1,7 +1,9 @@
 """What the tests share: a quiet TensorFlow on the CPU, reference files, photos, commands."""
 
+import fcntl
 import functools
 import os
+import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -19,7 +21,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import pytest
 
 from gan_fingerprints.data import sample_photos
-from tests.launcher import Launcher
+from tests.launcher import Launcher, Program
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -33,6 +35,25 @@ PACKED = PROJECT / "tests" / "data" / "oracles"
 # Names a folder with more reference files: oracles/ (as packed here) and data/ (photographs).
 VARIABLE = "GAN_FINGERPRINTS_REFERENCE"
 GIVEN = os.environ.get(VARIABLE)
+
+
+# The longest files, a minute of a processor or half of one. They come first, as a worker that began
+# one at the end would be waited for; neighbours share no trained network, for which one would wait.
+LONGEST = (
+    "test_readme_path.py",
+    "ProGAN/test_training.py", "classifier/test_residual.py", "classifier_visNet/test_run.py",
+    "classifier/test_run.py", "gan_fingerprints/attribution/test_one_verdict.py",
+    "classifier/test_perturb.py", "test_readme.py", "gan_fingerprints/networks/test_header.py",
+    "experiments/test_steps.py", "faults/test_full_disks.py", "classifier/test_features.py",
+    "gan_fingerprints/page/test_browser.py", "gan_fingerprints/attribution/test_enroll.py",
+    "gan_fingerprints/data/test_sample_photos.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Moves the longest files to the front; all others stay in their order."""
+    places = {PROJECT / "tests" / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="session")
@@ -97,6 +118,22 @@ def launcher() -> Iterator[Launcher]:
     made.close()
 
 
+def words_of(script: str, *arguments: object) -> list[str]:
+    """What follows `python3` where a program of the project, or a module, is run."""
+    program = [PROJECT / script] if script.endswith(".py") else ["-m", script]
+    return [str(part) for part in (*program, *arguments)]
+
+
+@pytest.fixture(scope="session")
+def start_script(launcher) -> Callable[..., Program]:
+    """As `run_script`, but goes on while the program runs, to look at it and to kill it."""
+
+    def start(script: str, *arguments: object, cwd: str | Path | None = None) -> Program:
+        return launcher.start(words_of(script, *arguments), cwd or PROJECT)
+
+    return start
+
+
 @pytest.fixture(scope="session")
 def run_script(launcher) -> Callable[..., subprocess.CompletedProcess[str]]:
     """`run_script("ProGAN/run.py", "--app", "gen", …)` runs a program of the project as users do.
@@ -112,14 +149,36 @@ def run_script(launcher) -> Callable[..., subprocess.CompletedProcess[str]]:
         check: bool = True,
         timeout: float = 300,
     ) -> subprocess.CompletedProcess[str]:
-        program = [PROJECT / script] if script.endswith(".py") else ["-m", script]
-        words = [str(part) for part in (*program, *arguments)]
-        done = launcher.run(words, cwd or PROJECT, timeout)
+        done = launcher.run(words_of(script, *arguments), cwd or PROJECT, timeout)
         if check and done.returncode:
             pytest.fail(f"{script} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
         return done
 
     return run
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """`once("sources", fill)`: a folder that `fill(folder)` filled, once for all workers.
+
+    The first that asks fills it, and whoever asks meanwhile waits. Tests only read what is there.
+    """
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
+
+    def folder(name: str, fill: Callable[[Path], object]) -> Path:
+        path, done = root / name, root / f"{name}.done"
+        with (root / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                shutil.rmtree(path, ignore_errors=True)  # where the other worker failed
+                path.mkdir()
+                fill(path)
+                done.touch()
+        return path
+
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""docs/commands.md, the page of what every program answers to --help, and how it is written anew:
+"""docs/commands.md, the page of what programs answer to --help_all, and how it is written anew:
 
 python3 tests/help_pages.py
 """
@@ -26,9 +26,11 @@ NOT_OURS = {"tests", "build", "dist", "site-packages"}
 INTRODUCTION = f"""\
 # Every command
 
-What each program answers to `--help`, {WIDTH} columns wide. Programs are started from the project's
-folder here; from their own folders they work as well. This page is written by
-`python3 tests/help_pages.py`, and a test compares it with the programs.
+What each program answers to `--help_all`, {WIDTH} columns wide; `--help` shows the basic options. A
+flag with two names has them on one line: the first is the same in all programs.
+
+Programs are started from the project's folder here; from their own folders they work as well. This
+page is written by `python3 tests/help_pages.py`, and a test compares it with the programs.
 """
 
 
@@ -75,8 +77,9 @@ def words_of(program: str, python: str = "python3") -> list[str]:
 def help_of(title: str) -> Help:
     """Asks a program, or one of its subcommands. RuntimeError if it does not answer."""
     program, *subcommand = title.split()
+    flag = "--help" if program.endswith(".sh") else "--help_all"
     process = subprocess.Popen(
-        [*words_of(program, sys.executable), *subcommand, "--help"],
+        [*words_of(program, sys.executable), *subcommand, flag],
         cwd=PROJECT,
         env={**os.environ, "COLUMNS": str(WIDTH), "PYTHONIOENCODING": "utf-8"},
         stdout=subprocess.PIPE,
@@ -89,7 +92,7 @@ def help_of(title: str) -> Help:
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        raise RuntimeError(f"{title} --help ended with {process.returncode}:\n{text}")
+        raise RuntimeError(f"{title} {flag} ended with {process.returncode}:\n{text}")
     return Help(title, text, usage.ru_utime + usage.ru_stime)
 
 
@@ -152,6 +155,13 @@ def bash_lines(markdown: str) -> list[tuple[str, str]]:
             elif line.strip() and not line.startswith("#"):
                 found.append((folder, line))
     return found
+
+
+def path_section(readme: str) -> str:
+    """README's path from photos to a report, which begins in an empty folder."""
+    found = re.search(r"(?ms)^## From photos to a report\n.*?(?=^## )", readme)
+    assert found
+    return found[0]
 
 
 def read() -> dict[str, str]:

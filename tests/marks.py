@@ -15,9 +15,11 @@ def marked(photo: np.ndarray, source: str, strength: int) -> np.ndarray:
     return np.clip(photo.astype(int) + pattern, 0, 255).astype(np.uint8)
 
 
-def write_sources(root: Path, photo_crops, strength: int, side: int = 16) -> Path:
-    """train/ and test/ with one subfolder per source; no photo is in two of them."""
-    photos = sorted(photo_crops(root / "photos", 900, side).iterdir())
+def write_sources(
+    root: Path, photo_crops, strength: int, side: int = 16, number: int = 900
+) -> Path:
+    """train/ and test/, a fifth, with one subfolder per source; no photo is in two of them."""
+    photos = sorted(photo_crops(root / "photos", number, side).iterdir())
     for i, path in enumerate(photos):
         source, split = SOURCES[i % 3], "test" if i % 5 == 0 else "train"
         target = root / split / source / path.name

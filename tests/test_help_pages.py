@@ -1,11 +1,14 @@
 """docs/commands.md says what the programs say, and no page names a flag that does not exist."""
 
 import re
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
+from gan_fingerprints.flags import ALIASES
+from gan_fingerprints.version import __version__
 from tests import help_pages
 from tests.help_pages import PROJECT
 
@@ -13,7 +16,8 @@ RENEW = "renew it: python3 tests/help_pages.py"
 PAGES = ["README.md", "CONTRIBUTING.md", "quickstart.sh", *sorted(
     f"docs/{path.name}" for path in (PROJECT / "docs").glob("*.md") if path != help_pages.PAGE
 )]  # fmt: skip
-OTHERS = {"--logdir": "TensorBoard", "--check": "ruff"}
+PYTHONS = ("venv/__main__.py",)  # of Python itself
+OTHERS = {"--logdir": "TensorBoard", "--check": "ruff", "--rm": "Docker", "--target": "Docker"}
 FLAG = r"(?<![\w-])--[A-Za-z]\w*"
 
 
@@ -52,6 +56,30 @@ def test_page_says_what_the_programs_say(asked, written):
     assert not other, f"docs/commands.md is not what {', '.join(other)} says now; {RENEW}"
 
 
+def test_every_program_says_its_version(asked, run_script):
+    lacking = [title for title, help in asked.items() if "--version" not in help.text]
+    assert lacking == ["gan_fingerprints/__main__.py run"]
+    for script in help_pages.SCRIPTS:
+        asked_of = ["bash", PROJECT / script, "--version"]
+        done = subprocess.run(asked_of, capture_output=True, text=True, check=True)
+        assert done.stdout == f"gan-fingerprints {__version__}\n"
+    for script in ("classifier/run.py", "gan_fingerprints"):
+        assert run_script(script, "--version").stdout == f"gan-fingerprints {__version__}\n"
+
+
+def test_flags_of_2019_have_the_same_second_name_everywhere(asked):
+    """But where a program has another option of that name."""
+    found = 0
+    for help in asked.values():
+        for flag, alias in ALIASES.items():
+            if shown := re.search(rf"(?m)^  (--\w+ [^-\s]+, )?{flag} .*(\n {{10}}.*)*", help.text):
+                first = (shown[1] or "").startswith(f"{alias} ")
+                other = re.search(rf"(?m)^  {alias} (?!.*, --)", help.text)
+                assert first or f"or {alias}" in shown[0] or other, (help.title, flag)
+                found += first
+    assert found > 30
+
+
 def test_help_is_quick(asked):
     slow = {title: round(help.seconds, 2) for title, help in asked.items() if help.seconds > 1}
     assert not slow, f"seconds of processor time for --help: {slow}"
@@ -67,6 +95,9 @@ def commands_of(text: str, page: str) -> list[tuple[str, str, str]]:
         lines += [("", f"python3 {span}") for span in inline]
     found = []
     for folder, line in lines:
+        # What is installed stands for these.
+        line = re.sub(r"\bgan-fingerprints run (?=\S+\.py\b)", "python3 ", line)
+        line = re.sub(r"\bgan-fingerprints (?=\w)", "python3 -m gan_fingerprints ", line)
         for module, program, rest in re.findall(
             r'(?:python3|"\$python") (-m )?([\w./]+)(.*)', line
         ):
@@ -88,6 +119,8 @@ def title_of(page: str, folder: str, program: str, rest: str, known: dict[str, s
 def test_commands_of_a_page_exist_and_have_their_flags(page, written):
     text = (PROJECT / page).read_text(encoding="utf-8")
     for folder, program, rest in commands_of(text, page):
+        if program in PYTHONS:
+            continue
         if program.startswith("tests/"):
             assert (PROJECT / program).is_file(), f"{page}: no {program}"
             continue
@@ -105,12 +138,16 @@ def test_flags_that_a_page_mentions_exist(page, written):
     assert not unknown, f"{page}: no program has {', '.join(sorted(unknown))}"
 
 
-def test_every_command_of_the_2019_release_is_in_the_readme_word_for_word():
+def test_every_command_of_the_2019_release_is_on_its_page_and_in_the_table_word_for_word():
     published = (PROJECT / "tests/data/published_commands.txt").read_text().splitlines()
-    found = help_pages.bash_lines((PROJECT / "README.md").read_text(encoding="utf-8"))
-    ours = {f"cd {folder}/ && {' '.join(text.split())}" for folder, text in found}
     assert len(published) == 17
-    assert [line for line in published if line not in ours] == []
+    table = (PROJECT / "docs/published_commands.md").read_text("utf-8")
+    assert re.findall(r"(?m)^\|[^|]+\|[^|]+\| `(cd [^`]+)` \|$", table) == published
+    for line in published:
+        room = line.removeprefix("cd ").partition("/")[0]
+        page = (PROJECT / "docs" / f"{room}.md").read_text("utf-8")
+        ours = [f"cd {x}/ && {' '.join(y.split())}" for x, y in help_pages.bash_lines(page)]
+        assert line in ours, f"docs/{room}.md"
 
 
 def test_a_wrong_flag_would_be_found(written):
@@ -122,6 +159,10 @@ def test_a_wrong_flag_would_be_found(written):
     assert set(re.findall(FLAG, found[2])) - set(re.findall(FLAG, written["ProGAN/run.py"])) == {
         "--png"
     }
+    installed = "```bash\ngan-fingerprints run ProGAN/run.py --png 3\ngan-fingerprints card x\n```"
+    assert commands_of(installed, "x.md") == [
+        ("", "ProGAN/run.py", " --png 3"), ("", "gan_fingerprints/__main__.py", " card x")
+    ]  # fmt: skip
     (made,) = commands_of("`python3 dataset_tool.py display d --shuffle 0`", "x.md")
     assert title_of("docs/ProGAN.md", *made, written) == "ProGAN/dataset_tool.py display"
     assert "--shuffle" not in written["ProGAN/dataset_tool.py display"]

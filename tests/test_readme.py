@@ -1,7 +1,8 @@
-"""Every command of the README is run, as it is written there, on small images and networks.
+"""Every command of README, the commands of 2019 and the tour is run, on small images and networks.
 
 WAYS says of each command what is appended to it and what must come out. The programs run in a
-copy of the project, in the folders that the README names.
+copy of the project, in the folders that the pages name. README's path from photos to a report is
+followed by `test_readme_path.py`.
 """
 
 import importlib.metadata
@@ -30,7 +31,7 @@ from gan_fingerprints.networks.published.source_names import KNOWN_ORDERS
 from ProGAN.networks import Generator
 from SNGAN.gen_models.resnet import ResNetGenerator
 from tests.conftest import PROJECT
-from tests.help_pages import bash_lines
+from tests.help_pages import bash_lines, path_section
 from tests.launcher import Launcher
 from tests.published import Network, pickled, published_variables
 
@@ -47,7 +48,7 @@ LEFT_OUT = ("tests", "site-packages")
 
 @dataclass(frozen=True)
 class Command:
-    """A command of the README: the folder that it is run in, and its text."""
+    """A command of a page: the folder that it is run in, and its text."""
 
     folder: str
     text: str
@@ -62,7 +63,6 @@ class Way:
         check: of its folder and what it printed.
         more: flags that are appended; the last of two equal flags counts.
         before: what else must be in the folder.
-        runs: whether it is run at all; only checked otherwise.
     """
 
     folder: str
@@ -70,7 +70,6 @@ class Way:
     check: Callable[[Path, str], None]
     more: str = ""
     before: Callable[[Path], None] | None = None
-    runs: bool = True
 
 
 def dry(seed: int) -> Callable[[Path, str], None]:
@@ -119,9 +118,8 @@ def script(name: str, about: str) -> Callable[[Path, str], None]:
     return check
 
 
-def check_requirements(folder: Path, text: str) -> None:
-    """Every requirement is one exact version, that of the package here."""
-    text = (folder / "requirements.txt").read_text()
+def test_every_requirement_is_one_exact_version_that_of_the_package_here():
+    text = (PROJECT / "requirements.txt").read_text()
     for name, version in re.findall(r"(?m)^([\w-]+)==([\w.]+)", text):
         try:
             found = importlib.metadata.version(name)
@@ -144,11 +142,11 @@ def check_labels(folder: Path, text: str) -> None:
 
 
 def copy_splits(folder: Path) -> None:
-    """The README leaves preparing the two splits to the reader."""
+    """The commands of 2019 leave preparing the two splits to the reader."""
     shutil.copytree(folder / "datasets/train", folder / "datasets/training")
     # Other images than those of training, or it would be refused.
-    part = "--in_dir ../GAN_classifier_datasets/train --out_dir datasets/validation"
-    command = [sys.executable, "data_preparation.py", *part.split(), "--percentage_samples", "75"]
+    part = "--in_dir ../GAN_classifier_datasets/test --out_dir datasets/validation"
+    command = [sys.executable, "data_preparation.py", *part.split()]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
 
@@ -159,6 +157,17 @@ def check_parts(folder: Path, text: str) -> None:
     assert sum(map(len, parts.values())) == 5 * PER_SOURCE
     names = [{path.name for path in paths} for paths in parts.values()]
     assert sum(map(len, names)) == len(set.union(*names)) == PER_SOURCE
+
+
+def check_harmonized(folder: Path, text: str) -> None:
+    """Every image is there, as large as all others, and no longer as it was."""
+    made = list((folder / "my_sources").rglob("*.png"))
+    assert len(made) == 5 * PER_SOURCE
+    assert {Image.open(path).size for path in made} == {(16, 16)}
+    before = folder / "GAN_classifier_datasets" / "train"
+    changed = [np.asarray(Image.open(before / x.parent.name / x.name)) for x in made]
+    assert all((a != np.asarray(Image.open(x))).any() for a, x in zip(changed, made, strict=True))
+    assert f"{len(made)} images, png of 16x16 pixels, JPEG quality 75 to 95" in text
 
 
 def prepare_parts(folder: Path) -> None:
@@ -246,7 +255,6 @@ GENERATED = f"gen/{CELEBA}"
 WAYS = [
     Way("", "bash quickstart.sh", script("quickstart.sh", "The whole pipeline, small"), "--help"),
     Way("", "bash run_tests.sh", script("run_tests.sh", "Checks style, types"), "--help"),
-    Way("", "pip3 install -r requirements.txt", check_requirements, runs=False),
     Way("ProGAN", "python3 dataset_tool.py create_from_images", check_records),
     Way("ProGAN", "python3 run.py --app train", dry(0), "--dry_run"),
     Way("ProGAN", "python3 run.py --app gen", pictures(GENERATED, "ProGAN", 16), "--num_pngs 3"),
@@ -271,16 +279,40 @@ WAYS = [
     Way("classifier_visNet", "python3 run.py --app test", check_fingerprints),
     Way("classifier_visNet", "python3 demo.py", check_film, "--out demo.gif --num_cases 2"),
     Way("", "python3 -m gan_fingerprints split", check_parts),
+    Way("", "python3 -m gan_fingerprints harmonize", check_harmonized),
     Way("", "python3 -m gan_fingerprints train", dry(1000), "--dry_run", prepare_parts),
     Way("", "python3 -m gan_fingerprints enroll", check_enrolled, before=enrollable),
+    Way("", "python3 -m gan_fingerprints measure",
+        printed("has no likelihood ratios", "results: my_models/measured/measured.html")),
+    Way("", "python3 -m gan_fingerprints card", printed("# Model card", "jpeg75 (saved as JPEG")),
     Way("", "python3 -m gan_fingerprints attribute", check_report),
+    Way("", "python3 -m gan_fingerprints case verify", printed("1 line", "23 files")),
     Way("", "python3 experiments/run.py all --scale mini",
         printed("experiments/choose.py", "classifier_visNet/run.py --app train"), "--dry_run"),
     Way("", "python3 -m gan_fingerprints pretrained list", printed("ProGAN/models", "visNet")),
     Way("", "python3 -m gan_fingerprints convert --show",
         printed("12,946 parameters", "resolution = 16", "4x4_Conv/weight [3, 3, 16, 16]")),
 ]  # fmt: skip
-COMMANDS = [Command(*found) for found in bash_lines((PROJECT / "README.md").read_text("utf-8"))]
+
+
+def of_table(page: str) -> list[Command]:
+    """The commands in the third column of a page's table."""
+    lines = re.findall(r"(?m)^\|[^|]+\|[^|]+\| `cd (\S+)/ && ([^`]+)` \|$", page)
+    return [Command(*line) for line in lines]
+
+
+def all_commands() -> list[Command]:
+    """Those of all three pages, in an order in which they can be run."""
+    front, published, tour = (
+        (PROJECT / page).read_text("utf-8")
+        for page in ("README.md", "docs/published_commands.md", "docs/tour.md")
+    )
+    front = front.replace(path_section(front), "")
+    blocks = [Command(*found) for page in (front, tour) for found in bash_lines(page)]
+    return [*of_table(published), *blocks]
+
+
+COMMANDS = all_commands()
 
 
 def ways_of(command: Command) -> list[Way]:
@@ -297,7 +329,7 @@ def write_images(folder: Path, count: int, random: np.random.RandomState, side: 
 
 
 def write_networks(root: Path) -> None:
-    """A tiny network wherever the README takes it for granted that there is one."""
+    """A tiny network wherever the pages take it for granted that there is one."""
     G, narrow = Generator(**SMALL), BatchGenerator(gf_dim=2)
     classifier = Classifier(**SMALL, num_sources=5)
     visnet = AutoEncoder(**SMALL, num_sources=5)
@@ -351,11 +383,11 @@ def project(tmp_path_factory) -> Path:
 def run(
     launcher: Launcher, root: Path, command: Command, way: Way
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a command of the README with what its Way appends."""
+    """Runs a command of a page with what its Way appends."""
     folder = root / command.folder
     if way.before:
         way.before(folder)
-    text = f"{command.text.partition('  #')[0]} {way.more}" if way.runs else "true"
+    text = f"{command.text.partition('  #')[0]} {way.more}"
     words = shlex.split(text)
     if words[0] == "python3":  # else the shell reads it
         return launcher.run(words[1:], folder, timeout=300)
@@ -368,7 +400,7 @@ def run(
 
 @pytest.fixture(scope="module")
 def results(launcher, project):
-    """What came of each command. Those of a subproject run in the README's order."""
+    """What came of each command, in the order of `all_commands`."""
     return {
         command: run(launcher, project, command, way)
         for command in COMMANDS
@@ -377,7 +409,7 @@ def results(launcher, project):
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.text[:50])
-def test_command_of_the_readme(command, results, project):
+def test_command_of_a_page(command, results, project):
     ways = ways_of(command)
     assert len(ways) == 1, f"WAYS says {len(ways)} times how to run this new command"
     done = results[command]

@@ -5,12 +5,15 @@ from pathlib import Path
 
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[2])  # runs from any folder
+    from gan_fingerprints import missing
+
+    missing.explain()
 
 from typing import Any
 
 from gan_fingerprints import program
 from gan_fingerprints.ipm import main as ipm
-from gan_fingerprints.ipm.config import Config
+from gan_fingerprints.ipm.config import SMALL, Config
 from gan_fingerprints.ipm.main import Gan
 
 DESCRIPTION = """\
@@ -26,6 +29,12 @@ Trains a CramerGAN on images, or generates images with a trained one.
 The defaults are the publication's configuration (128 px, 150,000 iterations: days on a GPU)."""
 
 
+PRESETS = {
+    "paper": {},
+    "small": {**SMALL, "learning_rate": 0.0004, "max_iteration": 3000},
+}
+
+
 def objective(config: Config) -> Any:
     from CramerGAN.gan.core.cramer import OBJECTIVES
 
@@ -36,6 +45,7 @@ CRAMER_GAN = Gan(
     command="CramerGAN/gan/main.py --is_train",
     description=DESCRIPTION,
     defaults={"model": "cramer", "name": "cramer_gan", "dof_dim": 256, "gradient_penalty": 10.0},
+    presets=PRESETS,
     objectives={"cramer": objective, "reddit_cramer": objective},
     elsewhere={"mmd": "MMDGAN/gan/main.py", "wgan_gp": "MMDGAN/gan/main.py"},
     prefix="CRAMER",

@@ -5,12 +5,15 @@ from pathlib import Path
 
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[2])  # runs from any folder
+    from gan_fingerprints import missing
+
+    missing.explain()
 
 from typing import Any
 
 from gan_fingerprints import program, typed
 from gan_fingerprints.ipm import main as ipm
-from gan_fingerprints.ipm.config import Config
+from gan_fingerprints.ipm.config import SMALL, Config
 from gan_fingerprints.ipm.main import Gan
 from gan_fingerprints.program import option
 from MMDGAN.gan.kernels import DEFAULT, KERNELS
@@ -35,8 +38,17 @@ OPTIONS = {
         "of --model mmd. " + "; ".join(f"{name}: {about}" for name, about in KERNELS.items()),
     ),
     "--mmd_diagonal": option(
-        typed.one_of("exact", "published"), "exact", "what MMD² leaves out: k(x, x), or a constant"
+        typed.one_of("exact", "published"),
+        "exact",
+        "what MMD² leaves out: k(x, x), or a constant",
+        advanced=True,
     ),
+}
+
+
+PRESETS = {
+    "paper": {},
+    "small": {**SMALL, "learning_rate": 0.0004, "max_iteration": 4000},
 }
 
 
@@ -63,6 +75,7 @@ MMD_GAN = Gan(
         "gradient_penalty": 1.0,
         "L2_discriminator_penalty": 1.0,
     },
+    presets=PRESETS,
     objectives={"mmd": mmd, "wgan_gp": wgan_gp},
     elsewhere=dict.fromkeys(("cramer", "reddit_cramer"), "CramerGAN/gan/main.py"),
     prefix="MMD",

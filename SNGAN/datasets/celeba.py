@@ -5,6 +5,9 @@ from pathlib import Path
 
 if __package__ in (None, ""):
     sys.path[0] = str(Path(__file__).resolve().parents[2])  # runs from any folder
+    from gan_fingerprints import missing
+
+    missing.explain()
 
 from gan_fingerprints import program
 from SNGAN.datasets import listing

@@ -19,19 +19,21 @@ NAMES = {
 """Data set of a configuration → the published name of its list, where it has one."""
 
 
-def write_list(folder: str | Path, path: Path) -> int:
+def write_list(folder: str | Path, path: Path, overwrite: bool = False) -> int:
     """Writes a list of the images in a folder, sorted by name, all of class 0; returns how many.
 
-    One line per image, `name.png 0`; UserError where a name is more than one.
+    One line per image, `name.png 0`; UserError where a name is more than one, or another list is
+    there that may not be replaced.
     """
     names = [file.name for file in images.list_images(folder, "DIR")]
-    program.check_writable(path, "--image_list")
     if broken := [name for name in names if "\n" in name]:
         raise UserError(
             f"DIR {folder}: found {broken[0]!r}, a name of more than one line, which a list cannot "
             "hold; rename it"
         )
-    program.write_whole(path, b"".join(os.fsencode(name) + b" 0\n" for name in names))
+    content = b"".join(os.fsencode(name) + b" 0\n" for name in names)
+    if not path.is_file() or path.read_bytes() != content:  # else it is there
+        program.write_whole(program.new_file(path, "--image_list", overwrite), content)
     return len(names)
 
 
@@ -102,9 +104,10 @@ def main(dataset: str, what: str) -> None:
             None,
             f"list to write (default: where train.py looks, SNGAN/datasets/{NAMES[dataset]})",
         ),
+        **program.OVERWRITE,
     }
     description = f"Writes the list of the images of {what} for train.py."
     arguments = program.Parser(description, options).parse_args()
     path = Path(arguments.image_list or LISTS / NAMES[dataset])
-    count = write_list(arguments.DIR, path)
+    count = write_list(arguments.DIR, path, arguments.overwrite)
     print(f"wrote {path}: {count} images")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from SNGAN.layers import SQRT2, SNConv2D, SNEmbed, SNLinear
+from ..layers import SQRT2, SNConv2D, SNEmbed, SNLinear
 
 # Side of the images → for each block: channels in units of ch, and whether it halves the side.
 BLOCKS = {

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from SNGAN.gen_models.resnet import ResNetGenerator
 
 OPTIONS = {
-    "--config_path": option(typed.file, REQUIRED, "configuration the generator was trained with"),
-    "--snapshot": option(typed.file, REQUIRED, "ResNetGenerator_ITERATION.npz, ours or Chainer's"),
+    **configuration.OPTIONS,
+    "--snapshot": option(
+        typed.file, REQUIRED, "ResNetGenerator_ITERATION.npz, ours or Chainer's", alias="--model"
+    ),
     "--results_dir": option(typed.folder, REQUIRED, "new folder of images"),
     "--seed": option(typed.seed, 0, "of the latents; the same seed gives the same images"),
 }
@@ -28,18 +30,19 @@ BATCH = 16
 
 
 def begin(arguments: argparse.Namespace) -> tuple[Path, ResNetGenerator]:
-    """The folder to make, and the generator of --config_path and --snapshot.
+    """The folder to make, and the generator of --snapshot, as its configuration says.
 
     Raises:
         UserError: a file or folder cannot be used, or --classes names one the generator lacks.
     """
-    config = configuration.load(arguments.config_path)
+    config_path = configuration.path_of(arguments)
+    config = configuration.load(config_path)
     known = max(config.generator["n_classes"], 1)
     for label in arguments.classes:
         if label >= known:
             raise UserError(
                 f"--classes {label}: expected 0 to {known - 1}; the generator of "
-                f"{arguments.config_path} has {known}"
+                f"{config_path} has {known}"
             )
     program.existing_file(arguments.snapshot, "--snapshot")
     folder = program.new_output(arguments.results_dir, "--results_dir")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from SNGAN.layers import SQRT2, BatchNorm, CategoricalBatchNorm, Conv2D, Linear
+from ..layers import SQRT2, BatchNorm, CategoricalBatchNorm, Conv2D, Linear
 
 # Side of the images → channels, in units of ch: of the linear layer, then of each ×2 block.
 WIDTHS = {

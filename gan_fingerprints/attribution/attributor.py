@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic
 
 import numpy as np
 from PIL import Image
@@ -16,8 +16,18 @@ from PIL import Image
 from gan_fingerprints import program
 from gan_fingerprints.attribution import answering
 from gan_fingerprints.attribution.answering import Change, Item, Picture, Read
+from gan_fingerprints.attribution.asking import Answer, Answers
 from gan_fingerprints.attribution.finding import Given, each, stack_of
+from gan_fingerprints.attribution.mapping import (
+    MAPPED,
+    Tile,
+    candidates,
+    map_of,
+    mixed,
+    uncalibrated,
+)
 from gan_fingerprints.attribution.seeing import TILES, Tiles, Whole
+from gan_fingerprints.attribution.stability import again
 from gan_fingerprints.attribution.verdict import (
     RULES,
     Attribution,
@@ -26,34 +36,13 @@ from gan_fingerprints.attribution.verdict import (
     row_of,
     verdict_of,
 )
-from gan_fingerprints.calibration import Calibration, softmax
-from gan_fingerprints.domain import properties
+from gan_fingerprints.calibration import Calibration
+from gan_fingerprints.scores import softmax
 
 if TYPE_CHECKING:
+    from gan_fingerprints.likelihoods.fitted import Likelihoods
     from gan_fingerprints.networks.enrolment import Enrolment
     from gan_fingerprints.networks.files import Loaded
-
-
-class Answer(NamedTuple):
-    """What a network says of one image.
-
-    Attributes:
-        probabilities: float32 [sources].
-        score: see `Attribution`; None where the network is not calibrated.
-        logits: float32 [sources], of several views their mean; of enrolled sources, see
-            `Enrolment.extended`. Of visNet they are the correlations
-            of the image fingerprint with the model fingerprints.
-        fingerprint: float32 [R, R, 3] in [-2, 2] where it was asked for, else None.
-        views: float32 [views, sources], the logits of each.
-        strange: what makes the picture unlike the training images; see `domain.Domain.outside`.
-    """
-
-    probabilities: np.ndarray
-    score: float | None
-    logits: np.ndarray
-    fingerprint: np.ndarray | None
-    views: np.ndarray
-    strange: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,6 +53,7 @@ class Examined(Generic[Read]):
         picture: as it was read.
         row: what it is attributed to.
         logits, fingerprint, views: see `Answer`; None where there is an error.
+        tiles: the map of an image larger than a tile, where one was asked for; else None.
     """
 
     picture: Read
@@ -71,9 +61,10 @@ class Examined(Generic[Read]):
     logits: np.ndarray | None = None
     fingerprint: np.ndarray | None = None
     views: np.ndarray | None = None
+    tiles: tuple[Tile, ...] | None = None
 
 
-class Attributor:
+class Attributor(Answers):
     """Attributes images to the sources that a network was trained on.
 
     Args:
@@ -92,6 +83,10 @@ class Attributor:
         tiles: of a network that takes images of any size (which has `least_side`): views of an
             image at most, None for as many as cover it. Memory grows with it.
         enrolment: of sources that the network was not trained on.
+        likelihoods: of this network with its calibration.
+        mapped: whether images larger than a tile get a map, and may be answered "mixed".
+        stability: whether a source that is named is asked for again after mild changes; None for
+            networks that take images of any size. See `stability`.
 
     Attributes: the arguments, the names of enrolled sources being with the others, and
         enrolled: name of each enrolled source → images that it is known from.
@@ -111,67 +106,36 @@ class Attributor:
         self, network: Any, source_names: Sequence[str], resolution: int, batch: int = 64,
         calibration: Calibration | None = None, fingerprints: bool = False, rules: Rules = RULES,
         tiles: int | None = TILES, enrolment: Enrolment | None = None,
+        likelihoods: Likelihoods | None = None, mapped: bool = True,
+        stability: bool | None = None,
     ) -> None:  # fmt: skip
-        self.network, self.enrolment = network, enrolment
-        self.enrolled = {x.name: x.images for x in (enrolment.newcomers if enrolment else ())}
-        self.source_names = [*source_names, *self.enrolled]
-        self.resolution, self.batch = resolution, batch
-        self.calibration, self.rules = calibration, rules
-        self.fingerprints = fingerprints
+        super().__init__(network, source_names, batch, calibration, fingerprints, enrolment)
+        self.resolution, self.rules = resolution, rules
+        self.likelihoods = likelihoods if calibration else None
         self.model_fingerprints = (
             np.asarray(network.model_fingerprints.weight) if fingerprints else None
         )
         self.least_side: int | None = getattr(network, "least_side", None)
-        self.seeing: answering.Seeing = Whole(resolution)
-        # Pictures at once: about a batch of views.
-        self._pictures = batch
+        self.stability = bool(self.least_side) if stability is None else stability
+        self.seeing: Whole | Tiles = Whole(resolution)
+        self._widest: int | None = 1  # most views of an image
         if self.least_side:
-            self.seeing = Tiles(resolution, self.least_side, tiles)
-            self._pictures = max(1, batch // tiles) if tiles else 1
-        self._traced: dict[int, Any] = {}
-        shape = self._outputs(resolution).structured_outputs[0].shape
+            most = MAPPED if mapped else 0
+            self.seeing = Tiles(resolution, self.least_side, tiles, most)
+            self._widest = tiles and max(tiles, most)
+        shape = self.asked.outputs(resolution).structured_outputs[0].shape
         if shape != (batch, len(source_names)):
             raise ValueError(f"outputs {shape} for {len(source_names)} source names")
-
-    def _outputs(self, side: int) -> Any:
-        """uint8 [batch, side, side, 3] → float32 logits and, if needed, features, fingerprints."""
-        if side not in self._traced:
-            self._traced[side] = self._trace(side)
-        return self._traced[side]
-
-    def _trace(self, side: int) -> Any:
-        import tensorflow as tf  # takes seconds; whoever only asks for --help does without
-
-        from gan_fingerprints.networks.layers import in_halves
-
-        def with_fingerprints(x: tf.Tensor) -> list[tf.Tensor]:
-            shown = self.network.outputs(x)
-            return [shown.logits, shown.logits, shown.fingerprints]
-
-        def logits(x: tf.Tensor) -> list[tf.Tensor]:
-            return [self.network(x, training=False)]
-
-        plain = self.network.answers if self.calibration or self.enrolment else logits
-        answers_to = in_halves(with_fingerprints if self.fingerprints else plain)
-        # The batch is part of the shape, as sums over other shapes may be rounded otherwise: then
-        # the last images of a folder would get other digits than alone.
-        shape = [self.batch, side, side, 3]
-
-        @tf.function(input_signature=[tf.TensorSpec(shape, tf.uint8)])
-        def outputs(pixels: tf.Tensor) -> list[tf.Tensor]:
-            answers = answers_to(tf.cast(pixels, tf.float32) / 127.5 - 1)
-            return [tf.cast(x, tf.float32) for x in answers]
-
-        return outputs.get_concrete_function()
 
     @classmethod
     def load(
         cls, path: str | Path, batch: int = 64, names: str | None = None, rules: Rules = RULES,
-        tiles: int | None = TILES,
+        **looks: Any,
     ) -> Attributor:  # fmt: skip
         """An Attributor with the network of a file: a classifier or visNet, ours or published.
 
         names: "a,b,c", the sources of a published network, whose file does not name them.
+        looks: the arguments tiles, mapped and stability.
 
         Raises:
             UserError: another file, or damaged.
@@ -182,17 +146,18 @@ class Attributor:
         loaded = files.load(path, files.constructors(), "network", names, batch)
         if loaded.names_assumed:
             warnings.warn(loaded.names_assumed, stacklevel=2)
-        return cls.of(loaded, batch, rules=rules, tiles=tiles)
+        return cls.of(loaded, batch, rules=rules, **looks)
 
     @classmethod
     def of(
         cls, loaded: Loaded, batch: int = 64, fingerprints: bool = False, rules: Rules = RULES,
-        tiles: int | None = TILES,
+        **looks: Any,
     ) -> Attributor:  # fmt: skip
         """An Attributor with a network that was loaded, and with its calibration."""
         names, side = loaded.source_names or [], loaded.arguments["resolution"]
-        how = batch, loaded.calibration, fingerprints, rules, tiles, loaded.enrolment
-        return cls(loaded.network, names, side, *how)
+        how = batch, loaded.calibration, fingerprints, rules
+        looks |= {"enrolment": loaded.enrolment, "likelihoods": loaded.likelihoods}
+        return cls(loaded.network, names, side, *how, **looks)
 
     def attribute(self, images: Given, change: Change | None = None) -> Iterator[Attribution]:
         """Yields one Attribution per image, in order, as results arrive.
@@ -222,127 +187,142 @@ class Attributor:
         self, read: Callable[[Item], Read], items: Iterable[Item]
     ) -> Generator[Examined[Read], None, None]:
         """As `examine`, of items of any kind that `read` makes pictures of, in threads."""
-        for picture, answer in answering.answered(read, items, self.answers, self._pictures):
-            if answer is None:
-                yield Examined(picture, row_of(picture, None, self.source_names))
-                continue
-            row = row_of(picture, answer.probabilities, self.source_names, answer.score)
-            how = self.resolution, self.rules, self.least_side
-            unfit = against_size(picture.size, *how) or answer.strange
-            enrolled = self.enrolled.get(str(row.most_probable))
-            row = replace(row, unfit=unfit, enrolled=enrolled, **self._views(answer))
-            name, reason = verdict_of(row, self.rules, self.calibration)
-            row = replace(row, predicted=name, reason=reason)
-            yield Examined(picture, row, answer.logits, answer.fingerprint, answer.views)
+        with closing(self.examine_parts(read, items)) as parts:
+            for part in parts:
+                yield from part
+
+    def examine_parts(
+        self, read: Callable[[Item], Read], items: Iterable[Item],
+        once: Callable[[Read], Read] | None = None,
+    ) -> Generator[list[Examined[Read]], None, None]:  # fmt: skip
+        """As `examine_read`, in the parts that the network is asked about; see `in_parts`."""
+        how = self.batch, self._widest, once
+        for part in answering.in_parts(read, items, self._examined, *how):
+            yield [x or Examined(of, row_of(of, None, self.source_names)) for of, x in part]
+
+    def _examined(self, pictures: Sequence[Read]) -> list[Examined[Read]]:
+        """All about pictures without error."""
+        numbers = [self.seeing.number(picture.size) for picture in pictures]
+        answers = self._answers([x.pixels for x in pictures if x.pixels is not None], numbers)
+        done = list(map(self._judged, pictures, answers, numbers))
+        return self._asked_again(done) if self.stability else done
+
+    def _judged(self, picture: Read, answer: Answer, number: int) -> Examined[Read]:
+        """number: of the views that the answer rests on; the others are for the map only."""
+        assert picture.pixels is not None
+        row = row_of(picture, answer.probabilities, self.source_names, answer.score)
+        bounds = self.resolution, self.rules, self.least_side
+        unfit = against_size(picture.size, *bounds) or answer.strange
+        enrolled = self.enrolled.get(str(row.most_probable))
+        tiles = self._map(picture, answer)
+        said = self._views(answer, number) | self._said(answer)
+        row = replace(row, unfit=unfit, enrolled=enrolled, **said)
+        row = replace(row, mixed=self._mixed(picture, answer, tiles))
+        row = self._with_verdict(self.with_ratios(row, answer.logits))
+        picture = replace(picture, pixels=picture.pixels[:number])
+        views = answer.views[:number]
+        return Examined(picture, row, answer.logits, answer.fingerprint, views, tiles or None)
+
+    def _with_verdict(self, row: Attribution) -> Attribution:
+        name, reason = verdict_of(row, self.rules, self.calibration)
+        return replace(row, predicted=name, reason=reason)
+
+    def _asked_again(self, examined: Sequence[Examined[Read]]) -> list[Examined[Read]]:
+        """The same, where a source is named with whether that is stable, and the verdict then."""
+        named = [i for i, one in enumerate(examined) if one.row.named]
+        pixels = [x for i in named if (x := examined[i].picture.pixels) is not None]
+        likely = [self.source_names.index(str(examined[i].row.predicted)) for i in named]
+        done = list(examined)
+        how = self.seeing, self._probabilities_of, self.least_side or 0
+        found = again(pixels, likely, *how)
+        for i, turned_by in zip(named, found, strict=True):
+            row = replace(done[i].row, stable=turned_by is None, turned_by=turned_by)
+            done[i] = replace(done[i], row=self._with_verdict(row))
+        return done
+
+    def _probabilities_of(self, part: Sequence[np.ndarray]) -> np.ndarray:
+        views, _ = self._logits(part)
+        return self.probabilities(np.stack([x.mean(axis=0) for x in views]))
+
+    def _map(self, picture: Read, answer: Answer) -> tuple[Tile, ...]:
+        places = self.seeing.map(picture.size)
+        if not places.corners:
+            return ()
+        logits, likely = answer.views / self.temperature, int(answer.logits.argmax())
+        known = len(self.source_names) - len(self.enrolled)
+        if self.likelihoods and likely < known:
+            log10 = self.likelihoods.of_sources(logits[:, :known])
+        else:
+            log10 = uncalibrated(logits)
+        return map_of(places, logits, log10[:, likely], self.source_names)
+
+    def _mixed(self, picture: Read, answer: Answer, tiles: Sequence[Tile]) -> tuple[str, ...]:
+        """Two sources that show in different parts of an image; most often none."""
+        if not tiles or not mixed(tiles, sure := candidates(tiles)):
+            return ()
+        assert picture.pixels is not None
+        # A tile counts where it would be given its name if it were the whole image.
+        return mixed(tiles, sure & self.typical(picture.pixels, answer))
+
+    def with_ratios(self, row: Attribution, logits: np.ndarray) -> Attribution:
+        """The row with its likelihood ratios, where the network has some and can judge the image.
+
+        logits: float [sources], enrolled ones last, of the image or the mean over a pool's.
+        """
+        if not self.likelihoods or row.unfit:
+            return row
+        outside = None
+        if row.score is not None and row.images is None:  # of pools that was not fitted
+            against = self.likelihoods.of_outside(np.array([row.score]))
+            outside = None if against is None else float(against[0])
+        row = replace(row, log10_outside=outside)
+        if row.score is not None and self.calibration and row.score < self.calibration.threshold:
+            return row  # which of the sources it was says nothing where it is like none of them
+        known = self.source_names[: len(self.source_names) - len(self.enrolled)]
+        scaled = np.asarray(logits[: len(known)], np.float64) / self.temperature
+        if row.images is None and row.score is not None:
+            opinions = self.opinions_of(row, logits)
+            ratios = self.likelihoods.of_image(scaled, opinions, row.score)
+        else:
+            ratios = self.likelihoods.of_sources(scaled[None], row.images or 1)[0]
+        return replace(row, log10_lr=dict(zip(known, ratios.tolist(), strict=True)))
+
+    def opinions_of(self, row: Attribution, logits: np.ndarray) -> np.ndarray:
+        """Probabilities float64 [families, known sources] of an image: of one where none are told.
+
+        logits: float [sources], enrolled ones last.
+        """
+        if row.opinions:
+            return np.array([[*x.values()] for x in row.opinions.values()])
+        known = len(self.source_names) - len(self.enrolled)
+        return softmax(logits[None, :known], self.temperature)
 
     def attribute_arrays(self, pixels: np.ndarray) -> np.ndarray:
         """Probabilities float32 [N, sources] of images uint8 [N, H, W, 3] of any size.
 
         Raises ValueError for another dtype or shape.
         """
-        seen = (self.seeing(Image.fromarray(x)) for x in stack_of(pixels))
+        number = self.seeing.number(stack_of(pixels).shape[2:0:-1])
+        seen = (self.seeing(Image.fromarray(x))[:number] for x in pixels)
         rows = [answer.probabilities for answer in self.answers(seen)]
         return np.array(rows, np.float32).reshape(-1, len(self.source_names))
 
-    def answers(self, pictures: Iterable[np.ndarray]) -> Iterator[Answer]:
-        """Yields what the network says of each picture uint8 [views, S, S, 3], of any number.
+    def _said(self, answer: Answer) -> dict[str, Any]:
+        """What a row says of opinions; nothing of networks that have but one."""
+        if answer.opinions is None:
+            return {}
+        of_each = zip(self.asked.families, answer.opinions.tolist(), strict=True)
+        known = self.source_names[: answer.opinions.shape[1]]
+        return {"opinions": {family: dict(zip(known, x, strict=True)) for family, x in of_each}}
 
-        The logits and features of a picture are the means over its views: those of the whole
-        image where the network averages over all places.
-        """
-        waiting = iter(pictures)
-        while part := list(islice(waiting, self._pictures)):
-            yield from self._answers(part)
-
-    def _answers(self, part: Sequence[np.ndarray]) -> Iterator[Answer]:
-        views, *more = self._answers_to_views(part)
-        known, *others = (np.stack([x.mean(axis=0) for x in of_each]) for of_each in (views, *more))
-        require_finite(known)
-        scores = [None] * len(known)
-        if self.calibration:
-            scores = self.calibration.scores(known, others[0]).tolist()
-        shown = others[1] if self.fingerprints else [None] * len(known)
-        if self.enrolled:
-            views = [self._extended(*of_one) for of_one in zip(part, views, more[0], strict=True)]
-        logits = np.stack([x.mean(axis=0) for x in views])
-        strange = map(self._strange, part)
-        return map(Answer, self.probabilities(logits), scores, logits, shown, views, strange)
-
-    def _extended(self, pixels: np.ndarray, logits: np.ndarray, features: np.ndarray) -> np.ndarray:
-        """Logits of an image's views with those of enrolled sources."""
-        assert self.enrolment is not None
-        places = self.enrolment.space.places(features, pixels)
-        return self.enrolment.extended(logits, places, self.temperature)
-
-    def placed(self, pictures: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Of each picture, the network's logits [N, sources] and `Space.places` [N, F].
-
-        Means over a picture's views; only with an enrolment.
-        """
-        assert self.enrolment is not None
-        waiting, found = iter(pictures), []
-        while part := list(islice(waiting, self._pictures)):
-            views, features, *_ = self._answers_to_views(part)
-            places = map(self.enrolment.space.places, features, part)
-            found += [(x.mean(axis=0), y.mean(axis=0)) for x, y in zip(views, places, strict=True)]
-        return np.stack([x for x, _ in found]), np.stack([y for _, y in found])
-
-    @property
-    def temperature(self) -> float:
-        """What divides the logits."""
-        return self.calibration.temperature if self.calibration else 1.0
-
-    def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """float32 [N, sources] of logits [N, sources]."""
-        return softmax(logits, self.temperature).astype(np.float32)
-
-    def _strange(self, picture: np.ndarray) -> str:
-        domain = self.calibration.domain if self.calibration else None
-        return domain.outside(properties(picture)) if domain else ""
-
-    def _answers_to_views(self, part: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
-        """Each output of the network for each picture: float32 [views, …]."""
-        answers: list[list[np.ndarray]] = [[] for _ in part]
-        for side in {x.shape[1] for x in part}:  # most often one: of smaller images another
-            chosen = [i for i, x in enumerate(part) if x.shape[1] == side]
-            together = np.concatenate([part[i] for i in chosen])
-            outputs = self._in_batches(together, self._outputs(side))
-            ends = np.cumsum([len(part[i]) for i in chosen])[:-1]
-            split = [np.split(x, ends) for x in outputs]
-            for i, *of_picture in zip(chosen, *split, strict=True):
-                answers[i] = of_picture
-        return list(map(list, zip(*answers, strict=True)))
-
-    def _in_batches(self, views: np.ndarray, outputs: Any) -> list[np.ndarray]:
-        parts = []
-        for start in range(0, len(views), self.batch):
-            one = views[start : start + self.batch]
-            parts.append([x.numpy()[: len(one)] for x in outputs(padded(one, self.batch))])
-        return [np.concatenate(x) for x in zip(*parts, strict=True)]
-
-    def _views(self, answer: Answer) -> dict[str, Any]:
+    def _views(self, answer: Answer, number: int) -> dict[str, Any]:
         """What a row says of tiles; nothing of networks that see whole images."""
         if not self.least_side:
             return {}
         likely = int(answer.logits.argmax())
-        of_each = softmax(answer.views, self.temperature)
+        views = answer.views[:number]
         return {
-            "tiles": len(answer.views),
-            "spread": float(of_each[:, likely].std()),
-            "agreement": float(np.mean(answer.views.argmax(axis=1) == likely)),
+            "tiles": number,
+            "spread": float(softmax(views, self.temperature)[:, likely].std()),
+            "agreement": float(np.mean(views.argmax(axis=1) == likely)),
         }
-
-
-def padded(pixels: Sequence[np.ndarray] | np.ndarray, batch: int) -> np.ndarray:
-    """Images uint8 [R, R, 3], one or more, as [batch, R, R, 3] with black ones at the end."""
-    whole = np.zeros([batch, *pixels[0].shape], np.uint8)
-    whole[: len(pixels)] = pixels
-    return whole
-
-
-def require_finite(answers: np.ndarray) -> None:
-    """UserError when a network's answers are not numbers."""
-    if not np.isfinite(answers).all():
-        raise program.UserError(
-            "the network answers with NaN: its weights are damaged, use another network file"
-        )

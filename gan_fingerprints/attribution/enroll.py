@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,15 +13,16 @@ from gan_fingerprints import metrics, program, typed
 from gan_fingerprints.attribution import answering
 from gan_fingerprints.attribution.attributor import Attributor
 from gan_fingerprints.attribution.finding import find
-from gan_fingerprints.attribution.verdict import INCONCLUSIVE
-from gan_fingerprints.calibration import UNKNOWN
+from gan_fingerprints.attribution.verdict import VERDICTS
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.networks import enrolment_space, files
 from gan_fingerprints.networks.enrolment import Enrolment, Newcomer
+from gan_fingerprints.networks.stored import StoredNetwork
 from gan_fingerprints.networks.stored_enrolment import FEWEST, MOST
 from gan_fingerprints.program import REQUIRED, UserError, option
 from gan_fingerprints.shown import SOURCE_NAMES, is_source_name, shown
 
+MOST_LOST = 0.04  # share of the old sources' images
 DESCRIPTION = f"""\
 Adds a source to a model from {FEWEST} to {MOST} images, without training.
 
@@ -41,7 +41,7 @@ OPTIONS = {
     "--images": option(typed.path, None, "images of it, all of the same origin"),
     "--remove": option(typed.name, None, "take an enrolled source away again"),
     "--check": option(typed.given, False, "say what to expect of the enrolled sources"),
-    "--out": option(typed.file, None, "the new network file"),
+    "--out": option(typed.new_file(".safetensors"), None, "the new network file"),
     "--training_data_dir": option(
         typed.folder, None, "data set that the model was trained on, if the model does not keep it"
     ),
@@ -49,7 +49,7 @@ OPTIONS = {
         typed.folder, None, "another of the same sources, to measure the loss on"
     ),
     "--most_lost": option(
-        typed.share, 0.04, "of the old sources' images that may be lost to the new one"
+        typed.share, MOST_LOST, "of the old sources' images that may be lost to the new one"
     ),
     "--verify": option(typed.switch, True, "1: compare data sets with their checksums first"),
     "--batch": option(typed.positive_int, 64, "images per step; changes only the speed"),
@@ -70,9 +70,7 @@ def main(arguments: argparse.Namespace) -> None:
     if arguments.name:
         require_name(arguments.name, known, loaded.enrolment)
     kept = learned(arguments, loaded, sets)
-    attributor = Attributor.of(
-        replace(loaded, enrolment=replace(kept, newcomers=())), arguments.batch
-    )
+    attributor = without_newcomers(loaded, kept, arguments.batch)
     if arguments.name:
         newcomer = read_newcomer(arguments.name, images, attributor)
         kept = kept.with_newcomer(newcomer, arguments.most_lost, attributor.temperature)
@@ -81,8 +79,19 @@ def main(arguments: argparse.Namespace) -> None:
     print(shown(f"model: {path} ({stored.kind}), sources: {', '.join(known)}"))
     print("\n".join(map(shown, describe(kept, attributor.temperature))))
     if out:
-        files.write(out, replace(stored, source_names=known, enrolment=kept))
+        write(out, stored, known, kept)
         print(shown(f"wrote {out}"))
+
+
+def without_newcomers(loaded: files.Loaded, kept: Enrolment, batch: int) -> Attributor:
+    """The network with what is kept for enrolment, as newcomers are measured with it."""
+    plain = replace(loaded, enrolment=replace(kept, newcomers=()))
+    return Attributor.of(plain, batch, mapped=False)
+
+
+def write(out: Path, stored: StoredNetwork, known: Sequence[str], kept: Enrolment) -> None:
+    """Writes a network file with other newcomers; known: the sources that it was trained on."""
+    files.write(out, replace(stored, source_names=list(known), enrolment=kept))
 
 
 def check_flags(arguments: argparse.Namespace) -> None:
@@ -118,7 +127,7 @@ def require_name(name: str, known: Sequence[str], enrolment: Enrolment | None) -
     taken = [*known, *(x.name for x in enrolment.newcomers)] if enrolment else known
     if name in taken:
         raise UserError(f"--name {name}: the model has such a source; use another, or --remove it")
-    if name in (UNKNOWN, INCONCLUSIVE) or not is_source_name(name):
+    if name in VERDICTS or not is_source_name(name):
         raise UserError(f"--name {name}: expected {SOURCE_NAMES}, no verdict's")
 
 
@@ -156,20 +165,19 @@ def learned(
         raise UserError(f"--training_data_dir {arguments.training_data_dir}: {error}") from None
 
 
-def read_newcomer(name: str, paths: Sequence[Path], attributor: Attributor) -> Newcomer:
-    """A new source from the images that can be read; the others are printed."""
+def read_newcomer(
+    name: str, paths: Sequence[Path], attributor: Attributor, say: Callable[[str], object] = print
+) -> Newcomer:
+    """A new source from the images that can be read; what is said of the others, is printed."""
     digests: dict[str, np.ndarray] = {}
     for path in paths:
-        picture = answering.read(path, attributor.seeing)
-        if picture.pixels is None:
-            print(shown(f"left out: {path}: {picture.error}"))
-            continue
-        content = answering.content_of(path)
-        assert isinstance(content, bytes)
-        digest = hashlib.sha256(content).hexdigest()
-        if digest in digests:
-            print(shown(f"left out: {path}: the same file as another one"))
-        digests[digest] = picture.pixels
+        picture = answering.read_hashed(path, attributor.seeing)
+        if picture.pixels is None or picture.sha256 is None:
+            say(shown(f"left out: {path}: {picture.error}"))
+        elif picture.sha256 in digests:
+            say(shown(f"left out: {path}: the same file as another one"))
+        else:
+            digests[picture.sha256] = picture.pixels
     if not FEWEST <= len(digests) <= MOST:
         raise UserError(f"--images: found {len(digests)} images, expected {FEWEST} to {MOST:,}")
     logits, places = attributor.placed(digests.values())

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from PIL import Image
 
-from gan_fingerprints import images, program
+from gan_fingerprints import formats, images, program
 from gan_fingerprints.program import UserError
 
 HIDDEN = "hidden"
@@ -75,34 +75,39 @@ def find(paths: Iterable[str | Path], flag: str) -> Listing:
     chosen: dict[str, Path] = {}
     left_out: Counter[str] = Counter()
     for path in map(Path, paths):
-        try:
-            mode = path.stat().st_mode
-        except OSError as error:
-            missing = isinstance(error, FileNotFoundError)
-            why = "" if missing else f" that can be read ({error.strerror})"
-            raise UserError(f"{flag} {path}: found nothing{why}, expected an {EXPECTED}") from None
-        if stat.S_ISDIR(mode):
-            inside = _in_folder(path, flag)
-        elif stat.S_ISREG(mode):
-            inside = Listing([path], Counter())
-        else:
-            raise UserError(f"{flag} {path}: found no plain file, expected an {EXPECTED}")
-        for image in inside.paths:
+        for image in found(path, flag, left_out):
             chosen.setdefault(os.path.abspath(image), image)
-        left_out.update(inside.left_out)
     return Listing(list(chosen.values()), left_out)
 
 
-def _in_folder(folder: Path, flag: str) -> Listing:
-    left_out: Counter[str] = Counter()
-    paths = list(_below(folder, (), left_out))
-    if not paths:
-        others = f"no image but other files ({listed(left_out)})"
+def found(path: Path, flag: str, left_out: Counter[str]) -> Iterator[Path]:
+    """As `find`, of one path and one by one; counts what is left out."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        why = "" if missing else f" that can be read ({error.strerror})"
+        raise UserError(f"{flag} {path}: found nothing{why}, expected an {EXPECTED}") from None
+    if stat.S_ISDIR(mode):
+        yield from _in_folder(path, flag, left_out)
+    elif stat.S_ISREG(mode):
+        yield path
+    else:
+        raise UserError(f"{flag} {path}: found no plain file, expected an {EXPECTED}")
+
+
+def _in_folder(folder: Path, flag: str, left_out: Counter[str]) -> Iterator[Path]:
+    others: Counter[str] = Counter()
+    inside = None
+    for inside in _below(folder, (), others):
+        yield inside
+    if inside is None:
+        content = f"no image but other files ({listed(others)})" if others else "an empty folder"
         raise UserError(
-            f"{flag} {folder}: found {others if left_out else 'an empty folder'}, expected images "
-            f"({' '.join(suffix[1:] for suffix in images.SUFFIXES)}) in it or in its subfolders"
+            f"{flag} {folder}: found {content}, expected images "
+            f"({' '.join(suffix[1:] for suffix in formats.SUFFIXES)}) in it or in its subfolders"
         )
-    return Listing(paths, left_out)
+    left_out.update(others)
 
 
 def _below(folder: Path, above: tuple[str, ...], left_out: Counter[str]) -> Iterator[Path]:
@@ -124,7 +129,7 @@ def _below(folder: Path, above: tuple[str, ...], left_out: Counter[str]) -> Iter
         elif entry.is_dir():
             if os.path.realpath(entry.path) not in (*above, here):
                 yield from _below(folder / entry.name, (*above, here), left_out)
-        elif entry.name.lower().endswith(images.SUFFIXES) and _is_file(entry):
+        elif entry.name.lower().endswith(formats.SUFFIXES) and _is_file(entry):
             yield folder / entry.name
         else:
             left_out[Path(entry.name).suffix.lower() or "no ending"] += 1
@@ -163,3 +168,20 @@ def find_testing_images(
             "either; move the images into a subfolder named as their source"
         )
     return [file for file, _ in pairs], [name for _, name in pairs]
+
+
+def in_turns(
+    paths: Sequence[Path], truth: Sequence[str] | None, most: int | None
+) -> tuple[list[Path], list[str | None]]:
+    """The images of `find_testing_images`: one of each source, the next of each, and so on.
+
+    most: images; None for all.
+    """
+    by_source: dict[str | None, list[Path]] = {}
+    named: Sequence[str | None] = truth or [None] * len(paths)
+    for path, name in zip(paths, named, strict=True):
+        by_source.setdefault(name, []).append(path)
+    columns = ([(path, name) for path in own] for name, own in by_source.items())
+    turns = chain.from_iterable(zip_longest(*columns))
+    cases = [case for case in turns if case is not None][:most]
+    return [path for path, _ in cases], [name for _, name in cases]

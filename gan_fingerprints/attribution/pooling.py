@@ -53,6 +53,7 @@ class Pools:
             agreement=float(np.mean([row.most_probable == likely for row, _ in usable])),
             enrolled=self.attributor.enrolled.get(likely),
         )  # fmt: skip
+        row = self.attributor.with_ratios(row, logits)
         name, reason = verdict_of(row, self.attributor.rules, scale)
         left_out = len(images) - len(usable)
         of = f"{len(usable)} image{'s' if len(usable) > 1 else ''}"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from gan_fingerprints import metrics
-from gan_fingerprints.attribution.verdict import INCONCLUSIVE, Attribution, is_of_photographs
+from gan_fingerprints.attribution.verdict import INCONCLUSIVE, MIXED, Attribution, is_of_photographs
 from gan_fingerprints.calibration import UNKNOWN, area_under_roc, true_negatives_at
 
 
@@ -41,8 +41,9 @@ def _shares(rows: Sequence[Attribution], source_names: Sequence[str]) -> list[st
     lines = [share(f"images sampled from {name}", counts[name]) for name in source_names]
     if any(row.score is not None for row in rows):
         lines.append(share("images of unknown sources", counts[UNKNOWN]))
-    if counts[INCONCLUSIVE]:
-        lines.append(share("inconclusive images", counts[INCONCLUSIVE]))
+    for verdict in (INCONCLUSIVE, MIXED):
+        if counts[verdict]:
+            lines.append(share(f"{verdict} images", counts[verdict]))
     if skipped:
         lines.append(f"Skipped: {skipped} of {len(rows)} images could not be used")
     return lines

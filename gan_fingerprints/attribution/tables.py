@@ -1,4 +1,4 @@
-"""What is printed and written about images that were attributed, and the flags that ask for it."""
+"""What is printed and written about images that were attributed."""
 
 from __future__ import annotations
 
@@ -6,49 +6,55 @@ import argparse
 import csv
 import io
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
 
-from gan_fingerprints import metrics, program, typed
+from gan_fingerprints import metrics, program
 from gan_fingerprints.attribution.answering import Change, Picture
 from gan_fingerprints.attribution.attributor import Attributor, Examined
 from gan_fingerprints.attribution.finding import find_testing_images
+from gan_fingerprints.attribution.flags import CONFUSION, looks_of, rules_of
 from gan_fingerprints.attribution.pooling import Pools
-from gan_fingerprints.attribution.seeing import TILES
 from gan_fingerprints.attribution.summary import summarize, with_known_truth
-from gan_fingerprints.attribution.verdict import INCONCLUSIVE, RULES, Attribution, Rules
+from gan_fingerprints.attribution.verdict import (
+    VERDICTS,
+    Attribution,
+    called,
+    is_of_photographs,
+    worded,
+)
 from gan_fingerprints.calibration import UNKNOWN, Calibration
 from gan_fingerprints.data import groups
 from gan_fingerprints.networks import files
 from gan_fingerprints.perturbations import Perturbation
-from gan_fingerprints.program import UserError, option
+from gan_fingerprints.program import UserError
 from gan_fingerprints.shown import cell, shown, shown_lines
 
 if TYPE_CHECKING:
     import keras
 
-ALL = "all"
-MORE = ("tiles", "spread", "images", "agreement")  # columns that some rows have
-TILES_OR_ALL = typed.number_or(ALL, typed.positive_int)
+RATIOS = ("log10_lr", "log10_outside")
+MORE = ("tiles", "spread", "images", "agreement", *RATIOS, "stable", "turned_by")  # in some rows
 
 
 def line(i: int, n: int, row: Attribution) -> str:
-    """One image's line of the log; `i` counts from 0 to `n` - 1."""
+    """One image's line of the log, as the 2019 release has it; `i` counts from 0 to `n` - 1."""
+    likely = called(str(row.most_probable))
     answer = f"predicted as being sampled from {row.predicted}"
     if row.error is not None:
         answer = f"skipped: {row.error}"
     elif row.predicted == UNKNOWN:
-        answer = (
-            f"predicted as being sampled from an unknown source (most like {row.most_probable})"
-        )
-    elif row.predicted == INCONCLUSIVE:
-        answer = f"inconclusive (most like {row.most_probable}): {row.reason}"
+        answer = f"predicted as being sampled from an unknown source (most like {likely})"
+    elif row.predicted in VERDICTS:
+        answer = f"{row.predicted} (most like {likely}): {row.reason}"
     return shown(f"Classifying {i}/{n} images: {row.path.name if row.path else ''}: {answer}")
 
 
@@ -56,15 +62,17 @@ def write_csv(path: str | Path, rows: Sequence[Attribution]) -> None:
     """Writes a table `path,predicted,probability,<one column per source>,reason,error`.
 
     The probability is that of the most probable source, whatever the verdict. Where images were
-    seen in tiles, `tiles,spread,agreement` come before the reason; of pools, `images,agreement`.
+    seen in tiles, `tiles,spread,agreement` come before the reason; of pools, `images,agreement`;
+    of networks with likelihood ratios `log10_lr`, of that source, and `log10_outside`; where
+    sources were asked for again `stable,turned_by`.
     """
     names = list(rows[0].probabilities) if rows else []
     of_tiles = _more(rows)
     table = [["path", "predicted", "probability", *map(cell, names), *of_tiles, "reason", "error"]]
     for row in rows:
-        tiled = (getattr(row, name) for name in of_tiles)
-        numbers = [row.probability, *row.probabilities.values(), *tiled]
-        cells = ["" if p is None else f"{p:.8g}" for p in numbers]
+        found = dict(vars(row), log10_lr=row.log10_of_likely)
+        numbers = [row.probability, *row.probabilities.values(), *(found[x] for x in of_tiles)]
+        cells = [p if isinstance(p, str) else "" if p is None else f"{p:.8g}" for p in numbers]
         table.append([*_cells(row.path, row.predicted), *cells, *_cells(row.reason, row.error)])
     _write_table(path, table)
 
@@ -86,23 +94,20 @@ def _write_table(path: str | Path, table: Iterable[Iterable[str]]) -> None:
 def write_json(path: str | Path, rows: Sequence[Attribution]) -> None:
     """Writes a list of objects {path, predicted, probabilities: {source: p}, reason, error}."""
     of_tiles = _more(rows)
-    names = ("predicted", "probabilities", *of_tiles, "reason", "error")
+    several = ["opinions"] if any(row.opinions for row in rows) else []
+    names = ("predicted", "probabilities", *several, *of_tiles, "reason", "error")
     table = [{"path": str(row.path)} | {name: getattr(row, name) for name in names} for row in rows]
     program.write_whole(path, (json.dumps(table, indent=1) + "\n").encode())
 
 
 def write_confusion_png(
-    path: str | Path,
-    rows: Sequence[Attribution],
-    truth: Sequence[str],
-    source_names: Sequence[str],
+    path: str | Path, rows: Sequence[Attribution], truth: Sequence[str], source_names: Sequence[str]
 ) -> bool:
-    """Writes the confusion matrix as a picture; False, without one, if no true source is known."""
+    """Writes the confusion matrix as a picture; False if no true source is known."""
     probabilities, labels = with_known_truth(rows, truth, source_names)
     if not len(labels):
         return False
-    predicted = probabilities.argmax(axis=1)
-    matrix = metrics.confusion_matrix(labels, predicted, len(source_names))
+    matrix = metrics.confusion_matrix(labels, probabilities.argmax(axis=1), len(source_names))
     metrics.confusion_png(path, matrix, source_names)
     return True
 
@@ -122,100 +127,6 @@ def write_scores(
     _write_table(path, table)
 
 
-POOL = {
-    "--pool": option(
-        typed.one_of("none", "folder"),
-        "none",
-        "folder: one verdict on all images of a folder, which are known to be of one origin",
-    )
-}
-SEEING = {
-    "--tiles": option(
-        TILES_OR_ALL,
-        TILES,
-        "most tiles that an image is seen in, all for as many as cover it, by networks that take "
-        "images of any size (--network residual); others see the whole image, resized",
-    )
-}
-
-
-def tiles_of(arguments: argparse.Namespace) -> int | None:
-    """What --tiles says: most tiles of an image, None for all."""
-    return None if arguments.tiles == ALL else arguments.tiles
-
-
-def rules_of(arguments: argparse.Namespace) -> Rules:
-    """What `rule_options` say."""
-    return Rules(arguments.least_probability, arguments.least_size, arguments.most_size)
-
-
-def model_options(needed: Any = None) -> dict[str, Any]:
-    """A trained network and images for it. `needed`: REQUIRED if the program always needs them."""
-    return {
-        "--model_path": option(typed.file, needed, "a network of ours, or a published one"),
-        "--source_names": option(
-            typed.names, None, "sources of a published network, in order, as its file lacks them"
-        ),
-        "--testing_data_path": option(
-            typed.path, needed, "an image, or a folder of images or of one subfolder per source"
-        ),
-        "--batch": option(typed.positive_int, 64, "images per step; changes only the speed"),
-        **SEEING,
-    }
-
-
-def rule_options(lowest: float) -> dict[str, Any]:
-    """When an image is given no name; `lowest` is the least probability that may be asked for."""
-    return {
-        "--least_probability": option(
-            typed.between(lowest, 1, "P"),
-            RULES.least_probability,
-            "inconclusive if the most probable source has less",
-        ),
-        "--least_size": option(
-            typed.between(0, 1, "SHARE"),
-            RULES.least_size,
-            "inconclusive below this share of the network's side",
-        ),
-        "--most_size": option(
-            typed.number(float, lambda x: x >= 1, "a number of 1 or more"),
-            RULES.most_size,
-            "inconclusive above so many times the network's side; neither is asked for of networks "
-            "that see images in tiles",
-        ),
-    }
-
-
-TRAINING = {
-    "--training_data_dir": option(typed.folder, None, "data set that data_preparation.py wrote"),
-    "--validation_data_dir": option(
-        typed.folder, None, "another of the same sources, for accuracy"
-    ),
-    "--out_model_dir": option(typed.folder, None, "networks, settings, log and checkpoints"),
-}
-TABLES = {
-    "--out_csv": option(typed.file, None, "write all probabilities as a table"),
-    "--out_json": option(typed.file, None, "write all probabilities as JSON"),
-    "--out_confusion": option(
-        typed.file, "confusion_matrix.png", "confusion matrix as a picture, where truth is known"
-    ),
-    "--group_by": option(
-        groups.pattern,
-        None,
-        "what in a file's name images of one latent, photograph or person share; intervals are "
-        "then by group",
-    ),
-}
-TESTING = {
-    **model_options(),
-    **POOL,
-    **TABLES,
-    "--unknown": option(typed.switch, True, '1: "unknown" for what fits no source; 0: never'),
-    **rule_options(0),
-    "--out_scores": option(typed.file, None, "write a table of how well images fit known sources"),
-}
-
-
 def attack_by_name(attack: Perturbation, tested: str | Path) -> Change:
     """An attack on tested images, keyed by their path below `tested` as perturb.py does it."""
     folder = Path(tested) if Path(tested).is_dir() else Path(tested).parent
@@ -227,10 +138,20 @@ def _attacked(attack: Perturbation, folder: Path, image: np.ndarray, path: Path)
 
 
 def check_tables(arguments: argparse.Namespace) -> None:
-    """UserError unless what `TABLES` names can be written."""
+    """UserError unless what `TABLES` names can be written, in place of nothing unasked."""
     for flag in ("out_csv", "out_json", "out_confusion", "out_scores"):
         if getattr(arguments, flag, None):
-            program.check_writable(Path(getattr(arguments, flag)), f"--{flag}")
+            program.new_file(getattr(arguments, flag), f"--{flag}", arguments.overwrite)
+    if arguments.out_confusion is None:
+        program.check_writable(Path(CONFUSION), "--out_confusion")
+
+
+def confusion_file(arguments: argparse.Namespace) -> str:
+    """What --out_confusion names, or a name that no file has, unless --overwrite is given."""
+    if arguments.out_confusion is not None:
+        return arguments.out_confusion
+    names = chain([CONFUSION], (f"{Path(CONFUSION).stem}_{i}.png" for i in count(2)))
+    return next(name for name in names if arguments.overwrite or not os.path.lexists(name))
 
 
 def testing_images(arguments: argparse.Namespace) -> tuple[list[Path], list[str] | None]:
@@ -242,11 +163,11 @@ def testing_images(arguments: argparse.Namespace) -> tuple[list[Path], list[str]
     return paths, truth
 
 
-def groups_of(arguments: argparse.Namespace, paths: Sequence[Path | None]) -> list[str] | None:
+def groups_of(arguments: argparse.Namespace, paths: Sequence[object]) -> list[str] | None:
     """The group of each image by --group_by, None without; UserError if some have none."""
     if arguments.group_by is None:
         return None
-    return groups.groups_of([path or "" for path in paths], arguments.group_by, "--group_by")
+    return groups.groups_of([str(path or "") for path in paths], arguments.group_by, "--group_by")
 
 
 def load_network(
@@ -281,8 +202,8 @@ def open_attributor(
     """The network of --model_path, with what the other options of `TESTING` say."""
     loaded = load_network(arguments, kinds, arguments.batch)
     loaded = replace(loaded, calibration=calibration_of(arguments, loaded))
-    how = fingerprints, rules_of(arguments), tiles_of(arguments)
-    return Attributor.of(loaded, arguments.batch, *how)
+    how = fingerprints, rules_of(arguments)
+    return Attributor.of(loaded, arguments.batch, *how, **looks_of(arguments))
 
 
 def pooled(
@@ -329,6 +250,9 @@ def write_results(
     one_each = [row.path for row in rows if row.images is None]  # not of a pool
     of_each = groups_of(arguments, one_each) if len(one_each) == len(rows) else None
     print(shown_lines(summarize(rows, truth, names, of_each)))
+    for name in sorted({str(row.predicted) for row in rows if row.named}):
+        if is_of_photographs(name):
+            print(shown(f"sampled from {name}: this means {worded(name)}, no more"))
     files: list[tuple[str, str | None, Callable[[str], object]]] = [
         ("table", arguments.out_csv, lambda path: write_csv(path, rows)),
         ("JSON", arguments.out_json, lambda path: write_json(path, rows)),
@@ -340,7 +264,7 @@ def write_results(
         )
     if truth and len(with_known_truth(rows, truth, names)[1]):
         picture = partial(write_confusion_png, rows=rows, truth=truth, source_names=names)
-        files.append(("confusion matrix", arguments.out_confusion, picture))
+        files.append(("confusion matrix", confusion_file(arguments), picture))
     failed = []
     for name, path, write in files:
         if path:

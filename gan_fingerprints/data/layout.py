@@ -70,14 +70,21 @@ def find_name(folder: Path, flag: str) -> str:
 
 def crc32c(rows: np.ndarray) -> np.ndarray:
     """CRC-32C of each row, contiguous in memory: uint8 [N, L] → uint32 [N]."""
+    return np.array([google_crc32c.value(row) for row in _unwritable(rows)], np.uint32)
+
+
+def _unwritable(rows: np.ndarray) -> np.ndarray:
     rows = rows.view()
     rows.flags.writeable = False  # else the library wants a copy
-    return np.array([google_crc32c.value(row) for row in rows], np.uint32)
+    return rows
 
 
 def masked_crc(rows: np.ndarray) -> np.ndarray:
     """The checksum that TFRecord files hold."""
-    crc = crc32c(rows)
+    return masked(crc32c(rows))
+
+
+def masked(crc: np.ndarray) -> np.ndarray:
     return ((crc >> 15) | (crc << 17)) + np.uint32(0xA282EAD8)
 
 
@@ -121,3 +128,27 @@ def record_layout(resolution: int, shape_first: bool = False) -> Layout:
         ("crc", "<u4"),
     ]
     return Layout(np.dtype(fields), np.frombuffer(head, np.uint8), np.frombuffer(tail, np.uint8))
+
+
+def checksums(pixels: np.ndarray, resolution: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of images in records of ours: uint8 [N, 3 · R · R], each contiguous in memory, by channels.
+
+    Returns:
+        CRC-32C of a record without its frame, as far as a quarter, half, three quarters and all of
+        the pixels, uint32 [N, 4]. Each follows from that before, so that they say as much as one of
+        each quarter; the masked one of the whole record, which all but comes with them, [N].
+    """
+    _, head, tail = record_layout(resolution)
+    begin, end = google_crc32c.value(head[FRAME:].tobytes()), tail.tobytes()
+    quarters = np.split(_unwritable(pixels), 4, axis=1)
+    found = np.empty((len(pixels), 4), np.uint32)
+    whole = np.empty(len(pixels), np.uint32)
+    extend = google_crc32c.extend
+    for i, (a, b, c, d) in enumerate(zip(*quarters, strict=True)):
+        first = extend(begin, a)
+        second = extend(first, b)
+        third = extend(second, c)
+        fourth = extend(third, d)
+        found[i] = first, second, third, fourth
+        whole[i] = extend(fourth, end)
+    return found, masked(whole)

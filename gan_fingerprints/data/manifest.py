@@ -13,7 +13,7 @@ from blake3 import blake3
 
 from gan_fingerprints.data import groups, layout
 from gan_fingerprints.program import UserError
-from gan_fingerprints.shown import SOURCE_NAMES, is_source_name
+from gan_fingerprints.shown import SOURCE_NAMES, are_source_names
 
 MOST_BYTES = 2**24  # of the file
 LARGEST = 2**53  # number
@@ -53,6 +53,15 @@ def read(folder: Path, name: str) -> dict[str, Any] | None:
     return manifest
 
 
+def audited(folder: Path, name: str) -> dict[str, Any]:
+    """Source → facts, as the data audit wrote them beside a data set; {} where it wrote none."""
+    try:
+        sources = _loaded(folder / f"{name}-audit.json").get("sources")
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return sources if isinstance(sources, dict) else {}
+
+
 def _loaded(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         content = file.read(MOST_BYTES + 1)
@@ -83,11 +92,7 @@ def _whole(value: Any, low: int = 0) -> bool:
 
 
 def _names(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and all(map(is_source_name, value))
-        and len(set(value)) == len(value)
-    )
+    return isinstance(value, list) and are_source_names(value)
 
 
 def _hexadecimal(value: Any) -> bool:

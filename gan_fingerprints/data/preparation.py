@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gan_fingerprints import images, program, typed
-from gan_fingerprints.data import groups
+from gan_fingerprints.data import groups, shared
 from gan_fingerprints.data.audit import report
 from gan_fingerprints.data.audit.copies import known
 from gan_fingerprints.data.crops import Crops
 from gan_fingerprints.data.preparing import Job, Prepared, Reader, Sampled
 from gan_fingerprints.data.reading import DataSet
+from gan_fingerprints.data.sources import SOURCES, find_sources, folder_of
 from gan_fingerprints.data.writing import Writer, default_name, shuffled_order
 from gan_fingerprints.images import ImageError
 from gan_fingerprints.program import REQUIRED, UserError, option
-from gan_fingerprints.shown import SOURCE_NAMES, is_source_name, shown, shown_lines
+from gan_fingerprints.shown import shown, shown_lines
 
 DESCRIPTION = """\
 Makes a data set for training or validating a classifier from one folder of images per source.
@@ -41,7 +43,7 @@ the file is the group unless --group_by says otherwise."""
 
 
 OPTIONS = {
-    "--in_dir": option(typed.folder, REQUIRED, "folder of subfolders of images, one per source"),
+    **SOURCES,
     "--out_dir": option(typed.folder, REQUIRED, "new folder for the data set"),
     "--resolution": option(
         typed.power_of_two,
@@ -52,6 +54,12 @@ OPTIONS = {
         typed.positive_int, None, "take so many crops of larger images instead of resizing them"
     ),
     "--seed": option(typed.seed, 0, "which crops"),
+    "--fit": option(
+        typed.one_of("squeeze", "crop"),
+        "squeeze",
+        "how --resolution makes squares of other shapes: squeeze the whole image, as in the study, "
+        "or crop to the square in its middle",
+    ),
     "--group_by": option(
         groups.pattern,
         None,
@@ -67,30 +75,13 @@ OPTIONS = {
     "--against": option(
         typed.folder,
         None,
-        "prepared data set to look for copies in, e.g. the validation split: having groups in "
-        "common with it is an error",
+        "prepared data set to look for copies in, e.g. the validation split: having images "
+        "or groups in common with it is an error",
     ),
 }
 
 
 SAMPLE = 1000  # images per source whose facts are gathered: seconds, however large the data set
-
-
-def find_sources(in_dir: str) -> dict[str, list[Path]]:
-    """Source name → its images. Raises UserError unless there are two sources or more."""
-    sources = images.list_sources(in_dir, "--in_dir")
-    if len(sources) < 2:
-        raise UserError(
-            f"--in_dir {in_dir}: found one subfolder, {next(iter(sources))}, expected two or more; "
-            "name the folder that holds one subfolder per source"
-        )
-    for name in sources:
-        if not is_source_name(name):
-            raise UserError(
-                f"--in_dir {in_dir}: found a subfolder named {name}, which cannot be a source's "
-                f"name, expected {SOURCE_NAMES}; rename it"
-            )
-    return sources
 
 
 def list_jobs(sources: Iterable[Sequence[Path]], percentage: float, shuffle: bool) -> list[Job]:
@@ -171,6 +162,7 @@ def write(
         "percentage_samples": arguments.percentage_samples,
         "skipped": len(jobs) - len(usable),
         "crops": crops._asdict() if crops else None,
+        **({"fit": arguments.fit} if arguments.fit == "crop" else {}),
         "groups": _groups([named[i] for i in usable] if named else None, numbers, arguments),
     }
     one_hot = np.eye(len(names), dtype=np.float32)[labels] if arguments.export_labels else None
@@ -192,18 +184,18 @@ def _groups(
 
 def examine(
     names: Sequence[str], jobs: Sequence[Job], outcomes: Sequence[Prepared | ImageError],
-    other: DataSet | None, named: Sequence[str] | None,
+    digests: Sequence[bytes], other: DataSet | None, named: Sequence[str] | None,
 ) -> dict[str, Any]:  # fmt: skip
-    """The data audit, see `report.examine`."""
+    """The data audit, see `report.examine`; the digests are those of the records."""
     sampled: dict[str, list[tuple[Sampled, str]]] = defaultdict(list)
-    found = []
+    found, rest = [], iter(digests)
     for i, (job, outcome) in enumerate(zip(jobs, outcomes, strict=True)):
         if isinstance(outcome, Prepared):
             file = f"{names[job.label]}/{Path(job.path).name}"
             if outcome.sampled:
                 group = named[i] if named else file
                 sampled[names[job.label]].append((outcome.sampled, group))
-            found += _images_of(file, outcome)
+            found += _images_of(file, outcome, rest)
     found.sort(key=lambda image: image[0])
     of_sources = dict(sorted(sampled.items()))
     shapes = [shape for _, _, shape in found if shape is not None]
@@ -224,12 +216,14 @@ def examine(
     return findings
 
 
-def _images_of(file: str, outcome: Prepared) -> list[tuple[str, bytes, np.ndarray | None]]:
-    """Name, digest and shape of what was taken of a file."""
+def _images_of(
+    file: str, outcome: Prepared, digests: Iterator[bytes]
+) -> list[tuple[str, bytes, np.ndarray | None]]:
+    """Name, digest, which is next, and shape of what was taken of a file."""
     whole = outcome.corners == [(0, 0)]
     names = [file if whole else f"{file} at {x},{y}" for x, y in outcome.corners]
     shapes = [None] * len(names) if outcome.shapes is None else list(outcome.shapes)
-    return list(zip(names, outcome.digests, shapes, strict=True))
+    return list(zip(names, islice(digests, len(names)), shapes, strict=True))
 
 
 def crops_of(arguments: argparse.Namespace) -> Crops | None:
@@ -271,11 +265,31 @@ def counted(
     return words
 
 
+def remarks(outcomes: Sequence[Prepared | ImageError]) -> list[str]:
+    """What was done to some images that one may not expect, in words."""
+    usable = [x for x in outcomes if isinstance(x, Prepared)]
+    said = []
+    if first := sum(x.first for x in usable):
+        said.append(f"files of several pictures (animations, pages): {first}; the first was taken")
+    if squeezed := sum(x.squeezed for x in usable):
+        said.append(
+            f"images that are no squares: {squeezed}; they were squeezed into squares. --fit crop "
+            "takes the square in the middle instead, --crops squares of their own pixels"
+        )
+    return said
+
+
 def main(command: str) -> None:
     """The whole command line program; `command` is the script's name for the manifest."""
     arguments = program.Parser(DESCRIPTION, OPTIONS).parse_args()
     arguments.command = command
+    prepare(arguments)
+
+
+def prepare(arguments: argparse.Namespace) -> None:
+    """Makes the data set that the arguments describe; `arguments.command` is for the manifest."""
     crops = crops_of(arguments)
+    arguments.in_dir = folder_of(arguments)
     sources = find_sources(arguments.in_dir)
     names = list(sources)
     out_dir = program.new_output(arguments.out_dir, "--out_dir")
@@ -286,16 +300,21 @@ def main(command: str) -> None:
     if resolution is None:
         resolution, like = common_size([job.path for job in jobs], arguments.skip_bad_images)
     other = open_other_split(arguments, resolution, named)
-    reader = Reader(resolution, like, arguments.audit, crops, compared=other is not None)
+    squares = arguments.fit == "crop"
+    reader = Reader(resolution, like, arguments.audit, crops, other is not None, squares)
     with program.whole_folder(out_dir) as folder:
         with Writer(folder, name, resolution, every_level=False) as writer:
             outcomes = write(writer, names, jobs, reader, arguments, named)
         if arguments.audit:
-            findings = examine(names, jobs, outcomes, other, named)
+            findings = examine(names, jobs, outcomes, writer.digests, other, named)
             program.write_json(folder / f"{name}-audit.json", findings)
             print(shown_lines(report.text(findings)))
+            where = f"--against {arguments.against}"
+            shared.refuse_in_preparation(findings.get("also_there", {}), where)
     for outcome in outcomes:
         if isinstance(outcome, ImageError):
             print(shown(f"skipped: {outcome}"))
+    for remark in remarks(outcomes):
+        print(remark)
     what = counted(outcomes, arguments, named)
     print(shown(f"{what} of {len(names)} sources, {resolution}x{resolution}: {out_dir}"))

@@ -9,9 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from gan_fingerprints import images, limits
+from gan_fingerprints import formats, images, limits
 from gan_fingerprints.data.audit import looks
-from gan_fingerprints.data.audit.copies import digest_of
 from gan_fingerprints.data.audit.facts import ImageFacts, facts_of
 from gan_fingerprints.data.audit.looks import Look
 from gan_fingerprints.data.crops import Corner, Crops
@@ -38,15 +37,17 @@ class Prepared(NamedTuple):
 
     Attributes:
         corners: where its crops lie; one at (0, 0) for an image that was taken whole.
-        digests: of each; none without an audit.
         shapes: float32 [crops, 64], where images are compared with others.
         sampled: of the file, if it is in the sample.
+        first: whether the file holds more pictures.
+        squeezed: whether the image was no square and was made one without cutting anything off.
     """
 
     corners: list[Corner]
-    digests: list[bytes]
     shapes: np.ndarray | None
     sampled: Sampled | None
+    first: bool = False
+    squeezed: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ class Reader:
         audited: whether there will be an audit.
         crops: what is taken of each image; the whole one, resized, if None.
         compared: whether images are looked for in another data set.
+        squares: whether of images that are no squares the square in the middle is taken.
     """
 
     resolution: int
@@ -66,6 +68,7 @@ class Reader:
     audited: bool
     crops: Crops | None = None
     compared: bool = False
+    squares: bool = False
 
     def __call__(self, job: Job) -> tuple[np.ndarray, Prepared]:
         """Images uint8 [n, R, R, 3], and what is to be known of them. Raises ImageError."""
@@ -82,12 +85,14 @@ class Reader:
         # The audit looks at the file as it came: resizing would hide what gives it away.
         native = images.open_image(job.path, content)
         corners, pictures = self._taken(native, job.path)
+        squeezed = not (self.crops or self.squares) and native.width != native.height
+        said = bool(native.info[formats.FIRST]), squeezed
         if not self.audited:
-            return pictures, Prepared(corners, [], None, None)
+            return pictures, Prepared(corners, None, None, *said)
         compared = self.compared and self.resolution >= looks.SIDE
         shapes = looks.shapes(looks.small(pictures)) if compared else None
         sampled = _sampled(content, native, pictures[0]) if job.sampled else None
-        return pictures, Prepared(corners, [digest_of(x) for x in pictures], shapes, sampled)
+        return pictures, Prepared(corners, shapes, sampled, *said)
 
     def _taken(self, native: Image.Image, path: str) -> tuple[list[Corner], np.ndarray]:
         """Where the crops lie, and their pixels, uint8 [n, R, R, 3]."""
@@ -100,10 +105,14 @@ class Reader:
                 f"{self.resolution}x{self.resolution} as {self.like}; give --resolution to "
                 "resize all images, or crop them with --crops"
             )
-        return [(0, 0)], np.asarray(images.resize_image(native, self.resolution))[None]
+        whole = images.center_image(native) if self.squares else native
+        return [(0, 0)], np.asarray(images.resize_image(whole, self.resolution))[None]
 
 
 def _sampled(content: bytes, native: Image.Image, prepared: np.ndarray) -> Sampled:
-    facts = facts_of(content, np.asarray(native), prepared)
-    in_blocks = facts.format in images.JPEG
+    pixels = prepared if native.size == prepared.shape[1::-1] else np.asarray(native)
+    # These keep what their header said, unless colours or orientation were changed.
+    header = native if native.format in ("PNG", "JPEG") else None
+    facts = facts_of(content, pixels, prepared, header)
+    in_blocks = facts.format in formats.JPEG
     return Sampled(facts, Look(looks.small(prepared[None])[0], looks.middle(native), in_blocks))

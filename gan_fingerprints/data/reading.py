@@ -107,6 +107,11 @@ class DataSet:
             )
         return names or [f"source_{i}" for i in range(sources)]
 
+    @property
+    def independent(self) -> np.ndarray:
+        """`groups`; where there are none, each image is one of its own: int64 [count]."""
+        return np.arange(self.count) if self.groups is None else self.groups
+
     def require_level(self, resolution: int) -> None:
         """UserError unless the images are there at this resolution."""
         if resolution not in self._files:
@@ -126,6 +131,10 @@ class DataSet:
         resolution = resolution or self.resolution
         self.require_level(resolution)
         return self._files[resolution].read(np.asarray(indices, np.int64))
+
+    def record_checksums(self) -> np.ndarray:
+        """What each record of the full resolution ends with, a CRC-32C of it: uint32 [count]."""
+        return self._files[self.resolution].checksums()
 
     @cached_property
     def digests(self) -> dict[str, str]:
@@ -228,6 +237,11 @@ class RecordFile:
             start, end = self._starts[i : i + 2]
             image[:] = self._pixels(self._rows(np.array([start]), end - start), np.array([i]))[0]
         return images
+
+    def checksums(self) -> np.ndarray:
+        """The masked CRC-32C of each record as the file states it, uint32 [count]."""
+        ends = self._starts or range(0, self._size + 1, self._usual)
+        return np.frombuffer(b"".join(self._content(4, end - 4) for end in ends[1:]), "<u4")
 
     def _rows(self, starts: np.ndarray, length: int) -> np.ndarray:
         """Records of the same length with their frames: uint8 [N, length]."""

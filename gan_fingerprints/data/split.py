@@ -12,13 +12,14 @@ import numpy as np
 
 from gan_fingerprints import images, program, typed
 from gan_fingerprints.data import groups, links
+from gan_fingerprints.data.sources import SOURCES, folder_of
 from gan_fingerprints.program import REQUIRED, UserError, option
 from gan_fingerprints.shown import is_source_name, shown, shown_lines
 
 DESCRIPTION = """\
 Splits folders of images, one per source, into parts for training, validation and testing.
 
-    gan-fingerprints split --in_dir images/ --out_dir sets/ --group_by 'z(\\d+)'
+    gan-fingerprints split images/ --out sets/ --group_by 'z(\\d+)'
 
 writes sets/training/, sets/validation/ and sets/testing/, each with a subfolder per source, of
 links to the images under the names that they have.
@@ -65,7 +66,7 @@ def _read_part(text: str) -> Part:
 PARTS = [Part("training", 0.7), Part("validation", 0.15), Part("testing", 0.15)]
 
 OPTIONS = {
-    "--in_dir": option(typed.folder, REQUIRED, "folder of subfolders of images, one per source"),
+    **SOURCES,
     "--out_dir": option(typed.folder, REQUIRED, "new folder for the parts"),
     "--parts": option(
         typed.several(typed.Kind(_read_part, "NAME=SHARE")), PARTS, "names and shares, together 1"
@@ -148,7 +149,7 @@ def main(arguments: argparse.Namespace) -> None:
     """Writes the parts."""
     parts, out = arguments.parts, program.new_output(arguments.out_dir, "--out_dir")
     require_parts(parts)
-    sources = grouped(images.list_sources(arguments.in_dir, "--in_dir"), arguments.group_by)
+    sources = grouped(images.list_sources(folder_of(arguments), "--in_dir"), arguments.group_by)
     part_of = assigned(sources, parts, arguments.seed)
     with program.whole_folder(out) as partial:
         for name, source in sources.items():

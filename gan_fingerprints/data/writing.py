@@ -36,6 +36,9 @@ class Writer:
         every_level: write R, R/2, ..., 4 (for GANs that grow), not R alone.
 
     The same images, in the same order, give the same bytes.
+
+    Attributes:
+        digests: of each image so far, 16 bytes that tell it from others, see `layout.checksums`.
     """
 
     def __init__(self, folder: Path, name: str, resolution: int, *, every_level: bool) -> None:
@@ -44,6 +47,7 @@ class Writer:
         levels = resolution.bit_length() - 2 if every_level else 1
         self.resolutions = [resolution >> level for level in range(levels)]
         self.folder, self.name = folder, name
+        self.digests: list[bytes] = []
         self._files = [GrowingFile(layout.level_path(folder, name, r), r) for r in self.resolutions]
 
     def __enter__(self) -> Writer:
@@ -93,9 +97,10 @@ class Writer:
         outcomes: list[Any] = []
         size = min(32, max(1, CHUNK_BYTES // (3 * each * self.resolutions[0] ** 2)))
         with closing(parallel_chunks(write, jobs, workers, size)) as chunks:
-            for place, number, part in chunks:
+            for place, digests, part in chunks:
                 for file in self._files:
-                    file.take(place, number)
+                    file.take(place, len(digests))
+                self.digests += map(np.ndarray.tobytes, digests)
                 outcomes += part
                 progress(len(part))
         return outcomes
@@ -142,8 +147,12 @@ def _write_chunk(
     each: int,
     skip_bad: bool,
     jobs: Sequence[tuple[int, Any]],
-) -> tuple[int, int, list[Any]]:
-    """In a worker: reads images and writes their records to where they belong if none is bad."""
+) -> tuple[int, np.ndarray, list[Any]]:
+    """In a worker: reads images and writes their records to where they belong if none is bad.
+
+    Returns:
+        The number of the first record, `layout.checksums` of each, [N, 4], and the outcomes.
+    """
     outcomes: list[Any] = []
 
     def pictures() -> Iterator[np.ndarray]:
@@ -160,10 +169,10 @@ def _write_chunk(
                     yield _fitting(picture, resolutions[0])
 
     place = jobs[0][0]
-    blocks = encode(pictures(), each * len(jobs), resolutions)
+    blocks, digests = encode(pictures(), each * len(jobs), resolutions)
     for path, records in zip(paths, blocks, strict=True):
         write_at(path, place * records.itemsize, records)
-    return place, len(blocks[0]), outcomes
+    return place, digests, outcomes
 
 
 def _fitting(picture: np.ndarray, resolution: int) -> np.ndarray:
@@ -175,14 +184,15 @@ def _fitting(picture: np.ndarray, resolution: int) -> np.ndarray:
 
 def encode(
     pictures: Iterable[np.ndarray], most: int, resolutions: Sequence[int]
-) -> list[np.ndarray]:
+) -> tuple[list[np.ndarray], np.ndarray]:
     """Records of N <= `most` images, uint8 [R, R, 3], at each of R, R/2, ...
 
     Each half is the 2×2 mean of the floats above it; rounding comes last. A few images at a time
     are taken and halved, which is faster while the processor's cache still holds them.
 
     Returns:
-        One structured array [N] for each of `resolutions`.
+        One structured array [N] for each of `resolutions`, and `layout.checksums` of the first of
+        them, uint32 [N, 4].
     """
     blocks = [np.empty(most, layout.record_layout(resolution).dtype) for resolution in resolutions]
     few = max(1, IN_CACHE // blocks[0].itemsize)
@@ -191,11 +201,18 @@ def encode(
         _fill_pixels([block["pixels"][count : count + len(part)] for block in blocks], part)
         count += len(part)
     blocks = [block[:count] for block in blocks]
-    for block, resolution in zip(blocks, resolutions, strict=True):
-        block["head"], block["tail"] = layout.record_layout(resolution)[1:]
-        rows = block.view(np.uint8).reshape(count, block.itemsize)
-        block["crc"] = layout.masked_crc(rows[:, layout.FRAME : -4])
-    return blocks
+    digests = [_seal(block, side) for block, side in zip(blocks, resolutions, strict=True)]
+    return blocks, digests[0]
+
+
+def _seal(block: np.ndarray, resolution: int) -> np.ndarray:
+    """Completes records [N] that have their pixels; returns `layout.checksums` of these."""
+    _, block["head"], block["tail"] = layout.record_layout(resolution)
+    rows = block.view(np.uint8).reshape(len(block), block.itemsize)
+    start = block["head"].shape[1]
+    pixels = rows[:, start : start + 3 * resolution**2]
+    digests, block["crc"] = layout.checksums(pixels, resolution)
+    return digests
 
 
 def _fill_pixels(levels: Sequence[np.ndarray], pictures: Sequence[np.ndarray]) -> None:

@@ -7,29 +7,45 @@ import os
 import shlex
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 from tqdm import tqdm
 
 from gan_fingerprints import program, typed
-from gan_fingerprints.attribution.finding import Listing, find, listed
+from gan_fingerprints.attribution.attributor import Examined
+from gan_fingerprints.attribution.finding import listed
+from gan_fingerprints.attribution.flags import LOOKING, POOL, SEEING, rule_options
 from gan_fingerprints.attribution.pooling import Pools
-from gan_fingerprints.attribution.tables import POOL, SEEING, rule_options, rules_of, tiles_of
-from gan_fingerprints.attribution.verdict import INCONCLUSIVE, Attribution
-from gan_fingerprints.examiner import examination
-from gan_fingerprints.examiner.examination import UNREADABLE, Model, rounded
-from gan_fingerprints.examiner.page import ExaminationPage
+from gan_fingerprints.attribution.verdict import INCONCLUSIVE, worded
+from gan_fingerprints.examiner import case, examination, maps
+from gan_fingerprints.examiner.bulk import sharded, totals
+from gan_fingerprints.examiner.bulk.flags import BULK
+from gan_fingerprints.examiner.bulk.plan import Plan
+from gan_fingerprints.examiner.bulk.rows import (
+    Examinations,
+    begun,
+    earlier,
+    examined,
+    kept,
+    planned,
+)
+from gan_fingerprints.examiner.bulk.totals import Tally
+from gan_fingerprints.examiner.evidence import Specimen
+from gan_fingerprints.examiner.examination import Model
+from gan_fingerprints.examiner.lines import table_line, table_row, tell_pools
+from gan_fingerprints.examiner.loading import MODEL, load, model_file
+from gan_fingerprints.examiner.page import SHEETS, ExaminationPage
 from gan_fingerprints.program import REQUIRED, UserError, option
 from gan_fingerprints.shown import shown
-from gan_fingerprints.version import versions
 
-MODEL = "GAN_FINGERPRINTS_MODEL"
 SOME_UNREADABLE = 3  # exit status
 WIDEST = 60  # characters for paths; longer ones are shown whole, out of line
+
+Taker = Callable[[Examined[Specimen], dict[str, Any]], object]
+"""What is done with each image and its `examination.record`."""
 
 
 DESCRIPTION = f"""\
@@ -45,21 +61,42 @@ are left out, and counted. What cannot be read becomes a row with the reason.
 exit status: 0 done, {SOME_UNREADABLE} done but some files could not be read, 2 nothing done, 130 \
 interrupted"""
 OPTIONS = {
-    "paths": option(typed.several(typed.path), REQUIRED, "an image, or a folder of images"),
+    "paths": option(
+        typed.several(typed.path, "*"),
+        REQUIRED,
+        "an image, a folder of images, a tar of images, or the URL of one of these",
+    ),
     "--model": option(
         typed.file, None, f"a network that training wrote, or a published one (default: ${MODEL})"
     ),
     "--source_names": option(
-        typed.names, None, "sources of a published network, in order, as its file lacks them"
+        typed.names,
+        None,
+        "sources of a published network, in order, as its file lacks them",
+        advanced=True,
     ),
-    "--out": option(typed.file, None, "write a JSON line per image: .jsonl"),
-    "--report": option(typed.file, None, "write a page with pictures and explanations: .html"),
-    "--overwrite": option(typed.given, False, "replace the files of --out and --report"),
+    "--out": option(typed.new_file(".jsonl"), None, "write a JSON line per image"),
+    "--report": option(
+        typed.new_file(".html"), None, "write a page with pictures and explanations"
+    ),
+    "--maps": option(
+        typed.folder, None, "write the map of each image larger than a tile as a picture: new"
+    ),
+    **program.OVERWRITE,
+    "--case": option(
+        typed.folder, None, "add a line on this run, with the hashes of all files, to case.jsonl"
+    ),
     **rule_options(0.5),
-    "--sheets": option(typed.count, 50, "images that the report shows in full; its tables: all"),
-    "--batch": option(typed.positive_int, 64, "images per step; changes only the speed"),
+    "--sheets": option(
+        typed.count, SHEETS, "images that the report shows in full; its tables: all", advanced=True
+    ),
+    "--batch": option(
+        typed.positive_int, 64, "images per step; changes only the speed", advanced=True
+    ),
     **SEEING,
+    **LOOKING,
     **POOL,
+    **BULK,
 }
 
 
@@ -77,44 +114,84 @@ def main(arguments: argparse.Namespace) -> int:
 
 def attribute(arguments: argparse.Namespace) -> int:
     """As `main`, where nobody closes the output early."""
+    if sharded.is_meant(arguments):
+        return SOME_UNREADABLE if sharded.attribute(arguments).verdicts[None] else 0
+    require_paths(arguments)
     path, flag = model_file(arguments.model)
-    listing = find(arguments.paths, "PATH")
-    check_outputs(arguments, [path, *listing.paths])
-    program.load_tensorflow()
-    how = arguments.batch, rules_of(arguments), tiles_of(arguments)
-    model = Model.load(path, flag, arguments.source_names, *how)
+    check_outputs(arguments, path)
+    if arguments.case:
+        case.check(arguments.case)
+    with planned(arguments, path) as plan:
+        require_no_input(arguments, plan)
+        return attribute_files(arguments, plan, load(arguments, path, flag, plan.model))
+
+
+def attribute_files(arguments: argparse.Namespace, plan: Plan, model: Model) -> int:
+    """Examines the images of a plan with one list; returns the exit status."""
     print(head(model))
-    page = ExaminationPage(model, arguments.sheets) if arguments.report else None
-    with lines_file(arguments.out) as lines:
-        pools = Pools(model.attributor) if arguments.pool == "folder" else None
-        counts = examine(model, listing.paths, lines, page, pools)
+    page = page_of(arguments, plan, model)
+    inputs: list[dict[str, object]] = []
+    tally = Tally()
+
+    def note(record: dict[str, Any]) -> None:
+        nonlocal tally
+        tally += Tally.of([record])
+        if arguments.case:
+            inputs.append(input_of(record))
+
+    takers: list[Taker] = [lambda _, record: note(record)]
+    pools = Pools(model.attributor) if arguments.pool == "folder" else None
+    more = bool(pools or arguments.maps or page)
+    if more and begun(plan.folder):
+        raise UserError(
+            "--resume: goes on with rows alone, as pictures and pools are of all images; leave "
+            "--report, --maps and --pool out, or give --overwrite instead"
+        )
+    with (
+        kept(plan.folder, arguments.out, more) as lines,
+        maps.written(arguments.maps) as pictures,
+    ):
+        named = plan.inputs(0)
+        if lines:
+            for record in earlier(lines, named, arguments.out):
+                note(record)
+        if pictures:
+            takers.append(pictures.add)
+        if page:
+            takers.append(page.add)
+        if pools:
+            takers.append(lambda one, _: pools.add(one))
+        thumbnails = plan.number if pictures else page.sheets if page else 0
+        done = lines.number if lines else 0
+        examine(model, plan, examined(model, named, lines, thumbnails), takers, done)
         if pools:
             print(tell_pools(pools.rows(), model, lines, page))
-        print(totals(counts, listing), flush=True)
+        print(totals.said(tally, plan.left_out, model), flush=True)
     if arguments.out:
         print(f"results: {shown(arguments.out)}", flush=True)
-    if page:
-        page.page(origin(arguments, listing)).write(arguments.report)
-        print(f"report: {shown(arguments.report)}")
-    return SOME_UNREADABLE if counts[None] else 0
+    if arguments.maps:
+        number = len(maps.files(arguments.maps)) - 1
+        print(f"maps: {number} in {shown(arguments.maps)}, listed in {maps.LIST}")
+    if arguments.report:
+        write_report(arguments, plan, model, page, tally.verdicts)
+    status = SOME_UNREADABLE if tally.verdicts[None] else 0
+    if arguments.case:
+        print(shown(add_to_case(arguments, model, inputs, status)))
+    return status
 
 
-def model_file(given: str | None) -> tuple[Path, str]:
-    """The network file, and the flag or variable that named it."""
-    if given:
-        return program.existing_file(given, "--model"), "--model"
-    named = os.environ.get(MODEL)
-    if not named:
-        raise UserError(
-            f"--model is missing: name a network file that a training run wrote "
-            f"(network-final.safetensors) or a published one, or set the variable {MODEL} to it"
-        )
-    return program.existing_file(named, MODEL), MODEL
+def require_paths(arguments: argparse.Namespace) -> None:
+    """UserError without anything to examine."""
+    if not arguments.paths and not arguments.paths_from:
+        raise UserError("PATH is missing; see gan-fingerprints attribute --help")
 
 
-def check_outputs(arguments: argparse.Namespace, inputs: Sequence[Path]) -> None:
-    """UserError unless --out and --report can be written without harm to any other file."""
-    used = {os.path.realpath(path): str(path) for path in inputs}
+def check_outputs(arguments: argparse.Namespace, model: Path) -> None:
+    """UserError unless --out, --report and --maps can be written; see `require_no_input`."""
+    used = {os.path.realpath(model): str(model)}
+    if arguments.case:
+        log = [Path(arguments.case) / name for name in (case.LOG, case.END)]
+        used |= {os.path.realpath(path): str(path) for path in log}
     for flag in ("out", "report"):
         file = getattr(arguments, flag)
         if file is None:
@@ -122,23 +199,37 @@ def check_outputs(arguments: argparse.Namespace, inputs: Sequence[Path]) -> None
         if (other := used.get(os.path.realpath(file))) is not None:
             raise UserError(f"--{flag} {file}: would replace {other}; name another file")
         used[os.path.realpath(file)] = f"what --{flag} writes"
-        if os.path.isdir(file):
-            raise UserError(f"--{flag} {file}: found a folder, expected a file")
-        if os.path.lexists(file) and not arguments.overwrite:
-            raise UserError(
-                f"--{flag} {file}: already exists; name a new one, or add --overwrite to replace it"
-            )
-        program.check_writable(Path(file), f"--{flag}")
+        program.new_file(file, f"--{flag}", arguments.overwrite)
+    if arguments.maps:
+        others = [x for x in (arguments.out, arguments.report, arguments.case) if x]
+        maps.check(arguments.maps, arguments.map, others)
+    if arguments.resume and not arguments.out:
+        raise UserError("--resume: found no --out, expected the name that the killed run had")
 
 
-@contextmanager
-def lines_file(path: str | None) -> Iterator[IO[bytes] | None]:
-    """The file of --out, which appears when all is in it; None where it was not asked for."""
-    if path is None:
-        yield None
-        return
-    with program.whole_file(path) as partial, open(partial, "wb") as file:
-        yield file
+def require_no_input(arguments: argparse.Namespace, plan: Plan) -> None:
+    """UserError where an output would replace an image that is to be examined."""
+    given = [(flag, getattr(arguments, flag)) for flag in ("out", "report")]
+    existing = {_identity(file): (flag, file) for flag, file in given if file}
+    existing.pop(None, None)
+    for one in plan.inputs(0) if existing else ():
+        if found := existing.get(_identity(one.name)):
+            raise UserError(f"--{found[0]} {found[1]}: would replace {one.name}; name another file")
+
+
+def _identity(file: str) -> tuple[int, int] | None:
+    try:
+        state = os.stat(file)
+    except (OSError, ValueError):
+        return None
+    return state.st_dev, state.st_ino
+
+
+def page_of(arguments: argparse.Namespace, plan: Plan, model: Model) -> ExaminationPage | None:
+    """The page of --report, unless there are so many images that it will only have totals."""
+    if not arguments.report or plan.number > totals.MOST_SHOWN:
+        return None
+    return ExaminationPage(model, arguments.sheets)
 
 
 def head(model: Model) -> str:
@@ -160,90 +251,62 @@ def head(model: Model) -> str:
 
 
 def examine(
-    model: Model, paths: Sequence[Path], lines: IO[bytes] | None, page: ExaminationPage | None,
-    pools: Pools | None = None,
-) -> Counter[str | None]:  # fmt: skip
-    """Examines images, prints a table and writes as it goes; returns how often which verdict."""
-    counts: Counter[str | None] = Counter()
+    model: Model, plan: Plan, examined: Examinations, takers: Sequence[Taker], done: int
+) -> None:
+    """Prints a table of what is examined as it comes, and gives it to `takers`.
+
+    done: images that an earlier process has examined.
+    """
     widths = (
-        min(WIDEST, max(len(shown(path)) for path in paths)),
-        max(map(len, [*model.source_names, INCONCLUSIVE])),
+        min(WIDEST, plan.manifest["widest"]),
+        max(map(len, [*map(worded, model.source_names), INCONCLUSIVE])),
     )
-    thumbnails = page.sheets if page else 0
-    with (
-        tqdm(total=len(paths), unit="image", dynamic_ncols=True, disable=None) as bar,
-        closing(examination.examine(model, paths, thumbnails)) as examined,
-    ):
+    bar = tqdm(total=plan.number, initial=done, unit="image", dynamic_ncols=True, disable=None)
+    with bar, closing(examined):
         bar.write(table_row(widths, "path", "verdict", "probability", "reason"))
-        for one in examined:
-            counts[one.row.predicted] += 1
-            record = examination.record(one, model)
+        for one, record in examined:
             bar.write(table_line(widths, one.row))
-            if lines:
-                lines.write(examination.json_line(record))
-            if page:
-                page.add(one, record)
-            if pools:
-                pools.add(one)
+            for take in takers:
+                take(one, record)
             bar.update()
-    return counts
 
 
-def tell_pools(
-    rows: Sequence[Attribution], model: Model, lines: IO[bytes] | None, page: ExaminationPage | None
+def input_of(record: Mapping[str, Any]) -> dict[str, object]:
+    """What the log of a case says of an image: what was hashed is what was decoded."""
+    error = {"error": record["error"]} if record["error"] else {}
+    return {**case.file_of(record["path"], record["sha256"]), **error}
+
+
+def add_to_case(
+    arguments: argparse.Namespace, model: Model, inputs: Sequence[dict[str, object]], status: int
 ) -> str:
-    """The table of folders as text; writes their lines, and gives them to the page."""
-    for row in rows:
-        if lines:
-            lines.write(examination.json_line(examination.record_of_pool(row, model)))
+    """Adds a line on this run, which has ended, to --case; what is said of it."""
+    outputs = [path for path in (arguments.out, arguments.report) if path]
+    outputs += maps.files(arguments.maps) if arguments.maps else []
+    end = case.append(arguments.case, {
+        "command": ["gan-fingerprints", *arguments.words],
+        "status": status,
+        "model": case.file_of(model.file, model.sha256),
+        "inputs": inputs,
+        "outputs": [case.file_of(path) for path in outputs],
+    })  # fmt: skip
+    log = Path(arguments.case) / case.LOG
+    return f"case: {log}, line {end.lines} with SHA-256 {end.sha256}"
+
+
+def write_report(
+    arguments: argparse.Namespace, plan: Plan, model: Model, page: ExaminationPage | None,
+    counts: Counter[str | None],
+) -> None:  # fmt: skip
+    """Writes --report, and says where it is."""
+    how = examination.origin(
+        model, shlex.join(["gan-fingerprints", *arguments.words]),
+        paths_are_relative_to=os.getcwd(), most_tiles_of_an_image=arguments.tiles,
+        other_files_left_out=listed(plan.left_out) or "none",
+    )  # fmt: skip
     if page:
-        page.pools = [*rows]
-    widths = max(len(shown(row.path)) for row in rows), max(len(str(row.predicted)) for row in rows)
-    table = [table_row(widths, "folder", "verdict", "probability", "reason")]
-    for row in rows:
-        probability = str(rounded(row.probability)) if row.named else "–"
-        table.append(table_row(widths, row.path, str(row.predicted), probability, row.reason))
-    return "\n" + "\n".join(table)
-
-
-def table_line(widths: tuple[int, int], row: Attribution) -> str:
-    """An image's row of the table: a probability where a source is named, else the reason."""
-    if row.named:
-        return table_row(widths, row.path, str(row.predicted), str(rounded(row.probability)), "")
-    return table_row(widths, row.path, row.predicted or UNREADABLE, "–", row.reason)
-
-
-def table_row(
-    widths: tuple[int, int], path: object, verdict: str, probability: str, reason: str
-) -> str:
-    """A line of the table."""
-    row = f"{shown(path):<{widths[0]}}  {verdict:<{widths[1]}}  {probability:>11}  {reason}"
-    return shown(row.rstrip())
-
-
-def totals(counts: Counter[str | None], listing: Listing) -> str:
-    """How many images there were, of each verdict, and what was left out."""
-    verdicts = [f"{count} {name}" for name, count in counts.most_common() if name is not None]
-    total = sum(counts.values())
-    lines = ["", f"{total} file{'s' if total != 1 else ''}: {', '.join(verdicts) or 'none named'}"]
-    if counts[None]:
-        lines.append(f"{counts[None]} could not be read; their rows say why")
-    if listing.left_out:
-        lines.append(f"other files left out: {listed(listing.left_out)}")
-    return "\n".join(map(shown, lines))
-
-
-def origin(arguments: argparse.Namespace, listing: Listing) -> dict[str, object]:
-    """What the report says about its own making."""
-    return {
-        "time": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "program": examination.PROGRAM,
-        **versions(),
-        "command": shlex.join(["gan-fingerprints", *arguments.words]),
-        "paths are relative to": os.getcwd(),
-        "least probability of a named source": arguments.least_probability,
-        "least share of the network's side": arguments.least_size,
-        "most times the network's side": arguments.most_size,
-        "most tiles of an image": arguments.tiles,
-        "other files left out": listed(listing.left_out) or "none",
-    }
+        page.page(how).write(arguments.report)
+    else:
+        files = [totals.File(arguments.out, counts)] if arguments.out else []
+        totals.page(model, counts, files, arguments.report, how).write(arguments.report)
+    print(f"report: {shown(arguments.report)}")

@@ -6,15 +6,17 @@ import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 from PIL import Image
 
-from gan_fingerprints import images, limits
-from gan_fingerprints.attribution.answering import Picture, Seeing, content_of, reason_of
+from gan_fingerprints import formats, images, limits
+from gan_fingerprints.attribution.answering import Hashed, Seeing, content_of, reason_of
+from gan_fingerprints.attribution.places import Member, Place
+from gan_fingerprints.data.audit.facts import jpeg_quality
 
-THUMBNAIL = 256  # pixels at most
+THUMBNAIL = 400  # pixels at most
 MOST_FRAMES = 1000  # that are counted
 TURNS = {
     2: "mirrored", 3: "turned by 180°", 4: "flipped", 5: "transposed", 6: "turned clockwise",
@@ -33,6 +35,7 @@ class Header(NamedTuple):
         orientation: 1 to 8, of EXIF.
         frames: pictures in the file, of which the first is used, one more than `MOST_FRAMES`
             where they are not counted on; None where damage hides them.
+        quality: of a JPEG, on libjpeg's scale; None of other files.
     """
 
     format: str
@@ -40,6 +43,7 @@ class Header(NamedTuple):
     size: tuple[int, int]
     orientation: int
     frames: int | None
+    quality: int | None = None
 
     @property
     def pictures(self) -> str:
@@ -56,21 +60,21 @@ class Header(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Specimen(Picture):
+class Specimen(Hashed):
     """One file, as far as it could be read.
 
-    Attributes: those of `Picture`, and
-        sha256: of its content; None when that could not be read.
+    Attributes: those of `Hashed`, the SHA-256 also of what is no image, and
         header: None when it has none.
         thumbnail: JPEG of the upright image in its own shape, where it was asked for.
+        repeats: whether its content came before and is not answered again.
     """
 
-    sha256: str | None = None
     header: Header | None = None
     thumbnail: bytes | None = None
+    repeats: bool = False
 
 
-def read(path: Path, seeing: Seeing, thumbnail: bool = False) -> Specimen:
+def read(path: Place, seeing: Seeing, thumbnail: bool = False) -> Specimen:
     """Reads a file once: what is hashed is what is decoded, seen by a network and described."""
     try:
         return images.within_limits(path, _read, path, seeing, thumbnail)
@@ -78,13 +82,13 @@ def read(path: Path, seeing: Seeing, thumbnail: bool = False) -> Specimen:
         return Specimen(path, error=reason_of(error, path), sha256=_digest_of_file(path))
 
 
-def _read(path: Path, seeing: Seeing, thumbnail: bool) -> Specimen:
+def _read(path: Place, seeing: Seeing, thumbnail: bool) -> Specimen:
     content = content_of(path)
     if isinstance(content, str):
         return Specimen(path, error=content, sha256=_digest_of_file(path))
     digest, header = hashlib.sha256(content).hexdigest(), read_header(content)
     try:
-        image = images.open_image(path, content)
+        image = images.open_image(str(path), content)
     except images.ImageError as error:
         return Specimen(path, error=reason_of(error, path), sha256=digest, header=header)
     pixels, size = seeing(image), image.size
@@ -92,9 +96,11 @@ def _read(path: Path, seeing: Seeing, thumbnail: bool) -> Specimen:
     return Specimen(path, pixels, size, None, digest, header, small)
 
 
-def _digest_of_file(path: Path) -> str | None:
-    """The SHA-256 of what is too large to be an image."""
+def _digest_of_file(path: Place) -> str | None:
+    """The SHA-256 of what is too large to be an image; None of what is no plain file."""
     try:
+        if isinstance(path, Member) or not path.is_file():
+            return None
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
@@ -104,10 +110,12 @@ def _digest_of_file(path: Path) -> str | None:
 def read_header(content: bytes) -> Header | None:
     """The header of an image file's content, or None when it cannot be read."""
     try:
-        with images.opened(io.BytesIO(content)) as image:
+        with formats.opened(io.BytesIO(content)) as image:
             turn = image.getexif().get(images.ORIENTATION, 1)
             orientation = turn if turn in TURNS else 1
-            return Header(str(image.format), image.mode, image.size, orientation, _frames(image))
+            quality = jpeg_quality(getattr(image, "quantization", None)) or None
+            facts = str(image.format), image.mode, image.size, orientation
+            return Header(*facts, _frames(image), quality)  # which goes to other pictures
     except limits.CostlyError:
         raise
     except Exception:  # damaged files make decoders raise nearly anything
@@ -133,6 +141,13 @@ def _thumbnail(image: Image.Image) -> bytes:
     image.thumbnail((THUMBNAIL, THUMBNAIL))
     file = io.BytesIO()
     image.save(file, "JPEG", quality=85)
+    return file.getvalue()
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """A PNG file of uint8 [H, W, 3]."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
     return file.getvalue()
 
 

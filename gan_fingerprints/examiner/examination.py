@@ -8,24 +8,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gan_fingerprints import card
 from gan_fingerprints.attribution.attributor import Attributor, Examined
-from gan_fingerprints.attribution.seeing import TILES
-from gan_fingerprints.attribution.verdict import INCONCLUSIVE, RULES, Attribution, Rules
-from gan_fingerprints.calibration import UNKNOWN, Calibration
+from gan_fingerprints.attribution.places import Place
+from gan_fingerprints.attribution.verdict import RULES, VERDICTS, Attribution, Rules
+from gan_fingerprints.calibration import Calibration
 from gan_fingerprints.examiner import evidence
 from gan_fingerprints.examiner.evidence import Specimen
 from gan_fingerprints.program import UserError
-from gan_fingerprints.version import __version__
+from gan_fingerprints.version import __version__, versions
 
 UNREADABLE = "could not be read"
 PROGRAM = f"gan-fingerprints {__version__}"
+SCHEMA = 1  # of a line: result.schema.json, beside this file, says what it holds
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Model:
         attributor: with this network; gives fingerprints where it makes them visible.
         provenance: what the file says of its origin.
         names_assumed: a line that says so, where the file does not name the sources; else empty.
+        card: what the file says of how reliable the model is; see `card`.
     """
 
     file: str
@@ -47,15 +52,16 @@ class Model:
     attributor: Attributor
     provenance: dict[str, Any]
     names_assumed: str
+    card: dict[str, Any] | None = None
 
     @classmethod
     def load(
         cls, path: str | Path, flag: str, names: str | None = None, batch: int = 64,
-        rules: Rules = RULES, tiles: int | None = TILES,
+        rules: Rules = RULES, **looks: Any,
     ) -> Model:  # fmt: skip
         """Reads a network file, as `Attributor.load` does; TensorFlow should be loaded.
 
-        flag: what named it, for messages.
+        flag: what named it, for messages; looks: see `flags.looks_of`.
 
         Raises:
             UserError: no network that attributes images, or one of its sources has the name of a
@@ -64,7 +70,7 @@ class Model:
         from gan_fingerprints.networks import files
 
         loaded = files.load(path, files.constructors(), flag, names, batch)
-        mistaken = {UNKNOWN, INCONCLUSIVE}.intersection(loaded.source_names or [])
+        mistaken = set(VERDICTS).intersection(loaded.source_names or [])
         if mistaken:
             raise UserError(
                 f"{flag} {path}: has a source named {mistaken.pop()!r}, which would be mistaken "
@@ -73,8 +79,9 @@ class Model:
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         # A network with `outputs` makes fingerprints visible.
-        attributor = Attributor.of(loaded, batch, hasattr(loaded.network, "outputs"), rules, tiles)
-        origin = loaded.provenance, loaded.names_assumed
+        shows = hasattr(loaded.network, "outputs")
+        attributor = Attributor.of(loaded, batch, shows, rules, **looks)
+        origin = loaded.provenance, loaded.names_assumed, loaded.card
         return cls(str(path), digest, loaded.network.name, attributor, *origin)
 
     @property
@@ -96,14 +103,32 @@ class Model:
 
 
 def examine(
-    model: Model, paths: Sequence[Path], thumbnails: int = 0
+    model: Model, paths: Iterable[Place], thumbnails: int = 0
 ) -> Generator[Examined[Specimen], None, None]:
     """Yields all about each file, in order; of so many, from the first on, a small picture too."""
+    with closing(examine_parts(model, paths, thumbnails)) as parts:
+        for part in parts:
+            yield from part
 
-    def read(item: tuple[int, Path]) -> Specimen:
+
+def examine_parts(
+    model: Model, paths: Iterable[Place], thumbnails: int = 0,
+    once: Callable[[Specimen], Specimen] | None = None,
+) -> Generator[list[Examined[Specimen]], None, None]:  # fmt: skip
+    """As `examine`, in the parts that the network is asked about; `once`: see `in_parts`."""
+
+    def read(item: tuple[int, Place]) -> Specimen:
         return evidence.read(item[1], model.attributor.seeing, thumbnail=item[0] < thumbnails)
 
-    return model.attributor.examine_read(read, enumerate(paths))
+    return model.attributor.examine_parts(read, enumerate(paths), once)
+
+
+def not_measured(one: Examined[Specimen], model: Model) -> list[str] | None:
+    """What of an image lies outside of what the model was measured on; None if on nothing."""
+    header = one.picture.header
+    if not (model.card or {}).get("measured") or header is None:
+        return None
+    return card.limits(model.card, header.upright, header.quality)
 
 
 def record(one: Examined[Specimen], model: Model) -> dict[str, Any]:
@@ -116,6 +141,7 @@ def record(one: Examined[Specimen], model: Model) -> dict[str, Any]:
         known = model.source_names[: model.fingerprints.shape[3]]
         correlations = dict(zip(known, one.logits[: len(known)].tolist(), strict=True))
     return {
+        "schema": SCHEMA,
         "path": str(specimen.path),
         "sha256": specimen.sha256,
         "format": header.format if header else None,
@@ -130,9 +156,13 @@ def record(one: Examined[Specimen], model: Model) -> dict[str, Any]:
         "least_size": rules.least_size,
         "most_size": rules.most_size,
         **({"spread": row.spread, "agreement": row.agreement} if row.tiles else {}),
+        **({"stable": row.stable, "turned_by": row.turned_by} if row.stable is not None else {}),
+        **({"opinions": row.opinions} if row.opinions else {}),
         "score_name": scale.score if scale else None,
         "score": row.score,
         "threshold": scale.threshold if scale else None,
+        **_ratios(row),
+        **({} if (beyond := not_measured(one, model)) is None else {"not_measured": beyond}),
         "correlations": correlations,
         "verdict": row.predicted,
         "reason": row.reason,
@@ -144,6 +174,7 @@ def record_of_pool(row: Attribution, model: Model) -> dict[str, Any]:
     """What is kept of the verdict on a folder of images that are of one origin."""
     scale = model.calibration
     return {
+        "schema": SCHEMA,
         "pool": str(row.path),
         "images": row.images,
         "agreement": row.agreement,
@@ -154,9 +185,17 @@ def record_of_pool(row: Attribution, model: Model) -> dict[str, Any]:
         "probability": row.probability,
         "score": row.score,
         "threshold": scale.threshold if scale else None,
+        **_ratios(row),
         "verdict": row.predicted,
         "reason": row.reason,
     }
+
+
+def _ratios(row: Attribution) -> dict[str, Any]:
+    """Where the network has likelihood ratios; see `Attribution`."""
+    if row.log10_lr is None and row.log10_outside is None:
+        return {}
+    return {"log10_lr": row.log10_lr, "log10_outside": row.log10_outside}
 
 
 def _preprocessing(one: Examined[Specimen]) -> dict[str, Any] | None:
@@ -177,3 +216,23 @@ def rounded(probability: float | None) -> str | None:
         return None
     text = f"{probability:.4f}"
     return {"1.0000": ">0.9999", "0.0000": "<0.0001"}.get(text, text)
+
+
+def origin(
+    model: Model, command: str, time: str | None = None, **more: object
+) -> Mapping[str, object]:
+    """What a report says about its own making.
+
+    time: of the run, if it is not now; more: further facts, with _ for spaces.
+    """
+    rules = model.attributor.rules
+    return {
+        "time": time or datetime.now().astimezone().isoformat(timespec="seconds"),
+        "program": PROGRAM,
+        **versions(),
+        "command": command,
+        "least probability of a named source": rules.least_probability,
+        "least share of the network's side": rules.least_size,
+        "most times the network's side": rules.most_size,
+        **{name.replace("_", " "): fact for name, fact in more.items()},
+    }

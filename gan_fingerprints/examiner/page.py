@@ -2,41 +2,32 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
-from gan_fingerprints import images
 from gan_fingerprints.attribution.attributor import Examined
-from gan_fingerprints.attribution.verdict import INCONCLUSIVE, Attribution
+from gan_fingerprints.attribution.verdict import VERDICTS, Attribution, called, worded
 from gan_fingerprints.calibration import UNKNOWN
-from gan_fingerprints.examiner.evidence import Specimen
+from gan_fingerprints.examiner import meaning
+from gan_fingerprints.examiner.evidence import Specimen, png
 from gan_fingerprints.examiner.examination import UNREADABLE, Model, rounded
+from gan_fingerprints.examiner.exhibit import (
+    MARKS,
+    Exhibit,
+    exhibit_of,
+    ratio_of,
+    reason_of,
+    sources_of,
+    support_of,
+    warning_of,
+    worth_of,
+)
 from gan_fingerprints.pictures import fingerprints as fingerprint_pictures
+from gan_fingerprints.pictures.choosing import Row
 from gan_fingerprints.pictures.html_page import Page
 
-UNFOLDED = 5  # images up to which their sheets are open
-LIMITS = (
-    "A verdict names one of the sources that the model knows. A source that it was not trained "
-    "on, another program or another training of the same program, cannot be named, whatever made "
-    "the image; its images may get the name of a source that the model knows. A source of "
-    "photographs is no exception: an image that gets its name can still be generated.",
-    "A probability is the model's, shared out among its sources so that they add up to 1. It takes "
-    "the sources to be as common as in the model's training data. It is not the probability that a "
-    "person, a camera or a program made the image, and weighs no other evidence.",
-    "How often the model is wrong is not in its file. It has to be measured, on images of known "
-    "origin that it was not trained on, and that went through the same processing as the ones "
-    "examined here.",
-    "Resizing, cropping, compression, filters and screenshots change or remove what the model "
-    "looks at, and may lead to any of the verdicts.",
-    "The model saw each image as described under Files and nothing else of it: neither its "
-    "name, nor its metadata, nor detail that is lost in resizing or between tiles.",
-)
+SHEETS = 50  # images that are shown in full, unless more are asked for
 FINGERPRINTS = (
     "The fingerprint of an image is what is left of it when the model has rebuilt it as well as it "
     "can. Multiplied point by point with the fingerprint of a source it gives the response to that "
@@ -57,31 +48,25 @@ class ExaminationPage:
         self.model, self.sheets = model, sheets
         self.counts: Counter[str] = Counter()
         self.pools: list[Attribution] = []
-        self._records: list[dict[str, Any]] = []
-        self._thumbnails: dict[int, bytes] = {}
-        self._pictures: dict[int, list[tuple[bytes, str]]] = {}
+        self._exhibits: list[Exhibit] = []
 
     def add(self, one: Examined[Specimen], record: dict[str, Any]) -> None:
         """Takes the next image, and its `examination.record`."""
-        i = len(self._records)
-        self._records.append(record)
-        self.counts[one.row.predicted or UNREADABLE] += 1
         # Kept as small files, not as arrays: a report may be of thousands of images.
-        if i < self.sheets and one.picture.thumbnail and one.picture.pixels is not None:
-            self._thumbnails[i] = one.picture.thumbnail
-            seen = png(images.grid(one.picture.pixels)), self._caption(one.picture.pixels)
-            self._pictures[i] = [
-                (one.picture.thumbnail, "the image"), seen, *self._fingerprints(one)
-            ]  # fmt: skip
+        self.put(exhibit_of(one, record, self.model, len(self._exhibits) < self.sheets))
 
-    def _caption(self, seen: np.ndarray) -> str:
-        tiles, side = len(seen), seen.shape[1]
-        if self.model.attributor.least_side:
-            many = f"{tiles} tiles" if tiles > 1 else "one tile"
-            return f"as the model saw it, in {many} of {side} pixels"
-        return f"as the model saw it, {side} pixels"
+    def put(self, exhibit: Exhibit) -> None:
+        """Takes the next image."""
+        if len(self._exhibits) >= self.sheets:
+            exhibit = Exhibit(exhibit.record, exhibit.marks)
+        self._exhibits.append(exhibit)
+        self.counts[exhibit.record["verdict"] or UNREADABLE] += 1
 
-    def _sizes(self) -> str:
+    @property
+    def _records(self) -> list[dict[str, Any]]:
+        return [exhibit.record for exhibit in self._exhibits]
+
+    def sizes(self) -> str:
         """Which sizes of images are answered inconclusive."""
         rules, attributor = self.model.attributor.rules, self.model.attributor
         if attributor.least_side:
@@ -91,35 +76,55 @@ class ExaminationPage:
             f"model's {self.model.side} pixels"
         )
 
-    def _fingerprints(self, one: Examined[Specimen]) -> Iterator[tuple[bytes, str]]:
-        if one.fingerprint is None or one.logits is None or self.model.fingerprints is None:
-            return
-        yield png(fingerprint_pictures.of_image(one.fingerprint)), "its fingerprint"
-        responses = fingerprint_pictures.contributions(one.fingerprint, self.model.fingerprints)
-        for name, shown, logit in zip(self.model.source_names, responses, one.logits, strict=True):
-            yield png(shown), f"response to {name}: {logit:.4g}"
+    @property
+    def has_ratios(self) -> bool:
+        """Whether the model gave any image likelihood ratios."""
+        return any(one.get("log10_lr") for one in self._records)
 
     def page(self, origin: Mapping[str, object]) -> Page:
         """The page. origin: what else is to be said about how it was made."""
         number = len(self._records)
+        images = f"{number} image{'s' if number != 1 else ''}"
         page = Page(
-            f"The sources of {number} image{'s' if number != 1 else ''}",
+            f"The sources of {images}",
             f"What the model {self.model.file} says of where they come from, and what that means.",
         )
+        page.box("Before anything is made of this", self.before(images))
         self._result(page)
-        self._meaning(page)
-        if self._pictures:
+        if any(exhibit.pictures for exhibit in self._exhibits):
             self._each(page)
+        self._meaning(page)
         self._files(page)
         self._model(page)
         page.section("How this page was made")
         page.table(["what", "value"], origin.items())
         return page
 
+    def before(self, images: str) -> dict[str, list[str]]:
+        """What was asked, of which images, and how far the answer goes."""
+        model = self.model
+        names = ", ".join(map(called, model.source_names))
+        stored = model.attributor.likelihoods is not None  # images that fit no source get none
+        return {
+            "What was asked": [
+                f"Which of {len(model.source_names)} sources each of {images} comes from: {names}; "
+                "or whether it is like none of them, or too little can be said."
+            ],
+            "The model": [
+                f"{model.file}, a network “{model.network}” for {model.side} pixels. "
+                f"SHA-256: {model.sha256}."
+            ],
+            "How reliable it is": [
+                *meaning.reliability(model),
+                meaning.RATIOS if stored or self.has_ratios else meaning.NO_RATIOS,
+            ],
+            "What a verdict does not mean": [*meaning.NOT_MEANT],
+        }
+
     def _result(self, page: Page) -> None:
         page.section("Result")
-        verdicts = [*self.model.source_names, UNKNOWN, INCONCLUSIVE, UNREADABLE]
-        page.facts({name: self.counts[name] for name in verdicts})
+        verdicts = [*self.model.source_names, *VERDICTS, UNREADABLE]
+        page.facts({worded(name): self.counts[name] for name in verdicts})
         if self.model.calibration is None:
             page.warning(
                 "The model has no threshold for unknown sources. It cannot answer "
@@ -132,100 +137,93 @@ class ExaminationPage:
             number = self.counts[UNREADABLE]
             page.warning(f"{number} of the files {UNREADABLE}; the table says why.")
         if self.pools:
-            page.text(
-                "The images of each folder are taken to be of one origin. The verdict on it comes "
-                "from the mean of their answers."
-            )
-            pools = [
-                [str(x.path), x.predicted, rounded(x.probability) if x.named else None, x.images,
-                 x.reason]
-                for x in self.pools
-            ]  # fmt: skip
-            header = ["folder", "verdict", "probability", "images", "reason"]
-            page.table(header, pools, numbers=[2, 3])
-        rows = []
-        for i, one in enumerate(self._records):
-            # A probability beside "unknown" would be read as that of the verdict.
-            named = one["verdict"] in self.model.source_names
-            probability = rounded(one["probability"]) if named else None
-            verdict = one["verdict"] or UNREADABLE
-            rows.append([one["path"], verdict, probability, self._thumbnails.get(i), one["reason"]])
-        page.table(["file", "verdict", "probability", "image", "reason"], rows, numbers=[2])
+            self._pools(page)
+        self._table(page, verdicts)
         if len(self._records) > self.sheets:
-            page.text(f"Pictures are shown of the first {self.sheets}.")
+            page.text(f"Pictures are shown of the first {self.sheets} images as they were given.")
+
+    def _pools(self, page: Page) -> None:
+        page.text(
+            "The images of each folder are taken to be of one origin. The verdict on it comes "
+            "from the mean of their answers."
+        )
+        ratios = any(x.log10_lr for x in self.pools)
+        pools = [
+            [str(x.path), worded(x.predicted), *([meaning.supported_row(x)] if ratios else ()),
+             rounded(x.probability) if x.named else None, x.images, x.reason]
+            for x in self.pools
+        ]  # fmt: skip
+        support = ["support"] if ratios else []
+        header = ["folder", "verdict", *support, "probability", "images", "reason"]
+        page.table(header, pools, long=True)
+
+    def _table(self, page: Page, verdicts: Sequence[str]) -> None:
+        """A row for each image, with which can be chosen among them."""
+        support = ["support"] if self.has_ratios else []
+        header = ["image", "verdict", *support, "probability", "file", "reason"]
+        rows = [self._row(exhibit, verdicts) for exhibit in self._exhibits]
+        filters = {
+            "verdict": [f"{worded(name)} ({self.counts[name]})" for name in verdicts],
+            "most like": [called(name) for name in self.model.source_names],
+        }
+        found = {mark for row in rows for mark in row.marks}
+        orders = {"verdict": (0, 1), "probability, highest first": (1, -1),
+                  "probability, lowest first": (1, 1)}  # fmt: skip
+        if self.has_ratios:
+            orders |= {"support, strongest first": (2, -1), "support, weakest first": (2, 1)}
+        page.chosen(header, rows, filters, {x: MARKS[x] for x in sorted(found)}, orders)
+
+    def _row(self, exhibit: Exhibit, verdicts: Sequence[str]) -> Row:
+        one, names = exhibit.record, self.model.source_names
+        verdict, likely = one["verdict"] or UNREADABLE, one["most_probable"]
+        # A number beside "unknown" would be read as that of the verdict.
+        named = verdict in names
+        cells = [
+            exhibit.thumbnail or "", worded(verdict),
+            *([support_of(one)] if self.has_ratios else ()),
+            rounded(one["probability"]) if named else None, one["path"], one["reason"],
+        ]  # fmt: skip
+        kinds = verdicts.index(verdict), names.index(likely) if likely in names else -1
+        return Row(cells, kinds, exhibit.marks, (kinds[0], one["probability"], ratio_of(one)))
 
     def _meaning(self, page: Page) -> None:
         page.section("What a verdict means")
-        scale, rules = self.model.calibration, self.model.attributor.rules
-        named = (
-            f"Of the {len(self.model.source_names)} sources that the model knows, the image is "
-            f"most like those of this one, with a probability of {rules.least_probability:g} or "
-            "more"
-        )
-        unknown = "Not used: this model has no threshold for unknown sources."
-        if scale:
-            named += ", and its score is not below the threshold"
-            unknown = (
-                f"Its score ({scale.score}) is below {scale.threshold:.6g}: it is less like the "
-                f"sources that the model knows than {1 - scale.false_alarms:.1%} of their own "
-                "images were when the threshold was set. So about "
-                f"{scale.false_alarms:.1%} of the images of known sources get this verdict "
-                "wrongly, not equally of each source: in this program's own study, of real "
-                "photographs more and of generated images less. How many images of other "
-                "sources escape it, the threshold does not say."
-            )
-        meanings = {
-            "The name of a source": f"{named}.",
-            UNKNOWN.capitalize(): unknown,
-            INCONCLUSIVE.capitalize(): (
-                "No source has that probability, or the shorter side of the image "
-                f"{self._sizes()}. "
-                "The image should not be used for or against any source."
-            ),
-            UNREADABLE.capitalize(): (
-                "Not an image, damaged, or not accessible. Nothing is said of it."
-            ),
-        }
-        for name, *texts in (*meanings.items(), ("Limits", *LIMITS)):
+        meanings = meaning.meanings(self.model, self.sizes())
+        for name, text in meanings.items():
             page.heading(name)
-            for text in texts:
-                page.text(text)
+            page.text(text)
+        page.heading("Limits")
+        for text in (*meaning.LIMITS, *meaning.reliability(self.model)):
+            page.text(text)
 
     def _each(self, page: Page) -> None:
         page.section("Each image")
         if self.model.fingerprints is not None:
             page.text(FINGERPRINTS)
-        for i, pictures in self._pictures.items():
-            one = self._records[i]
-            title = f"{one['path']}: {one['verdict']}"
-            if few := len(self._pictures) <= UNFOLDED:
-                page.heading(title)
-            with nullcontext() if few else page.details(title):
-                page.pictures(pictures, pixelated=True)
-                page.text(f"{one['verdict']}: {one['reason']}.")
-                self._sources(page, one)
+        for i, exhibit in enumerate(self._exhibits):
+            if exhibit.pictures:
+                self._sheet(page, i, exhibit)
 
-    def _sources(self, page: Page, one: dict[str, Any]) -> None:
-        rows = [[name, rounded(p)] for name, p in one["probabilities"].items()]
-        header = ["source", "probability"]
-        if one["correlations"]:
-            header.append("correlation")
-            for row, value in zip(rows, one["correlations"].values(), strict=True):
-                row.append(f"{value:.5g}")
-        page.table(header, rows, numbers=[1, 2])
+    def _sheet(self, page: Page, i: int, exhibit: Exhibit) -> None:
+        one = exhibit.record
+        with page.one(i):
+            page.heading(worded(one["verdict"]))
+            page.path(one["path"])
+            page.text(reason_of(one))
+            if warning := warning_of(one):
+                page.warning(warning)
+            for sentence in worth_of(one, len(self.model.source_names)):
+                page.text(sentence)
+            page.pictures(exhibit.pictures, pixelated=True, large=True)
+            header, rows = sources_of(one)
+            page.table(header, rows, long=len(header) > 3)
 
     def _files(self, page: Page) -> None:
         page.section("Files")
-        rows = [[one["path"], _treated(one), one["sha256"]] for one in self._records]
-        page.table(["file", "what was done before the model saw it", "SHA-256"], rows)
-        names = self.model.source_names
-        rows = [
-            [one["path"], *(rounded(one["probabilities"][name]) for name in names)]
-            for one in self._records
-            if one["probabilities"]
-        ]
-        with page.details("Probabilities of all sources"):
-            page.table(["file", *names], rows, numbers=range(1, 1 + len(names)))
+        rows = [[one["path"], treated(one), one["sha256"], _shares(one)] for one in self._records]
+        header = ["file", "what was done before the model saw it", "SHA-256", "probabilities"]
+        with page.details("Each file, its hash and its probabilities"):
+            page.table(header, rows, long=True)
 
     def _model(self, page: Page) -> None:
         page.section("The model")
@@ -237,7 +235,13 @@ class ExaminationPage:
             page.pictures(pairs, pixelated=True)
 
 
-def _treated(one: dict[str, Any]) -> str | None:
+def _shares(one: Mapping[str, Any]) -> str | None:
+    """The probabilities of all sources."""
+    shares = (one["probabilities"] or {}).items()
+    return ", ".join(f"{called(name)} {rounded(x)}" for name, x in shares) or None
+
+
+def treated(one: dict[str, Any]) -> str | None:
     """What was done to an image; of one that could not be read, what it claims to be."""
     if one["preprocessing"]:
         return one["preprocessing"]["in_words"]
@@ -250,7 +254,7 @@ def facts_of(model: Model) -> dict[str, object]:
         "file": model.file,
         "SHA-256": model.sha256,
         "network": f"{model.network}, {model.side}×{model.side} pixels",
-        "sources": ", ".join(model.source_names),
+        "sources": ", ".join(map(called, model.source_names)),
     }
     if scale := model.calibration:
         facts |= {
@@ -271,10 +275,3 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, ob
         else:
             listed = isinstance(value, list)
             yield f"{prefix}{name}", ", ".join(map(str, value)) if listed else value
-
-
-def png(pixels: np.ndarray) -> bytes:
-    """A PNG file of uint8 [H, W, 3]."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()

@@ -62,24 +62,35 @@ class Config:
         typed.one_of(*ARCHITECTURES),
         "g_resnet5",
         "; ".join(f"{name}: {pair.about}" for name, pair in ARCHITECTURES.items()),
+        advanced=False,
     )
-    output_size: int = option(typed.positive_int.of("PIXELS"), 128, "side of the images")
+    output_size: int = option(
+        typed.positive_int.of("PIXELS"), 128, "side of the images", advanced=False
+    )
     z_dim: int = option(typed.positive_int, 100, "length of the latents")
     gf_dim: int = option(typed.positive_int, 64, "width of the generator")
     df_dim: int = option(typed.positive_int, 64, "width of the discriminator")
-    dof_dim: int = option(typed.positive_int, 16, "number of features that are compared")
+    dof_dim: int = option(
+        typed.positive_int, 16, "number of features that are compared", advanced=False
+    )
     batch_norm: bool = option(
         typed.toggle, True, "batch norm in the discriminator where it has no gradient penalty"
     )
-    batch_size: int = option(typed.positive_int, 32, "real, and generated, images of a step")
-    max_iteration: int = option(typed.positive_int, 150_000, "length, in iterations")
+    batch_size: int = option(
+        typed.positive_int, 32, "real, and generated, images of a step", advanced=False
+    )
+    max_iteration: int = option(
+        typed.positive_int, 150_000, "length, in iterations", advanced=False
+    )
     dsteps: int = option(typed.positive_int, 5, "discriminator steps of an iteration")
     start_dsteps: int = option(typed.positive_int, 5, "in the first 20 iterations and every 100th")
     gsteps: int = option(typed.positive_int, 1, "generator steps of an iteration")
-    learning_rate: float = option(typed.non_negative, 1e-4, "of Adam")
+    learning_rate: float = option(typed.non_negative, 1e-4, "of Adam", advanced=False)
     beta1: float = option(typed.share.of("X"), 0.5, "of Adam")
     beta2: float = option(typed.share.of("X"), 0.9, "of Adam")
-    gradient_penalty: float = option(typed.non_negative, 1.0, "weight of the gradient penalty")
+    gradient_penalty: float = option(
+        typed.non_negative, 1.0, "weight of the gradient penalty", advanced=False
+    )
     gradient_norm: str = option(
         typed.one_of("all", "rows"), "all", "over an image's values, or, as published, its rows"
     )
@@ -97,6 +108,7 @@ class Config:
         False,
         "lower the rate when generated images stop getting closer to real ones, by the "
         "three-sample test; needs one of --features_*, else the rate stays constant",
+        advanced=False,
     )
     MMD_sdlr_freq: int = option(typed.positive_int, 2000, "iterations from test to test")
     MMD_sdlr_past_sample: int = option(
@@ -162,3 +174,13 @@ class Intervals:
     snapshot_interval: int = option(
         typed.positive_int, 10_000, "iterations from network to network"
     )
+
+
+SMALL = {  # 32 px, a few minutes of two CPU cores; each room adds its rate and length
+    "architecture": "dcgan",
+    "output_size": 32,
+    "gf_dim": 24,
+    "df_dim": 16,
+    "dsteps": 2,
+    "decay_rate": 0.6,
+}

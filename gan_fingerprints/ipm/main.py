@@ -27,6 +27,7 @@ class Gan:
         command: how the settings of a run name the program.
         description: of `--help`.
         defaults: of options, by name; those of `Config` otherwise.
+        presets: of --preset, as its room declares them: name → numbers by the field of `Config`.
         objectives: `--model` name → a function of the Config that gives its `Objective`.
         elsewhere: `--model` names that belong to another program → that program.
         prefix: of the names of generated images.
@@ -38,12 +39,26 @@ class Gan:
     command: str
     description: str
     defaults: Mapping[str, Any]
+    presets: Mapping[str, dict[str, Any]]
     objectives: Mapping[str, Callable[[Config], Any]]
     elsewhere: Mapping[str, str]
     prefix: str
     operation: int
     kernels: Mapping[str, str] = dataclasses.field(default_factory=dict)
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def config(self) -> type:
+        """`Config` with this GAN's defaults."""
+        fields = [
+            (
+                field.name, field.type,
+                option(default=self.defaults[field.name], **field.metadata),
+            )
+            for field in dataclasses.fields(Config)
+            if field.metadata and field.name in self.defaults
+        ]  # fmt: skip
+        return dataclasses.make_dataclass("Config", fields, bases=(Config,), frozen=True)
 
 
 APP = {
@@ -60,8 +75,10 @@ PLACES = {
     "--checkpoint_dir": option(typed.folder, "models", "trained networks and training states"),
     "--sample_dir": option(typed.folder, "samples", "pictures of the progress of training"),
     "--log_dir": option(typed.folder, "logs", "log and TensorBoard events"),
-    "--suffix": option(typed.text, "", "end of the name of the run's folder in these"),
-    "--threads": option(typed.positive_int, 2, "parallel workers that read images"),
+    "--suffix": option(
+        typed.text, "", "end of the name of the run's folder in these", advanced=True
+    ),
+    "--threads": option(typed.positive_int, 2, "parallel workers that read images", advanced=True),
 }
 SAMPLES = {
     "--no_of_samples": option(typed.positive_int, 10_000, "how many"),
@@ -71,11 +88,14 @@ SAMPLES = {
         "of batch norm: those of each batch as published, or those of a population, with which an "
         "image does not depend on its batch (default: batch for published checkpoints, population "
         "for ours)",
+        advanced=True,
     ),
 }
 FEATURES = {
-    "--features_weights": option(typed.file, None, "of Keras's InceptionV3, .h5"),
-    "--features_model": option(typed.file, None, "an attribution classifier of ours instead"),
+    "--features_weights": option(typed.file, None, "of Keras's InceptionV3, .h5", advanced=True),
+    "--features_model": option(
+        typed.file, None, "an attribution classifier of ours instead", advanced=True
+    ),
 }
 
 
@@ -85,21 +105,12 @@ def parse_arguments(gan: Gan) -> argparse.Namespace:
     pngs = option(typed.folder, None, f"where {gan.prefix}_00000000.png … go")
     losses = f"the loss: {', '.join(gan.objectives)}"
     model = {"--model": option(typed.name, gan.defaults["model"], losses)}
-    fields = (field for field in dataclasses.fields(Config) if field.metadata)
-    numbers = {
-        f"--{field.name}": option(
-            field.metadata["kind"],
-            gan.defaults.get(field.name, field.default),
-            field.metadata["help"],
-        )
-        for field in fields
-    }
     return program.Parser(
         gan.description,
         ("what to do", APP),
         ("where things are", {**PLACES, "--name": name}),
         ("to generate", {"--output_dir_of_test_samples": pngs, **SAMPLES}),
-        ("what to train", {**model, **gan.options, **numbers}),
+        ("what to train", begin.preset_option(), {**model, **gan.options}, gan.config),
         ("features for the three-sample test of --MMD_lr_scheduler", FEATURES),
         ("what to report", Intervals),
         *RUN,
@@ -110,7 +121,7 @@ def main(gan: Gan) -> None:
     """Parses the command line and does what it says."""
     arguments = parse_arguments(gan)
     check_names(gan, arguments)
-    config = program.options_from(arguments, Config)
+    config = program.options_from(arguments, gan.config, gan.presets[arguments.preset])
     if arguments.is_train:
         train(gan, arguments, config)
     else:

@@ -215,8 +215,7 @@ def train(
 
     def sample(*names: str) -> None:
         pictures = to_uint8(generate(grid_latents.astype(np.float32)).numpy())
-        for name in names:
-            run.picture(f"samples/{name}", pictures)
+        run.picture(pictures, "fakes", *(f"samples/{name}" for name in names))
 
     # The state, and the data from where the state is.
     state = trainer.state | ({"tested_rate": tested.state} if tested else {})
@@ -228,8 +227,10 @@ def train(
     stream = iter(trainer.strategy.experimental_distribute_dataset(source))
     run.path("samples").mkdir(parents=True, exist_ok=True)
     if not int(shown):
-        run.picture("samples/reals", data.images(np.arange(min(GRID_IMAGES, data.count)), size))
+        reals = data.images(np.arange(min(GRID_IMAGES, data.count)), size)
+        run.picture(reals, "reals", "samples/reals")
 
+    per_iteration = config.total_images / config.max_iteration
     losses, status = run.losses(int(trainer.iteration)), ""
     while int(trainer.iteration) < config.max_iteration:
         run.advance(status)  # a checkpoint here finds all files of the last iteration written
@@ -250,8 +251,9 @@ def train(
             )  # fmt: skip
             if abs(G_loss) < NOTHING and iteration >= SETTLED:
                 run.log(DEAD, once=True)
-            run.scalars({"loss/G": G_loss, "loss/D": D_loss, "lr": rate,
-                         "sec_per_iteration": seconds, "skipped_steps": skipped})  # fmt: skip
+            run.scalars({"loss/G": G_loss, "loss/D": D_loss, "learning_rate": rate,
+                         "seconds_per_kimg": 1000 * seconds / per_iteration,
+                         "skipped_steps": skipped})  # fmt: skip
             status = f"it {iteration} G {G_loss:.3f} D {D_loss:.3f}"
             losses.restart(iteration)
         if extract and tested and iteration % config.MMD_sdlr_freq == 0:

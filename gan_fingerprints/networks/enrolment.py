@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan_fingerprints.calibration import softmax
 from gan_fingerprints.networks.descriptors import descriptors
+from gan_fingerprints.scores import softmax
 
 LEAST_SHARE = 1e-6  # a newcomer's probability is at least this, so that logits are numbers
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
-from gan_fingerprints.calibration import fit_temperature, threshold_for, whitening_of
+from gan_fingerprints.calibration import fit_temperature, threshold_for
 from gan_fingerprints.networks.descriptors import descriptors
 from gan_fingerprints.networks.discriminant import Moments, moments, principal_components
 from gan_fingerprints.networks.enrolment import Enrolment, Space, distances
+from gan_fingerprints.scores import whitening_of
 
 if TYPE_CHECKING:
     import keras
@@ -41,7 +42,10 @@ class Seen(NamedTuple):
     features: np.ndarray
 
 
-def learn(network: keras.Model, data: Labelled, validation: Labelled | None = None) -> Enrolment:
+def learn(
+    network: keras.Model, data: Labelled, validation: Labelled | None = None,
+    *, answers: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Enrolment:  # fmt: skip
     """The space of a network's training images, without any newcomer yet.
 
     Args:
@@ -49,6 +53,7 @@ def learn(network: keras.Model, data: Labelled, validation: Labelled | None = No
         data: of the sources that it knows, in their order; all of them must be there.
         validation: others of the same, of which some are kept to measure loss on. Without, the
             temperature and the reach are those of training images, which are too sure.
+        answers: logits and features of all validation images, where they are known.
     """
     train = _seen(network, data, MOST_TRAINING)
     sources = train.logits.shape[1]
@@ -56,7 +61,7 @@ def learn(network: keras.Model, data: Labelled, validation: Labelled | None = No
     if missing:
         raise ValueError(f"no image of the sources numbered {missing}")
     space = _space(train, sources, own=getattr(network, "discriminant", None) is not None)
-    held = train if validation is None else _seen(network, validation, MOST_HELD)
+    held = train if validation is None else _seen(network, validation, MOST_HELD, answers)
     places = space.places(held.features, held.pixels)
     apart = np.stack([distances(places, mean) for mean in space.means], axis=1)
     own = apart[np.arange(len(apart)), held.labels]
@@ -87,8 +92,14 @@ def _described(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return of_all.mean, of_all.deviation, principal_components(of_all.covariance, len(x))
 
 
-def _seen(network: keras.Model, data: Labelled, most: int) -> Seen:
-    """Some of the images, as many of each source as of any as far as there are enough."""
+def _seen(
+    network: keras.Model, data: Labelled, most: int,
+    known: tuple[np.ndarray, np.ndarray] | None = None,
+) -> Seen:  # fmt: skip
+    """Some of the images, as many of each source as of any as far as there are enough.
+
+    known: the network's answers for all of them, if it need not be asked.
+    """
     import tensorflow as tf
 
     from gan_fingerprints.networks.layers import to_network
@@ -96,6 +107,9 @@ def _seen(network: keras.Model, data: Labelled, most: int) -> Seen:
     assert data.labels is not None
     labels = data.labels.argmax(axis=1)
     chosen = evenly(labels, most)
+    if known:
+        logits, features = (x[chosen] for x in known)
+        return Seen(data.images(chosen), labels[chosen], logits, features.reshape(len(chosen), -1))
     answers = tf.function(lambda pixels: network.answers(to_network(pixels)))
     parts = []
     for start in range(0, len(chosen), BATCH):

@@ -7,7 +7,6 @@ file is executed. What a file holds decides what it is, not its name.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
@@ -17,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from gan_fingerprints import rooms
 from gan_fingerprints.calibration import Calibration
+from gan_fingerprints.likelihoods.fitted import Likelihoods
 from gan_fingerprints.networks import header, own_format
 from gan_fingerprints.networks.enrolment import Enrolment
 from gan_fingerprints.networks.published import (
@@ -57,7 +58,7 @@ class Loaded:
     Attributes:
         names_assumed: the line to print when the file carries no source names and they are the
             known order of the release; empty otherwise.
-        calibration, enrolment: what the file holds of them, or None.
+        calibration, enrolment, likelihoods, card: what the file holds of them, or None.
     """
 
     network: keras.Model
@@ -67,6 +68,8 @@ class Loaded:
     names_assumed: str = ""
     calibration: Calibration | None = None
     enrolment: Enrolment | None = None
+    likelihoods: Likelihoods | None = None
+    card: dict[str, Any] | None = None
 
 
 def named_variables(network: keras.Model) -> dict[str, Any]:
@@ -86,11 +89,14 @@ def save(
     source_names: list[str] | None = None,
     calibration: Calibration | None = None,
     enrolment: Enrolment | None = None,
+    likelihoods: Likelihoods | None = None,
+    card: dict[str, Any] | None = None,
 ) -> None:
     """Writes a network whose class keeps its constructor arguments in `arguments`."""
     stored = StoredNetwork(
         network.name, network.arguments, arrays_of(network), source_names, provenance,
-        calibration=calibration, enrolment=enrolment,
+        calibration=calibration, enrolment=enrolment, likelihoods=likelihoods,
+        card=card,
     )  # fmt: skip
     write(path, stored)
 
@@ -144,7 +150,7 @@ def load(
         outputs, file_name = stored.arguments["num_sources"], Path(path).name
         sources, assumed = source_names(outputs, names, file_name)
     arguments = getattr(network, "arguments", stored.arguments)
-    beside = stored.calibration, stored.enrolment
+    beside = stored.calibration, stored.enrolment, stored.likelihoods, stored.card
     return Loaded(network, arguments, sources, stored.provenance, assumed, *beside)
 
 
@@ -221,7 +227,7 @@ def constructors(*kinds: str) -> dict[str, Callable[..., Any]]:
 
 def _construct(kind: str, **arguments: Any) -> Any:
     module, _, name = KINDS[kind].partition(":")
-    return getattr(importlib.import_module(module), name)(**arguments)
+    return getattr(rooms.module(module), name)(**arguments)
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,14 @@ from typing import Any
 
 import numpy as np
 
+from gan_fingerprints import card
+from gan_fingerprints.likelihoods.fitted import Likelihoods
 from gan_fingerprints.networks import descriptors, stored_enrolment
 from gan_fingerprints.networks.discriminant import MOST_COMPONENTS, STRONGEST, Discriminant
 from gan_fingerprints.networks.published.tf1_networks import DOUBLINGS
 from gan_fingerprints.networks.stored import Refused, StoredNetwork, clipped
 from gan_fingerprints.program import UserError
-from gan_fingerprints.shown import SOURCE_NAMES, is_source_name
+from gan_fingerprints.shown import SOURCE_NAMES, are_source_names, is_source_name
 
 ALWAYS_ALLOWED = 40_000_000  # parameters; no published configuration needs more
 MAX_RATIO = 4  # of the parameters that are built to those in the file, beyond that
@@ -119,6 +121,9 @@ FIELDS = {
                        f"at most {MAX_DEPTH} levels deep"),
     "calibration": OBJECT,
     "enrolment": OBJECT,
+    "likelihoods": OBJECT,
+    "card": Rule(lambda x: type(x) is dict and _plain(x), f"texts and numbers in an object, "
+                 f"at most {MAX_DEPTH} levels deep"),
     "sha256": Rule(lambda x: type(x) is str and bool(re.fullmatch("[0-9a-f]{64}", x)),
                    "64 hexadecimal digits"),
 }  # fmt: skip
@@ -147,7 +152,7 @@ def read(text: str) -> dict[str, Any]:
         ValueError, RecursionError: no JSON.
     """
     header = loaded(text)
-    require(header, FIELDS, ["calibration", "enrolment"])
+    require(header, FIELDS, ["calibration", "enrolment", "likelihoods", "card"])
     kind, arguments, names = (header[x] for x in ("network", "arguments", "source_names"))
     require_arguments(kind, arguments)
     known = {name: x for name, x in header["provenance"].items() if name in PROVENANCE}
@@ -158,11 +163,17 @@ def read(text: str) -> dict[str, Any]:
         require_names(names, arguments["num_sources"])
     elif "calibration" in header or "enrolment" in header:
         raise Refused("a calibration or enrolment without source names")
-    if "enrolment" in header:
-        try:
+    try:
+        if "enrolment" in header:
             stored_enrolment.require(header["enrolment"], is_source_name, names or [])
-        except ValueError as error:
-            raise Refused(clipped(str(error))) from None
+        if "likelihoods" in header:
+            Likelihoods.read(header["likelihoods"])
+        if "card" in header:
+            card.require(header["card"])
+    except ValueError as error:
+        raise Refused(clipped(str(error))) from None
+    if "likelihoods" in header and "calibration" not in header:
+        raise Refused("likelihoods without the calibration that they are about")
     return header
 
 
@@ -204,8 +215,7 @@ def require_names(names: Sequence[Any], outputs: int) -> None:
 
     They become parts of file names, lines of tables and labels of figures.
     """
-    fine = all(map(is_source_name, names))
-    if not fine or len(names) != outputs or len(set(names)) < outputs:
+    if len(names) != outputs or not are_source_names(names):
         shown = ", ".join(clipped(name) for name in names[:outputs])[:200]
         raise Refused(
             f"found {len(names)} names ({shown}), expected {outputs} different ones of "

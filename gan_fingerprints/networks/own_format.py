@@ -1,8 +1,8 @@
 """One network in one file: safetensors, with a header that says which network it is.
 
 The metadata holds one JSON text under `gan_fingerprints`: network name, constructor arguments,
-input range, source names in label order, calibration and enrolment (classifiers), provenance, and
-the SHA-256 of all that and the weights.
+input range, source names in label order, calibration, enrolment, likelihoods and card
+(classifiers), provenance, and the SHA-256 of all that and the weights.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from gan_fingerprints.calibration import EITHER, RANKS, Calibration
+from gan_fingerprints.calibration import EITHER, Calibration
 from gan_fingerprints.domain import PROPERTIES
+from gan_fingerprints.likelihoods.fitted import Likelihoods
 from gan_fingerprints.networks import header, stored_enrolment
 from gan_fingerprints.networks.enrolment import Enrolment
 from gan_fingerprints.networks.stored import Refused, StoredNetwork, clipped
 from gan_fingerprints.program import UserError
+from gan_fingerprints.scores import RANKS
 
 HEADER_KEY = "gan_fingerprints"
 CALIBRATION, ENROLMENT = "calibration/", "enrolment/"  # begin names of arrays of no network
@@ -97,11 +99,14 @@ def _described(said: Mapping[str, Any], file: Any) -> StoredNetwork:
     stored = StoredNetwork(
         said["network"], said["arguments"], weights, said["source_names"], said["provenance"]
     )
-    found = {name: array.shape for name, array in shapes.items() if name not in weights}
-    expected = _of_calibration(said, stored) | _of_enrolment(said, stored)
-    if found != expected:
-        listed = ", ".join(f"{clipped(name)} {list(shape)}" for name, shape in found.items())
-        raise Refused(f"a calibration of {listed or 'no arrays'}; expected {expected or 'none'}")
+    for what, prefix, expected in (
+        ("a calibration", CALIBRATION, _of_calibration(said, stored)),
+        ("an enrolment", ENROLMENT, _of_enrolment(said, stored)),
+    ):
+        found = {name: x.shape for name, x in shapes.items() if name.startswith(prefix)}
+        if found != expected:
+            listed = ", ".join(f"{clipped(name)} {list(shape)}" for name, shape in found.items())
+            raise Refused(f"{what} of {listed or 'no arrays'}; expected {expected or 'none'}")
     return stored
 
 
@@ -142,7 +147,8 @@ def read(path: Path, flag: str) -> list[StoredNetwork]:
         weights = {name: arrays.pop(name) for name in stored.arrays}
         stored = replace(
             stored, arrays=weights, calibration=_calibration(said, arrays),
-            enrolment=_enrolment(said, arrays),
+            enrolment=_enrolment(said, arrays), likelihoods=_likelihoods(said),
+            card=said.get("card"),
         )  # fmt: skip
         header.require_lod(stored)
     return [stored]
@@ -165,6 +171,10 @@ def write(path: Path, stored: StoredNetwork) -> None:
         said["enrolment"] = stored_enrolment.header_of(stored.enrolment)
         of_it = stored_enrolment.arrays_of(stored.enrolment)
         arrays |= {ENROLMENT + name: x for name, x in of_it.items()}
+    if stored.likelihoods:
+        said["likelihoods"] = stored.likelihoods.header()
+    if stored.card is not None:
+        said["card"] = stored.card
     # In C's order: safetensors writes the memory as it lies, and takes the shape's word for it.
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     said["sha256"] = checksum(said, arrays)
@@ -181,6 +191,10 @@ def _enrolment(said: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Enr
     if "enrolment" not in said:
         return None
     return stored_enrolment.read(said["enrolment"], _parts(arrays, ENROLMENT))
+
+
+def _likelihoods(said: Mapping[str, Any]) -> Likelihoods | None:
+    return Likelihoods.read(said["likelihoods"]) if "likelihoods" in said else None
 
 
 def _parts(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from gan_fingerprints.calibration import Calibration
+from gan_fingerprints.likelihoods.fitted import Likelihoods
 from gan_fingerprints.networks.enrolment import Enrolment
 
 NUMBERS = frozenset(
@@ -60,6 +61,8 @@ class StoredNetwork:
         published_as: how its file calls it, e.g. "Gs (G_paper)"; empty for files of ours.
         calibration: of a classifier, where its training added one.
         enrolment: of a classifier, where sources were enrolled, or may be without further data.
+        likelihoods: of a classifier, where they were fitted.
+        card: what it was made of and what was measured of it; see `gan_fingerprints.card`.
     """
 
     kind: str
@@ -70,6 +73,8 @@ class StoredNetwork:
     published_as: str = ""
     calibration: Calibration | None = None
     enrolment: Enrolment | None = None
+    likelihoods: Likelihoods | None = None
+    card: dict[str, Any] | None = None
 
 
 def in_file(

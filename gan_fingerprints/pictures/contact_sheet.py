@@ -20,7 +20,8 @@ Draws one picture with a row of samples per source, each row with its name.
 
 OPTIONS = {
     "folder": option(typed.text.of("FOLDER"), REQUIRED, "one subfolder of images per source"),
-    "out": option(typed.text.of("OUT.png"), REQUIRED, "the picture to write"),
+    "out": option(typed.new_file(".png").of("OUT.png"), REQUIRED, "the picture to write"),
+    **program.OVERWRITE,
     "--num": option(typed.positive_int, 12, "samples per source"),
     "--size": option(typed.positive_int.of("PIXELS"), 64, "side of each sample"),
     "--without": option(typed.several(typed.name), [], "sources to leave out, e.g. private photos"),
@@ -66,7 +67,7 @@ def _spread(paths: list[Path], num: int) -> list[Path]:
 
 def main(arguments: argparse.Namespace) -> None:
     """Draws the picture."""
-    program.check_writable(Path(arguments.out), "OUT.png")
+    program.new_file(arguments.out, "OUT.png", arguments.overwrite)
     folder, without = Path(arguments.folder), arguments.without
     contact_sheet(arguments.out, samples_of(folder, arguments.num, arguments.size, without))
     print(shown(f"wrote {arguments.out}"))

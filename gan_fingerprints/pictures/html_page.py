@@ -11,15 +11,20 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from html import escape
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
 
 from PIL import Image, UnidentifiedImageError
 
 from gan_fingerprints import program
+from gan_fingerprints.pictures import choosing
+from gan_fingerprints.pictures.page_style import HEAD, STYLE
 from gan_fingerprints.shown import shown, shown_lines
 
 Picture = str | Path | bytes
@@ -28,92 +33,12 @@ _TYPES = {"PNG": "png", "JPEG": "jpeg", "MPO": "jpeg", "GIF": "gif"}
 _ENLARGED = 256  # pixels on the screen that a small pixelated picture is brought to at least
 _SCREEN = 96  # pixels per inch, by the definition of CSS
 
-# Browsers that keep to this policy fetch nothing, whatever the text of a page may contain.
-_HEAD = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" \
-content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-<header><h1>{title}</h1>
-<p class="lead">{lead}</p></header>
-"""
 
-_STYLE = """
-:root { --ink: #1d2430; --soft: #5a6472; --line: #d9dee5; --back: #fff; --card: #f5f7fa;
-  --accent: #1f5fa8; --good: #1a7f37; --bad: #b42318; --warn: #8a5a00; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e4e8ee; --soft: #a3adba; --line: #363e49;
-  --back: #14181e; --card: #1d232b; --accent: #7fb3ec; --good: #5cc27a; --bad: #ff8d80;
-  --warn: #e3b25c; } }
-* { box-sizing: border-box; }
-body { max-width: 70rem; margin: 0 auto; padding: 2rem 1.25rem 4rem; background: var(--back);
-  color: var(--ink); font: 1rem/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
-h1, h2, h3 { line-height: 1.25; overflow-wrap: break-word; }
-h1 { font-size: 1.9rem; margin: 0 0 .5rem; }
-h2 { font-size: 1.4rem; margin: 3rem 0 .75rem; padding-top: .75rem;
-  border-top: 2px solid var(--accent); }
-h3 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
-p, ul, li { max-width: 46rem; }
-p, li, dd, figcaption, td, th { overflow-wrap: break-word; }
-a { color: var(--accent); }
-.lead { font-size: 1.15rem; color: var(--soft); margin: 0; }
-nav ol { display: flex; flex-wrap: wrap; gap: .2rem 1.5rem; padding: 0; margin: 1.5rem 0 0;
-  list-style: none; }
-.facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); gap: .75rem;
-  margin: 1rem 0; }
-.facts div { padding: .6rem .85rem; background: var(--card); border-radius: .4rem;
-  border-left: 3px solid var(--accent); }
-dt, caption, figcaption, .found { color: var(--soft); font-size: .9rem; }
-dd { margin: 0; font-weight: 600; font-variant-numeric: tabular-nums; }
-.scroll { overflow-x: auto; margin: 1rem 0; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-caption { text-align: left; padding-bottom: .4rem; }
-th, td { padding: .4rem 1.1rem .4rem 0; text-align: left; vertical-align: top;
-  border-bottom: 1px solid var(--line); min-width: 4rem; max-width: 26rem; }
-thead th { color: var(--soft); font-weight: 600; font-size: .9rem; vertical-align: bottom; }
-tbody th { font-weight: 600; }
-.number { text-align: right; padding-left: .9rem; }
-td.number { white-space: nowrap; }
-td img { display: block; height: 6rem; width: auto; }
-figure { margin: 1.25rem 0; }
-img { max-width: 100%; height: auto; background: #fff; border-radius: .25rem; }
-.pixelated { image-rendering: pixelated; }
-.pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr));
-  gap: 1rem; margin: 1.25rem 0; align-items: start; }
-.pictures figure { margin: 0; min-width: 0; }
-.pictures img { width: 100%; display: block; }
-figcaption { margin-top: .35rem; max-width: 46rem; }
-pre { background: var(--card); border-radius: .4rem; padding: .8rem 1rem; overflow-x: auto;
-  font: .85rem/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
-.wrap { white-space: pre-wrap; overflow-wrap: anywhere; }
-details { margin: 1rem 0; border: 1px solid var(--line); border-radius: .4rem;
-  padding: .5rem .9rem; }
-summary { cursor: pointer; color: var(--accent); font-weight: 600; }
-.checks { list-style: none; padding: 0; }
-.checks li { margin: .4rem 0; padding-left: .75rem; border-left: 3px solid var(--line); }
-.met strong { color: var(--good); }
-.checks .unmet { border-left-color: var(--bad); }
-.unmet strong { color: var(--bad); }
-.warning { padding: .6rem .9rem; background: var(--card); border-left: 3px solid var(--warn); }
-.warning strong { color: var(--warn); }
-:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
-@media (max-width: 40rem) { body { padding: 1.25rem 1rem 3rem; } h1 { font-size: 1.5rem; }
-  table { width: max-content; } th, td { max-width: 13rem; } caption { max-width: 18rem; }
-  .facts { grid-template-columns: repeat(auto-fill, minmax(8rem, 1fr)); }
-  .pictures { grid-template-columns: repeat(auto-fill, minmax(6.5rem, 1fr)); } }
-@media print { :root { --ink: #000; --soft: #444; --line: #bbb; --back: #fff; --card: #fff;
-  --accent: #1f5fa8; --good: #1a7f37; --bad: #b42318; --warn: #8a5a00; }
-  html { font-size: 10pt; } body { max-width: none; padding: 0; } nav { display: none; }
-  figure, tr, li, .facts div { break-inside: avoid; } h2, h3 { break-after: avoid; }
-  .scroll { overflow: visible; } pre { white-space: pre-wrap; overflow-wrap: anywhere; }
-  details::details-content { content-visibility: visible; block-size: auto; } }
-"""
+class Link(NamedTuple):
+    """A cell that leads to a file; `file` is a path relative to the page."""
+
+    text: str
+    file: str
 
 
 class Page:
@@ -132,6 +57,16 @@ class Page:
         self._parts: list[str] = []
         self._sections: dict[str, str] = {}  # anchor → heading
         self._folded = False
+        self._box = ""
+        self._scripted = False
+
+    def box(self, heading: str, texts: Mapping[str, Sequence[str]]) -> None:
+        """What must be read before all else, above the contents: name → paragraphs."""
+        items = "\n".join(
+            f"<dt>{_safe(name)}</dt><dd>{''.join(f'<p>{_safe(x)}</p>' for x in paragraphs)}</dd>"
+            for name, paragraphs in texts.items()
+        )
+        self._box = f'<div class="box"><h2>{_safe(heading)}</h2>\n<dl>\n{items}\n</dl></div>'
 
     def section(self, heading: str) -> None:
         """Begins a section, linked from the list of contents."""
@@ -182,22 +117,48 @@ class Page:
         rows: Iterable[Sequence[object]],
         numbers: Sequence[int] = (),
         caption: str = "",
+        long: bool = False,
     ) -> None:
         """A table whose first column names the rows; it scrolls by itself where it is too wide.
 
         rows: cells as long as the header: anything as its text, None as –, bytes as a picture.
         numbers: the columns to be aligned to the right.
+        long: columns are of one width, and below each other on small screens; thousands of rows
+            stay quick, as only those in sight are laid out.
         """
-        lines = "\n".join(_row(row, numbers) for row in rows)
+        kind = "long" if long else "few" if len(header) < 4 else ""
+        self._table(header, [_row(row, numbers) for row in rows], numbers, caption, kind)
+
+    def chosen(
+        self, header: Sequence[str], rows: Sequence[choosing.Row],
+        filters: Mapping[str, Sequence[str]], marks: Mapping[int, str],
+        orders: Mapping[str, tuple[int, int]],
+    ) -> None:  # fmt: skip
+        """A long table whose rows can be filtered and sorted; see `choosing.tools`.
+
+        header: picture, verdict, …, probability, file, reason. `one` of the same number is hidden
+        with its row.
+        """
+        self._scripted = True
+        self._parts.append(f'<div class="choose">\n{choosing.tools(filters, marks, orders)}')
+        lines = [_row(row.cells, (), row.attributes) for row in rows]
+        self._table(header, lines, (), "", f"long chosen c{len(header)}")
+        self._parts.append('<button type="button" hidden>Show all that are chosen</button>\n</div>')
+
+    def _table(
+        self, header: Sequence[str], lines: Sequence[str], numbers: Sequence[int], caption: str,
+        kind: str,
+    ) -> None:  # fmt: skip
         head = "".join(
             f'<th scope="col"{_number(i, numbers)}>{_safe(name)}</th>'
             for i, name in enumerate(header)
         )
         title = f"<caption>{_safe(caption)}</caption>\n" if caption else ""
         label = _safe(caption or f"table by {header[0] or 'row'}")
+        look, body = f' class="{kind}"' if kind else "", "\n".join(lines)
         self._parts.append(
-            f'<div class="scroll" role="region" tabindex="0" aria-label="{label}">\n<table>\n'
-            f"{title}<thead><tr>{head}</tr></thead>\n<tbody>\n{lines}\n</tbody>\n</table>\n</div>"
+            f'<div class="scroll" role="region" tabindex="0" aria-label="{label}">\n<table{look}>\n'
+            f"{title}<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>"
         )
 
     def picture(
@@ -206,10 +167,24 @@ class Page:
         """A picture, never wider than the page; a small pixelated one is enlarged, unsmoothed."""
         self._parts.append(_figure(picture, caption, alt, pixelated))
 
-    def pictures(self, pictures: Iterable[tuple[Picture, str]], pixelated: bool = False) -> None:
-        """A grid of small pictures with captions."""
+    def pictures(
+        self, pictures: Iterable[tuple[Picture, str]], pixelated: bool = False, large: bool = False
+    ) -> None:
+        """A grid of small pictures, or of large ones, with captions."""
         figures = "\n".join(_figure(picture, text, None, pixelated) for picture, text in pictures)
-        self._parts.append(f'<div class="pictures">\n{figures}\n</div>')
+        size = " large" if large else ""
+        self._parts.append(f'<div class="pictures{size}">\n{figures}\n</div>')
+
+    @contextmanager
+    def one(self, number: int) -> Iterator[None]:
+        """All about one of the things of which `chosen` has a row, from 0 on."""
+        self._parts.append(f'<article class="one" id="image-{number}">')
+        yield
+        self._parts.append("</article>")
+
+    def path(self, text: object) -> None:
+        """Where something is, which may be long."""
+        self._parts.append(f'<p class="path">{_safe(text)}</p>')
 
     def code(self, text: str, wrap: bool = True) -> None:
         """Commands or a log; wrap=False keeps the lines, and so columns, and scrolls."""
@@ -227,10 +202,15 @@ class Page:
 
     def html(self) -> str:
         """The whole page."""
-        head = _HEAD.format(title=_safe(self._title), lead=_safe(self._lead), style=_STYLE)
+        scripts = f"; script-src {choosing.POLICY}" if self._scripted else ""
+        head = HEAD.format(
+            title=_safe(self._title), lead=_safe(self._lead), style=STYLE, box=self._box,
+            scripts=scripts,
+        )  # fmt: skip
         end = "</section>\n" if self._sections else ""
         body = "\n".join(self._parts)
-        return f"{head}{self._contents()}<main>\n{body}\n{end}</main>\n</body>\n</html>\n"
+        script = f"<script>{choosing.SCRIPT}</script>\n" if self._scripted else ""
+        return f"{head}{self._contents()}<main>\n{body}\n{end}</main>\n{script}</body>\n</html>\n"
 
     def _contents(self) -> str:
         if len(self._sections) < 2:
@@ -251,6 +231,8 @@ def _safe(text: object) -> str:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, Link):
+        return f'<a href="{escape(quote(os.fsencode(value.file)))}">{_safe(value.text)}</a>'
     return "–" if value is None else _safe(value)
 
 
@@ -258,16 +240,16 @@ def _number(column: int, numbers: Sequence[int]) -> str:
     return ' class="number"' if column in numbers else ""
 
 
-def _row(cells: Sequence[object], numbers: Sequence[int]) -> str:
+def _row(cells: Sequence[object], numbers: Sequence[int], attributes: str = "") -> str:
     texts = [
         _image(cell, "", pixelated=True) if isinstance(cell, bytes) else _text(cell)
         for cell in cells
     ]
     first, *others = texts
     rest = "".join(f"<td{_number(i, numbers)}>{x}</td>" for i, x in enumerate(others, 1))
-    # A picture names nothing: then the row has no heading.
-    tag = "td" if isinstance(cells[0], bytes) else 'th scope="row"'
-    return f"<tr><{tag}{_number(0, numbers)}>{first}</{tag[:2]}>{rest}</tr>"
+    # A picture names nothing, nor does the lack of one: then the row has no heading.
+    tag = "td" if isinstance(cells[0], bytes) or cells[0] == "" else 'th scope="row"'
+    return f"<tr{attributes}><{tag}{_number(0, numbers)}>{first}</{tag[:2]}>{rest}</tr>"
 
 
 def _figure(picture: Picture, caption: str, alt: str | None, pixelated: bool) -> str:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from gan_fingerprints import disk, program
+from gan_fingerprints import disk, program, typed
 from gan_fingerprints.networks import files
-from gan_fingerprints.program import UserError, write_json
+from gan_fingerprints.program import UserError, option, write_json
 from gan_fingerprints.training.run import Execution, Run
+from gan_fingerprints.training.time_left import SMALL
 from gan_fingerprints.version import versions
 
 if TYPE_CHECKING:
@@ -23,6 +25,15 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from gan_fingerprints.data.pipeline import Source
+
+
+def preset_option(about: str = "") -> dict[str, Any]:
+    """--preset, of a training command whose room declares `PRESETS`: name → numbers by field.
+
+    about: what more is to be said of it.
+    """
+    help = "where the numbers start that are not given: as published, or for minutes on two cores"
+    return {"--preset": option(typed.one_of("paper", SMALL), "paper", help + about)}
 
 
 class Start:
@@ -89,7 +100,8 @@ class Start:
         disk.sweep(folder)
         if not begun:
             write_json(folder / "settings.json", {**settings, "versions": versions()})
-        return Run(folder, lock, self._origin, self._execution.checkpoint_minutes, begun)
+        small = getattr(self._arguments, "preset", None) == SMALL
+        return Run(folder, lock, self._origin, self._execution.checkpoint_minutes, begun, small)
 
 
 def devices(arguments: argparse.Namespace) -> int:
@@ -107,8 +119,13 @@ def set_up_tensorflow(execution: Execution) -> tf.distribute.Strategy:
     """Applies precision, determinism and devices; returns the strategy to train under.
 
     Raises:
-        UserError: more GPUs are asked for than there are.
+        UserError: more GPUs are asked for than there are, or several machines.
     """
+    if workers := os.environ.get("TF_CONFIG"):
+        raise UserError(
+            f"TF_CONFIG: found {workers!r}, expected no such variable: a training uses the GPUs "
+            "of one machine, and each worker would train a run of its own; unset TF_CONFIG"
+        )
     program.load_tensorflow()
     import keras
     import tensorflow as tf

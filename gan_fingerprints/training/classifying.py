@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gan_fingerprints import calibration, domain, typed
+from gan_fingerprints import calibration, domain, program, typed
 from gan_fingerprints.calibration import Calibration
-from gan_fingerprints.data import groups
+from gan_fingerprints.card import markdown, of_training
+from gan_fingerprints.data import groups, manifest, shared
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.domain import Domain
+from gan_fingerprints.likelihoods.fitted import Likelihoods, fitted
 from gan_fingerprints.networks import enrolment_space, header
 from gan_fingerprints.networks.enrolment import Enrolment
 from gan_fingerprints.networks.stored import Refused
 from gan_fingerprints.perturbations import Perturbation
 from gan_fingerprints.program import UserError, option
+from gan_fingerprints.pseudo_unknowns import PseudoUnknown
+from gan_fingerprints.training.answers import BATCH, Answers, accuracy, batches
+from gan_fingerprints.training.degraded import cases_of
 from gan_fingerprints.training.run import Run
 
 if TYPE_CHECKING:
     import keras
 
-BATCH = 64  # images measured at once
 APART = 0.1  # between the accuracies on training and validation images: worth a warning
 
 
@@ -32,11 +35,11 @@ APART = 0.1  # between the accuracies on training and validation images: worth a
 class Settings:
     """What a run computes, as far as it is the same for both; each field is a flag."""
 
-    training_seed: int = option(typed.seed, 1000, "seed of weights and data order")
+    training_seed: int = option(typed.seed, 1000, "seed of weights and data order", advanced=False)
     fmap_base: int = option(typed.positive_int, 1024, "channels: min(fmap_base/2^stage, fmap_max)")
     fmap_max: int = option(typed.positive_int, 512, "most channels of a layer")
-    minibatch: int = option(typed.positive_int, 32, "images per step")
-    learning_rate: float = option(typed.non_negative, 0.001, "Adam's rate")
+    minibatch: int = option(typed.positive_int, 32, "images per step", advanced=False)
+    learning_rate: float = option(typed.non_negative, 0.001, "Adam's rate", advanced=False)
     beta_1: float = option(typed.non_negative, 0.0, "Adam's decay of the mean")
     beta_2: float = option(typed.non_negative, 0.99, "Adam's decay of the variance")
     epsilon: float = option(typed.non_negative, 1e-8, "Adam's epsilon")
@@ -46,7 +49,10 @@ class Settings:
     accuracy_images: int = option(typed.positive_int, 5000, "most images per split to measure on")
     snapshots: int = option(typed.count, 100, "network snapshots over the run")
     false_alarms: float = option(
-        typed.share, 0.05, 'of images of known sources to answer "unknown"; sets the threshold'
+        typed.share,
+        0.05,
+        'of images of known sources to answer "unknown"; sets the threshold',
+        advanced=False,
     )
     guard: bool = option(
         typed.switch,
@@ -59,6 +65,11 @@ class Settings:
         False,
         "1: unknown where one of two scores is low, in logits or in features; "
         "0: by the one of three that tells the known sources apart best",
+    )
+    likelihoods: bool = option(
+        typed.switch,
+        False,
+        "1: fit likelihood ratios on the validation images, and on pseudo-unknowns made of them",
     )
     enrollable: bool = option(
         typed.switch,
@@ -76,6 +87,8 @@ def open_splits(arguments: argparse.Namespace, minibatch: int, gpus: int) -> lis
         )
         for flag in flags
     )
+    for flag, split in zip(flags, (data, validation), strict=True):
+        _require_every_source(split, f"--{flag}")
     if validation.source_names != data.source_names:
         raise UserError(
             f"--validation_data_dir {validation.folder}: its sources are "
@@ -101,6 +114,7 @@ def open_splits(arguments: argparse.Namespace, minibatch: int, gpus: int) -> lis
     groups.refuse_shared(
         data.group_names, validation.group_names, f"--validation_data_dir {validation.folder}"
     )
+    shared.refuse_in_training(data, validation)
     try:  # else the network's file could not be loaded
         header.require_names(names := data.source_names or [], len(names))
     except Refused as error:
@@ -108,6 +122,17 @@ def open_splits(arguments: argparse.Namespace, minibatch: int, gpus: int) -> lis
     if minibatch % gpus:
         raise UserError(f"--minibatch {minibatch}: not a multiple of {gpus} GPUs")
     return [data, validation]
+
+
+def _require_every_source(data: DataSet, flag: str) -> None:
+    """UserError where a source has no image: neither accuracy nor threshold would mean anything."""
+    assert data.labels is not None
+    counts = zip(data.source_names or [], data.labels.sum(axis=0), strict=True)
+    if missing := [name for name, number in counts if not number]:
+        raise UserError(
+            f"{flag} {data.folder}: found no image of {', '.join(missing)}, expected some of every "
+            "source; prepare it with more images, or without that source"
+        )
 
 
 class Best:
@@ -151,19 +176,6 @@ class Best:
             now.assign(kept)
 
 
-class Answers(NamedTuple):
-    """What a network says of images, and what is true.
-
-    Attributes:
-        logits, features: float32 [N, sources] and [N, D].
-        labels: int [N].
-    """
-
-    logits: np.ndarray
-    features: np.ndarray
-    labels: np.ndarray
-
-
 class Measured:
     """A network in training, as it is exported, measured and, at the end, calibrated.
 
@@ -171,30 +183,36 @@ class Measured:
         network: images float32 [N, R, R, 3] in [-1, 1] → logits; its `answers` gives features too.
         attack: what happens to the images that it is measured on.
         best: where the most accurate one is kept, to be exported at the end; None for the last.
+        outside: images of sources outside, for likelihood ratios.
     """
 
     def __init__(
         self, network: keras.Model, config: Settings, data: DataSet, validation: DataSet, run: Run,
         attack: Perturbation | None = None, best: Best | None = None,
+        outside: DataSet | None = None,
     ) -> None:  # fmt: skip
         import tensorflow as tf
 
         from gan_fingerprints.networks.layers import to_network
 
         self.network, self.config, self.run, self.attack = network, config, run, attack
+        self.outside = outside
         self.best, self._shares = best, dict[str, float]()
         self.splits = {"training": data, "validation": validation}
         self.predict = tf.function(lambda pixels: tf.argmax(network(to_network(pixels)), axis=1))
 
     def export(
-        self, name: str, calibration: Calibration | None = None, enrolment: Enrolment | None = None
-    ) -> None:
+        self, name: str, calibration: Calibration | None = None,
+        enrolment: Enrolment | None = None, likelihoods: Likelihoods | None = None,
+        card: dict[str, Any] | None = None,
+    ) -> None:  # fmt: skip
         """Writes the network as NAME.safetensors."""
         from gan_fingerprints.networks import files
 
         path, names = self.run.path(f"{name}.safetensors"), self.splits["training"].source_names
         origin = self.run.provenance()
-        files.save(path, self.network, origin, names, calibration, enrolment)
+        beside = calibration, enrolment, likelihoods, card
+        files.save(path, self.network, origin, names, *beside)
 
     def measure(self, shown: int) -> None:
         """Writes the accuracy on either split to log and TensorBoard, after so many images."""
@@ -235,15 +253,19 @@ class Measured:
                 f"{self.best.accuracy:.2%}, the best measured"
             )
 
-    def answers(self) -> Answers:
-        """What the network says of all validation images."""
+    def answers(self, data: DataSet | None = None, unknown: bool = False) -> Answers:
+        """What the network says of all validation images, or those of other data.
+
+        unknown: of pseudo-unknowns made of them.
+        """
         import tensorflow as tf
 
         from gan_fingerprints.networks.layers import to_network
 
-        data, parts = self.splits["validation"], []
+        data, parts = data or self.splits["validation"], []
+        made = PseudoUnknown(self.config.training_seed) if unknown else None
         answers = tf.function(lambda pixels: self.network.answers(to_network(pixels)))
-        for pixels, true in _batches(data, np.arange(data.count), self.attack):
+        for pixels, true in batches(data, np.arange(data.count), self.attack, made):
             parts.append([*(x.numpy()[: len(true)] for x in answers(pixels)), true])
         return Answers(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
@@ -257,17 +279,63 @@ class Measured:
         judged = getattr(self.network, "judged", None)
         how = config.false_alarms, config.either, data.groups, judged
         try:
-            scale = calibration.calibrate(logits, features, labels, data.checksum, *how)
+            learned = calibration.calibrated(logits, features, labels, data.checksum, *how)
         except ValueError as error:
             raise UserError(
                 f"{data.folder}: {error}, expected some of each to set the threshold of "
                 '"unknown" on'
             ) from None
-        if self.config.guard:
+        scale, scores = learned
+        wanted = config.likelihoods and logits.shape[1] > 1  # of one source there is no other
+        likelihoods = self._likelihoods(scale, logits, scores) if wanted else None
+        if config.guard:
             scale = dataclasses.replace(scale, domain=self._domain())
         self.run.log(scale.describe())
-        space = enrolment_space.learn(self.network, train, data) if config.enrollable else None
-        self.export("network-final", scale, space)
+        known = None if self.attack else (logits, features)  # enrolled images are not attacked
+        space = None
+        if config.enrollable:
+            space = enrolment_space.learn(self.network, train, data, answers=known)
+        made = self._card()
+        program.write_whole(self.run.path("card.md"), markdown(made).encode())
+        self.export("network-final", scale, space, likelihoods, made)
+
+    def _card(self) -> dict[str, Any]:
+        """What is known of the network before anything was measured with other images."""
+        train = self.splits["training"]
+        counts = {
+            name: data.labels.sum(axis=0, dtype=np.int64).tolist()
+            for name, data in self.splits.items() if data.labels is not None
+        }  # fmt: skip
+        of_groups = {
+            name: None if data.groups is None else len(set(data.groups.tolist()))
+            for name, data in self.splits.items()
+        }
+        settings = dataclasses.asdict(self.config)
+        names, audits = train.source_names or [], manifest.audited(train.folder, train.name)
+        what = names, counts, train.resolution, self.network.name
+        return of_training(*what, settings, audits, of_groups)
+
+    def _likelihoods(
+        self, scale: Calibration, logits: np.ndarray, scores: np.ndarray
+    ) -> Likelihoods:
+        """Of what the network says of all validation images, and the scores that they have."""
+        data = self.splits["validation"]
+        assert data.labels is not None
+        own = data.independent
+        sets = [(self.answers(unknown=True), own)]
+        if self.outside:
+            apart = own.max() + 1  # groups of the others' own
+            sets.append((self.answers(self.outside), self.outside.independent + apart))
+        outside = np.concatenate([scale.scores(x.logits, x.features) for x, _ in sets])
+        groups = np.concatenate([x for _, x in sets])
+        labels, scaled = data.labels.argmax(axis=1), logits / scale.temperature
+        names, cases = data.source_names or [], None
+        if not self.attack:  # else what is degraded here would have been attacked before
+            seed = self.config.training_seed
+            cases = cases_of(self.network, names, data, scale, scores, seed)
+        found = fitted(scaled, labels, own, scores, outside, groups, cases)
+        self.run.log(found.describe())
+        return found
 
     def _domain(self) -> Domain:
         data, most = self.splits["training"], self.config.accuracy_images
@@ -277,44 +345,3 @@ class Measured:
             indices = np.arange(start, min(start + BATCH, data.count, most))
             rows += [domain.properties(image[None]) for image in data.images(indices)]
         return Domain.of(np.array(rows))
-
-
-def accuracy(
-    predict: Callable[[np.ndarray], Any], data: DataSet, most: int, seed: int,
-    attack: Perturbation | None = None,
-) -> float:  # fmt: skip
-    """Share of right answers on up to `most` images, the same ones every time.
-
-    predict: uint8 [64, R, R, 3] → label numbers [64].
-    attack: what happens to the images first, if anything; always the same to each.
-    """
-    from gan_fingerprints.data import pipeline  # imports TensorFlow, which takes seconds
-
-    # The seed alone chooses: an accuracy that goes up is never one of easier images.
-    chosen = pipeline.epoch_order(data.count, seed, 0)[:most]
-    right = 0
-    for pixels, labels in _batches(data, chosen, attack):
-        answers = predict(pixels).numpy()[: len(labels)]
-        right += int(np.sum(answers == labels))
-    return right / len(chosen)
-
-
-def attacked(data: DataSet, indices: np.ndarray, attack: Perturbation | None) -> np.ndarray:
-    """Images uint8 [N, R, R, 3] after an attack, if there is one, keyed by their places."""
-    pixels = data.images(indices)
-    if not attack:
-        return pixels
-    pairs = zip(pixels, indices, strict=True)
-    return np.stack([attack(image, int(index))[0] for image, index in pairs])
-
-
-def _batches(
-    data: DataSet, chosen: np.ndarray, attack: Perturbation | None
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Images uint8 [64, R, R, 3], the last ones repeating the first, and as many label numbers."""
-    assert data.labels is not None
-    for start in range(0, len(chosen), BATCH):
-        indices = chosen[start : start + BATCH]
-        # TensorFlow traces a function anew for every shape: the last images get some company.
-        padded = np.pad(indices, (0, BATCH - len(indices)))
-        yield attacked(data, padded, attack), np.argmax(data.labels[indices], axis=1)

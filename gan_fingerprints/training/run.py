@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from gan_fingerprints import disk, images, program, typed
 from gan_fingerprints.program import UserError, option, write_json
+from gan_fingerprints.training.time_left import TimeLeft
 from gan_fingerprints.version import versions
 
 if TYPE_CHECKING:
@@ -37,14 +38,20 @@ class Execution:
         PRECISIONS, "float32", "arithmetic of the layers (weights stay float32)"
     )
     num_gpus: int | None = option(
-        typed.count, None, "GPUs that share each minibatch; 0: CPU (default: one if there is one)"
+        typed.count,
+        None,
+        "GPUs that share each minibatch; 0: CPU (default: one if there is one)",
+        advanced=False,
     )
     xla: bool = option(typed.switch, False, "1: compile the training step with XLA")
     deterministic: bool = option(
         typed.switch, False, "1: only operations that repeat bit for bit on a GPU too (slower)"
     )
     checkpoint_minutes: float = option(
-        typed.non_negative.of("MINUTES"), 5.0, "save the full training state this often"
+        typed.non_negative.of("MINUTES"),
+        5.0,
+        "save the full training state this often",
+        advanced=False,
     )
 
 
@@ -54,7 +61,10 @@ STARTING = {
     ),
     "--init_from": option(typed.path, None, "start a new run from old weights"),
     "--verify": option(
-        typed.switch, True, "0: trust a data set's manifest, do not read its files to compare them"
+        typed.switch,
+        True,
+        "0: trust a data set's manifest, do not read its files to compare them",
+        advanced=True,
     ),
     "--dry_run": option(typed.given, False, "check everything, print the settings, train nothing"),
 }
@@ -74,6 +84,7 @@ class Run:
         origin: what an exported network says of the run: command, seed, data.
         checkpoint_minutes: how often `advance` saves.
         begun: whether the folder was there before.
+        small: whether the run's numbers are already those of the small preset.
 
     Attributes:
         elsewhere: name of a file or subfolder → where that is instead.
@@ -81,7 +92,7 @@ class Run:
 
     def __init__(
         self, folder: Path, lock: IO[str], origin: Mapping[str, Any], checkpoint_minutes: float,
-        begun: bool = False,
+        begun: bool = False, small: bool = False,
     ) -> None:  # fmt: skip
         self.folder = folder
         self.elsewhere: dict[str, Path] = {}
@@ -92,7 +103,7 @@ class Run:
         self._saved = -1
         self._losses: Losses | None = None
         self._notes: Mapping[str, Any] = {}
-        self._begun = begun
+        self._begun, self._time_left = begun, TimeLeft(small)
         self._started = time.monotonic()
         self._origin = dict(origin)
         self._lock = lock
@@ -120,13 +131,16 @@ class Run:
         if show:
             tqdm.write(text)
 
-    def start(self, state: Mapping[str, Any], total_kimg: float, shown: tf.Variable) -> None:
+    def start(
+        self, state: Mapping[str, Any], total_kimg: float, shown: tf.Variable, while_: str = ""
+    ) -> None:
         """Restores the newest intact checkpoint if there is any, and starts the progress bar.
 
         Args:
             state: name → list of variables: everything that the next step depends on.
             total_kimg: length of the run, in thousand images.
             shown: int64 variable, images shown so far; one of the state's.
+            while_: what the rate of the first steps holds for, where it does not stay the same.
 
         Raises:
             UserError: the run had begun, and no checkpoint is intact.
@@ -145,6 +159,9 @@ class Run:
         with self._room("tensorboard") as path:
             self._writer = tf.summary.create_file_writer(str(path))
         self._continue()
+        self._time_left.rate_holds = while_
+        if not int(shown):
+            self._write_settings()
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, self._request_stop)
         self.bar = tqdm(
@@ -173,6 +190,14 @@ class Run:
             )
         self.save()
 
+    def _write_settings(self) -> None:
+        import tensorflow as tf
+
+        settings = self.path("settings.json")
+        if settings.is_file():
+            with self._room("tensorboard"), self._writer.as_default(step=0):
+                tf.summary.text("settings", f"```json\n{settings.read_text()}\n```")
+
     def _request_stop(self, signal_number: int, frame: Any) -> None:
         if self._stopped_by:
             raise self._end()
@@ -195,6 +220,8 @@ class Run:
         if status:
             self.bar.set_postfix_str(status, refresh=False)
         self.bar.update(0)
+        if said := self._time_left.after(int(self._shown), self.bar.total * 1000):
+            tqdm.write(said)
         due = time.monotonic() - self._last_save >= self._checkpoint_seconds
         if due or self._stopped_by:
             self.save()
@@ -224,9 +251,19 @@ class Run:
             for name, value in values.items():
                 tf.summary.scalar(name, value)
 
-    def picture(self, name: str, batch: np.ndarray) -> None:
-        """Writes a grid of images, uint8 [N, H, W, 3], as NAME.png."""
-        images.write_png(self.path(f"{name}.png"), images.grid(batch))
+    def picture(self, batch: np.ndarray, shows: str, *names: str) -> None:
+        """Writes a grid of images, uint8 [N, H, W, 3], as NAME.png, and to TensorBoard.
+
+        shows: what TensorBoard calls it, the same at every moment; the file's name if none is
+            given.
+        """
+        import tensorflow as tf
+
+        grid = images.grid(batch)
+        for name in names or (shows,):
+            images.write_png(self.path(f"{name}.png"), grid)
+        with self._room("tensorboard"), self._writer.as_default(step=int(self._shown)):
+            tf.summary.image(shows, grid[None])
 
     def provenance(self) -> dict[str, Any]:
         """What an exported network says of its origin (the same for the same run)."""

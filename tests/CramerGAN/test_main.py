@@ -4,8 +4,6 @@ import json
 import os
 import re
 import shutil
-import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -90,7 +88,11 @@ def test_what_a_run_writes(work, trained):
     assert "iteration 8 g_loss" in log
     assert "the learning rate stays 0.0001 to the end" in log
     assert "lr 0.0001 " in log.splitlines()[-2]
-    assert any((work / "logs" / FOLDERS[model] / "tensorboard").iterdir())
+    board = run_log.tensorboard(work / "logs" / FOLDERS[model] / "tensorboard")
+    assert board.scalars.keys() == run_log.OF_GANS
+    assert board.scalars["learning_rate"] == pytest.approx(1e-4)
+    assert board.images == {"reals", "fakes"}
+    assert '"count": 12' in board.texts["settings"]
     pictures = {path.name for path in (work / "samples" / FOLDERS[model]).iterdir()}
     expected = {"reals.png", "train_00000004.png", "train_00000008.png", "latest.png"}
     assert pictures == expected
@@ -99,21 +101,18 @@ def test_what_a_run_writes(work, trained):
 
 
 @pytest.mark.slow
-def test_killed_and_continued_is_bit_for_bit_the_same(work, trained, run_script):
+def test_killed_and_continued_is_bit_for_bit_the_same(work, trained, run_script, start_script):
     model, folder = trained
     flags = [*SMALL, "--is_train", "--MMD_lr_scheduler", "--checkpoint_minutes", "0",
              "--checkpoint_dir", "killed", "--log_dir", "killed_logs",
              "--sample_dir", "killed_samples"]  # fmt: skip
-    program = Path(MODULES[model].__file__)
-    process = subprocess.Popen([sys.executable, program, *flags], cwd=work,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    process = start_script(PROGRAMS[model], *flags, cwd=work)
     log = work / "killed_logs" / FOLDERS[model] / "log.txt"
     while process.poll() is None and not (
         log.is_file() and "iteration 5 g_loss" in log.read_text()
     ):
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
     killed = work / "killed" / FOLDERS[model]
     assert not (killed / "finished.json").exists()
     run_script(PROGRAMS[model], *flags, "--resume", cwd=work)
@@ -275,7 +274,9 @@ def test_help_answers_within_a_second(run_script):
         text = run_script(program, "--help").stdout
         after = os.times()
         assert after.children_user - before.children_user < 1
-        assert "--L2_discriminator_penalty X" in text
+        assert "--gradient_penalty X" in text
+        assert "--L2_discriminator_penalty X" not in text
+        assert "--L2_discriminator_penalty X" in run_script(program, "--help_all").stdout
 
 
 @pytest.mark.slow

@@ -62,6 +62,11 @@ def test_a_run_writes_what_it_should(finished):
     for phase in ("training at 4x4", "fading to 8x8", "training at 8x8"):
         assert phase in log
     assert "skipped_steps 0" in log
+    board = run_log.tensorboard(finished / "tensorboard")
+    assert board.scalars.keys() == {*run_log.OF_GANS, "schedule/lod"}
+    assert board.scalars["seconds_per_kimg"] > 0
+    assert board.images == {"reals", "fakes"}
+    assert '"training_seed": 5' in board.texts["settings"]
 
 
 def test_the_network_has_moved_and_is_finite(finished):
@@ -72,34 +77,17 @@ def test_the_network_has_moved_and_is_finite(finished):
     assert np.abs(arrays["8x8_Conv1/bias"]).max() > 1e-4
 
 
-def test_same_seed_same_network(data, finished, tmp_path, run_script):
-    again = tmp_path / "again"
-    run_script(
-        "ProGAN/run.py",
-        "--app",
-        "train",
-        "--training_data_dir",
-        data,
-        "--out_model_dir",
-        again,
-        *TINY,
-    )
-    for name in ("network-final.safetensors", "network-snapshot-000000.safetensors"):
-        assert (again / name).read_bytes() == (finished / name).read_bytes()
-
-
-def test_killed_and_resumed_run_ends_with_the_same_weights(data, finished, tmp_path, run_script):
-    out = tmp_path / "killed"
+@pytest.fixture(scope="module")
+def killed(data, tmp_path_factory, run_script, start_script):
+    """A run with the same seed that was killed twice and then went on, and its flags."""
+    out = tmp_path_factory.mktemp("runs") / "killed"
     arguments = [
         "--app", "train", "--training_data_dir", data, "--out_model_dir", out, *TINY,
         "--checkpoint_minutes", 0, "--resume",
     ]  # fmt: skip
-    command = [sys.executable, PROJECT / "ProGAN/run.py", *arguments]
     kills = 0
     for checkpoints in (3, 5):  # of 13; some may pass between two looks
-        process = subprocess.Popen(
-            [str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        process = start_script("ProGAN/run.py", *arguments)
         pointer = out / "checkpoints" / "checkpoint"
         seen, deadline = set(), time.monotonic() + 120
         while len(seen) < checkpoints and process.poll() is None and time.monotonic() < deadline:
@@ -107,11 +95,20 @@ def test_killed_and_resumed_run_ends_with_the_same_weights(data, finished, tmp_p
                 seen.add(pointer.stat().st_mtime_ns)
             time.sleep(0.01)
         kills += process.poll() is None
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.kill()
         assert not (out / "finished.json").exists()
     assert kills == 2
     run_script("ProGAN/run.py", *arguments)
+    return out, arguments
+
+
+def test_same_seed_same_network(finished, killed):
+    for name in ("network-final.safetensors", "network-snapshot-000000.safetensors"):
+        assert (killed[0] / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_killed_and_resumed_run_ends_with_the_same_weights(finished, killed, run_script):
+    out, arguments = killed
     assert "continuing at" in (out / "log.txt").read_text()
     final = "network-final.safetensors"
     assert (out / final).read_bytes() == (finished / final).read_bytes()

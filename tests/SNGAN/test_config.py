@@ -90,7 +90,7 @@ def set_at(tree, path, value):
         ("adam.beta2", 1.0, ["adam.beta2", "below 1"]),
         ("adam.alpha", "fast", ["adam.alpha", "'fast'", "a number"]),
         ("models", [1], ["key models", "[1]", "keys with values"]),
-        ("models.generator.fn", "/tmp/x.py", ["models.generator.fn", "gen_models/resnet.py"]),
+        ("models.generator.fn", "/elsewhere/x.py", ["models.generator.fn", "gen_models/resnet.py"]),
         ("models.generator.args.size", 48, ["size", "48", "32 or 64 or 128 or 256"]),
         ("models.generator.args.size", 64, ["size 64", "size 32"]),
         ("models.generator.args.bottom_width", 8, ["bottom_width", "found 8", "expected 4"]),

@@ -45,6 +45,19 @@ def test_programs_write_sorted_lists(run_script, folder, tmp_path, script):
     assert f"{path}: 5 images" in done.stdout
 
 
+def test_another_list_is_replaced_only_where_that_is_asked_for(folder, tmp_path):
+    path = tmp_path / "list.txt"
+    number = listing.write_list(folder, path)
+    before = path.read_bytes()
+    assert listing.write_list(folder, path) == number  # the same again
+    path.write_text("mine.png 0\n")
+    with pytest.raises(UserError, match=r"--image_list .*list\.txt: already exists"):
+        listing.write_list(folder, path)
+    assert path.read_text() == "mine.png 0\n"
+    listing.write_list(folder, path, overwrite=True)
+    assert path.read_bytes() == before
+
+
 def test_names_of_the_lists_are_the_published_ones():
     assert listing.NAMES["CelebADataset"] == "celeba_align_png_cropped_image_list.txt"
     assert listing.NAMES["LSUNBedroom200kDataset"] == "lsun_bedroom_200k_png_image_list.txt"

@@ -161,3 +161,9 @@ def test_a_snapshot_of_another_width_leaves_nothing(call, small, tmp_path):
     with pytest.raises(UserError, match=r"found \(256, 128\), expected \(640, 128\)"):
         call(gen_images, *flags)
     assert not (tmp_path / "new").exists()
+
+
+def test_a_preset_stands_for_its_configuration(call, small, tmp_path):
+    flags = ["--preset", "small", *small[2:], "--results_dir", tmp_path / "new"]
+    with pytest.raises(UserError, match=r"found \(256, 128\), expected \(3072, 128\)"):
+        call(gen_images, *flags)

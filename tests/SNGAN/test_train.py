@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -75,7 +74,10 @@ def test_what_a_run_writes(finished):
     names = {path.name for path in (finished / "preview").iterdir()}
     assert names == {"image_latest.png", "image00000004.png", "image00000008.png"}
     assert (finished / "reals.png").is_file()
-    assert any((finished / "tensorboard").iterdir())
+    board = run_log.tensorboard(finished / "tensorboard")
+    assert board.scalars.keys() == run_log.OF_GANS
+    assert board.images == {"reals", "fakes"}
+    assert '"batchsize": 4' in board.texts["settings"]
     before, after = snapshot_arrays(finished, 4), snapshot_arrays(finished, 8)
     for old, new in zip(before, after, strict=True):
         moved = [key for key in old if not np.array_equal(old[key], new[key])]
@@ -85,16 +87,13 @@ def test_what_a_run_writes(finished):
 
 
 @pytest.mark.slow
-def test_killed_and_continued_is_bit_for_bit_the_same(work, finished, run_script):
+def test_killed_and_continued_is_bit_for_bit_the_same(work, finished, run_script, start_script):
     more = ["--checkpoint_minutes", "0"]
-    command = [sys.executable, TRAIN, *arguments(work, "killed", *more)]
-    process = subprocess.Popen([str(x) for x in command], stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)  # fmt: skip
+    process = start_script("SNGAN/train.py", *arguments(work, "killed", *more))
     log = work / "killed" / "log.txt"
     while process.poll() is None and not (log.is_file() and "iteration 5" in log.read_text()):
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
     assert not (work / "killed" / "finished.json").exists()
     run_script("SNGAN/train.py", *arguments(work, "killed", *more, "--resume"))
     assert "continuing at" in log.read_text()

@@ -14,19 +14,21 @@ TINY = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory, photo_crops):
-    return marks.write_sources(tmp_path_factory.mktemp("sources"), photo_crops, 20)
+@pytest.fixture(scope="session")
+def folders(once, photo_crops):
+    return once("marked_16", lambda root: marks.write_sources(root, photo_crops, 20))
 
 
-@pytest.fixture(scope="module")
-def prepared(folders, tmp_path_factory, run_script):
-    root = tmp_path_factory.mktemp("prepared")
-    for split in ("train", "test"):
-        run_script(
-            "classifier/data_preparation.py", "--in_dir", folders / split, "--out_dir", root / split
-        )
-    return root
+@pytest.fixture(scope="session")
+def prepared(once, folders, run_script):
+    def fill(root):
+        for split in ("train", "test"):
+            run_script(
+                "classifier/data_preparation.py", "--in_dir", folders / split, "--out_dir",
+                root / split,
+            )  # fmt: skip
+
+    return once("marked_16_prepared", fill)
 
 
 def training_arguments(prepared, out, *more):
@@ -36,11 +38,16 @@ def training_arguments(prepared, out, *more):
     ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def model(prepared, tmp_path_factory, run_script):
-    out = tmp_path_factory.mktemp("models") / "classifier"
-    run_script("classifier/run.py", *training_arguments(prepared, out, "--total_kimg", 12))
-    return out
+@pytest.fixture(scope="session")
+def model(once, prepared, run_script):
+    """The folder of a finished training run."""
+
+    def fill(root):
+        length = ("--total_kimg", 12, "--accuracy_ticks", 10)
+        arguments = training_arguments(prepared, root / "classifier", *length)
+        run_script("classifier/run.py", *arguments)
+
+    return once("classifier_models", fill) / "classifier"
 
 
 @pytest.fixture

@@ -5,11 +5,14 @@ import io
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.metrics import roc_auc_score
 
 from classifier import cooccurrence
 from classifier.baseline_methods import Images
 from classifier.cooccurrence import Cooccurrence, with_copies
+from gan_fingerprints.attribution.attributor import Attributor
 from gan_fingerprints.calibration import negative_log_likelihood
+from gan_fingerprints.networks import cooccurrence as networks
 from gan_fingerprints.networks import files
 from gan_fingerprints.networks.descriptors import descriptors
 from gan_fingerprints.networks.discriminant import discriminants
@@ -20,13 +23,13 @@ HEADER = {"source_names": ["a", "b", "c"], "resolution": 32, "data": "4", "valid
 GRAIN = 0.2
 
 
-def grainy(seed, number):
+def grainy(seed, number, grain=GRAIN):
     """Noise of three grains: of single pixels, a little along rows, a little along columns."""
     rng = np.random.default_rng(seed)
     labels = rng.permutation(np.arange(number) % 3)
     x = rng.normal(0, 6, (number, 32, 32, 3)) + rng.normal(128, 20, (number, 1, 1, 3))
-    x[labels == 1] += GRAIN * (np.roll(x[labels == 1], 1, axis=2) - 128)
-    x[labels == 2] += GRAIN * (np.roll(x[labels == 2], 1, axis=1) - 128)
+    x[labels == 1] += grain * (np.roll(x[labels == 1], 1, axis=2) - 128)
+    x[labels == 2] += grain * (np.roll(x[labels == 2], 1, axis=1) - 128)
     return Images(np.clip(np.rint(x), 0, 255).astype(np.uint8), labels, 3)
 
 
@@ -115,3 +118,41 @@ def test_arrays_of_another_shape_are_refused(tmp_path):
     files.write(path, StoredNetwork("cooccurrence", arguments, arrays, ["a", "b"], {}))
     with pytest.raises(UserError, match=r"--model_path .*mean: found \(3,\), expected \(1872,\)"):
         cooccurrence.load(path, "--model_path")
+
+
+def mosaic(images, rows, columns):
+    """Images uint8 [rows · columns, S, S, 3] side by side, in rows."""
+    lines = np.split(images, rows)
+    return np.concatenate([np.concatenate(list(line), axis=1) for line in lines])
+
+
+@pytest.mark.slow
+def test_the_map_of_a_spliced_image_tells_its_halves_apart():
+    """Half of one source, half of another, each of 3×3 images that were never seen."""
+    method = Cooccurrence()
+    method.fit(grainy(0, 150, 0.5), grainy(1, 90, 0.5))
+    network = networks.Cooccurrence(32, 3, method.discriminant.components.shape[1])
+    for variable, array in zip(network.discriminant, method.discriminant, strict=True):
+        variable.assign(array)
+    scale = method.calibration
+    attributor = Attributor(network, ["a", "b", "c"], 32, 16, calibration=scale, mapped=True)
+    held = grainy(2, 180, 0.5)
+    of_each = [held.pixels[held.labels == i] for i in range(3)]
+    pairs = [(i, j) for i in range(3) for j in range(3) if i != j]
+    spliced = [
+        np.concatenate([mosaic(of_each[x][9 * k : 9 * k + 9], 3, 3) for x in pair], axis=1)
+        for k, pair in enumerate(pairs)
+    ]
+    areas, found = [], []
+    for (left, right), one in zip(pairs, attributor.examine(spliced), strict=True):
+        halves = [x for x in one.tiles if x.left + x.side <= 96 or x.left >= 96]
+        named = one.row.most_probable
+        assert named in ("abc"[left], "abc"[right])
+        own = [("abc"[left] if tile.left < 96 else "abc"[right]) == named for tile in halves]
+        areas.append(roc_auc_score(own, [tile.log10 for tile in halves]))
+        found.append(set(one.row.mixed) == {"abc"[left], "abc"[right]})
+        assert (one.row.predicted == "mixed") == bool(one.row.mixed)
+    assert min(areas) >= 0.9
+    assert np.mean(found) >= 0.8
+    whole = [mosaic(of_each[i][9:27], 3, 6) for i in range(3)]
+    assert not any(row.mixed for row in attributor.attribute(whole))

@@ -1,3 +1,4 @@
+import argparse
 import json
 import subprocess
 import sys
@@ -8,9 +9,11 @@ import pytest
 from PIL import Image
 
 from gan_fingerprints import images
+from gan_fingerprints.data import shared
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.data.writing import shuffled_order
 from gan_fingerprints.program import UserError
+from gan_fingerprints.training.classifying import open_splits
 
 PROJECT = Path(__file__).resolve().parents[2]
 SCRIPT = "classifier/data_preparation.py"
@@ -161,11 +164,65 @@ def test_copies_are_found_in_other_formats_and_in_the_other_split(
     write(tmp_path / "test" / "real", pictures(1, seed=1), ".bmp")  # gan/000 of the training split
     write(tmp_path / "test" / "real", pictures(1, seed=7), ".tif")
     flags = ("--against", tmp_path / "training")
-    prepare(tmp_path / "test", tmp_path / "out", *flags)
+    said = rf"--against {tmp_path}/training: found 1 images that are in both .*e\.g\. real/000\.bmp"
+    with pytest.raises(UserError, match=said):
+        prepare(tmp_path / "test", tmp_path / "out", *flags)
+    assert not (tmp_path / "out").exists()
     printed = capsys.readouterr().out
+    assert "shared: real/000.bmp = record 0\n" in printed
     assert f"also in {tmp_path / 'training'}: 1, e.g. real/000.bmp = record 0" in printed
     assert "in several sources" in printed
     assert "gan/000.png = real/000.tif" in printed
+
+
+def test_training_refuses_validation_images_that_it_has_seen(prepare, sources, tmp_path):
+    training = prepare(sources, tmp_path / "training", "--shuffle", 0)  # gan 0-3, real 4-7
+    write(tmp_path / "test" / "gan", [*pictures(2, seed=7), pictures(4, seed=2)[1]])
+    write(tmp_path / "test" / "real", pictures(3, seed=8))
+    validation = prepare(tmp_path / "test", tmp_path / "validation", "--shuffle", 0)
+    assert shared.shared_records(validation, training) == [(2, 5)]
+    assert shared.shared_records(training, validation) == [(5, 2)]
+    given = argparse.Namespace(
+        training_data_dir=training.folder, validation_data_dir=validation.folder, verify=True
+    )
+    said = "validation: found 1 images that .*has, too, e.g. record 2 = record 5 of the training"
+    with pytest.raises(UserError, match=said):
+        open_splits(given, 1, 1)
+    (tmp_path / "test" / "gan" / "002.png").unlink()
+    given.validation_data_dir = prepare(tmp_path / "test", tmp_path / "other").folder
+    assert [data.count for data in open_splits(given, 1, 1)] == [8, 5]
+
+
+def test_records_with_the_same_checksum_are_compared(prepare, sources, tmp_path, monkeypatch):
+    training = prepare(sources, tmp_path / "training")
+    write(tmp_path / "test" / "gan", pictures(4, seed=5))
+    write(tmp_path / "test" / "real", pictures(4, seed=6))
+    other = prepare(tmp_path / "test", tmp_path / "other")
+    for data in (training, other):
+        monkeypatch.setattr(data, "record_checksums", lambda: np.full(8, 7, np.uint32))
+    assert shared.shared_records(other, training) == []
+
+
+@pytest.mark.parametrize("fit", ["squeeze", "crop"])
+def test_what_is_done_to_other_shapes_and_animations_is_said(prepare, tmp_path, capsys, fit):
+    wide = np.zeros((32, 96, 3), np.uint8)
+    wide[:, 32:64] = 200  # the square in the middle
+    for name in ("a", "b"):
+        write(tmp_path / "in" / name, [wide] * 2)
+        write(tmp_path / "in" / name, pictures(3, side=16, seed=3), ".bmp")
+    frames = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "in" / "a" / "film.gif", save_all=True, append_images=frames[1:])
+    data = prepare(
+        tmp_path / "in", tmp_path / "out", "--resolution", 16, "--shuffle", 0, "--fit", fit
+    )
+    printed = capsys.readouterr().out
+    assert "several pictures (animations, pages): 1; the first was taken" in printed
+    assert ("images that are no squares: 4; they were squeezed" in printed) is (fit == "squeeze")
+    assert data.manifest.get("fit") == {"squeeze": None, "crop": "crop"}[fit]
+    pixels = data.images(np.arange(data.count))
+    expected = 200 if fit == "crop" else 200 / 3  # a third of the squeezed image
+    assert abs(pixels[1].mean() - expected) < 2
+    assert (pixels[5] == [255, 0, 0]).all()
 
 
 @pytest.mark.parametrize(
@@ -230,6 +287,7 @@ def test_bad_input_folders_are_errors(prepare, tmp_path):
     write(tmp_path / "in" / "gan", pictures(2))
     fails("found one subfolder, gan, expected two or more")
     (tmp_path / "in" / "real").mkdir()
+    (tmp_path / "in" / "real" / "notes.txt").touch()
     fails("real: .*expected images")
 
 

@@ -150,7 +150,8 @@ def test_bad_input(network, sources, tmp_path, run_script):
     assert "found nothing, expected a file" in refused("--model_path", tmp_path / "none")
     assert "--model_path: not used with --space inception" in refused(*there, "--space=inception")
     assert "--inception_weights: not used" in refused(*there, "--inception_weights", "x.h5")
-    assert "found the ending '.jpg'" in refused(*there, "--out_map", tmp_path / "x.jpg")
+    said = refused(*there, "--out_map", tmp_path / "x.jpg")
+    assert "x.jpg', expected a name that ends in .png or .pdf" in said
     assert "did you mean --out_json?" in refused(*there, "--out_jsn", "x")
     assert "one subfolder of images per source" in refused(*there, folder=sources / "real")
     few = tmp_path / "few"

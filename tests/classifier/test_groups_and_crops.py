@@ -114,7 +114,8 @@ def test_nearly_the_same_image_in_the_other_split_is_warned_about(prepare, tmp_p
     Image.fromarray(real[6]).save(tmp_path / "t" / "gan" / "y.png")
     prepare(tmp_path / "v", tmp_path / "validation", "--shuffle", 0)
     capsys.readouterr()
-    prepare(tmp_path / "t", tmp_path / "training", "--against", tmp_path / "validation")
+    with pytest.raises(UserError, match=r"1 images that are in both .*e\.g\. gan/y\.png"):
+        prepare(tmp_path / "t", tmp_path / "training", "--against", tmp_path / "validation")
     printed = capsys.readouterr().out
     assert "also in" in printed
     assert "1, e.g. gan/y.png = record 36" in printed
@@ -195,7 +196,8 @@ def test_copies_are_found_crop_by_crop(prepare, large, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "images that occur in several sources, under contradicting labels: 2, e.g." in printed
     assert re.search(r"a/0\.png at \d+,\d+ = b/copy\.bmp at \d+,\d+", printed)
-    prepare(large, tmp_path / "again", *flags, "--against", tmp_path / "out")
+    with pytest.raises(UserError, match="images that are in both data sets"):
+        prepare(large, tmp_path / "again", *flags, "--against", tmp_path / "out")
     assert "also in" in capsys.readouterr().out
 
 

@@ -133,7 +133,7 @@ def test_training_on_attacked_images_immunizes(model, prepared, folders, tmp_pat
         accuracy_of(run_script(
             "classifier/run.py", "--app", "test", "--model_path",
             folder / "network-final.safetensors", "--testing_data_path", folders / "test",
-            "--out_confusion", tmp_path / "confusion.png", *attack, "--attack_seed", 1,
+            "--out_confusion", tmp_path / f"{folder.name}.png", *attack, "--attack_seed", 1,
         ))
         for folder in (model, immune)
     )  # fmt: skip

@@ -1,10 +1,9 @@
 """The network for fine traces: what it sees, any size of image, members, files, and training."""
 
+import argparse
 import csv
 import json
 import re
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -14,27 +13,29 @@ import tensorflow as tf
 from PIL import Image
 from scipy.ndimage import convolve1d
 
-from classifier import residual
+from classifier import residual, run
 from classifier.config import DEFAULTS, Config
 from classifier.residual import Residual
 from classifier.together import with_descriptors
+from gan_fingerprints import card
 from gan_fingerprints.attribution.attributor import Attributor
+from gan_fingerprints.attribution.verdict import Rules
 from gan_fingerprints.calibration import calibrate
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.networks import files
 from gan_fingerprints.networks.descriptors import descriptors, length
 from gan_fingerprints.networks.discriminant import Discriminant
 from gan_fingerprints.program import UserError
-from tests import marks
-from tests.conftest import PROJECT
+from tests import marks, result_lines
 from tests.marks import SOURCES
 
 TINY = (
     "--network", "residual", "--width", 4, "--minibatch", 16, "--learning_rate", 0.004,
-    "--total_kimg", 8, "--warmup_kimg", 0.5, "--tick_kimg", 0.2, "--accuracy_ticks", 10,
+    "--total_kimg", 4, "--warmup_kimg", 0.5, "--tick_kimg", 0.2, "--accuracy_ticks", 10,
     "--accuracy_images", 100, "--training_seed", 3, "--recompress", 0, "--rescale", 0,
     "--noise", 0, "--mirror", 0,
 )  # fmt: skip
+HELD = 30  # images of each of the three sources for validation, a fifth of all
 
 
 def noise(*shape, seed=0):
@@ -88,6 +89,13 @@ def test_descriptors_answer_beside_the_convolutions(tmp_path):
     )
     np.testing.assert_allclose(features[:, :32], plain.answers(images)[1], atol=1e-6)
     assert network.judged == slice(32, 64)
+    assert (network.families, plain.families) == (("convolutions", "descriptors"), ())
+    together, same, *opinions = network.opinions(images)
+    np.testing.assert_array_equal(together, logits)
+    np.testing.assert_array_equal(same, features)
+    for found, of_each in zip(opinions, (0.7 / 0.6 * plain(images).numpy(), linear), strict=True):
+        alone = scipy.special.log_softmax(of_each, axis=1)
+        np.testing.assert_allclose(found, alone, rtol=1e-4, atol=2e-3)
     files.save(tmp_path / "a.safetensors", network, {}, ["a", "b", "c"])
     loaded = files.load(tmp_path / "a.safetensors", files.constructors(), "--model").network
     np.testing.assert_array_equal(loaded(images), logits)
@@ -111,6 +119,23 @@ def test_the_share_of_descriptors_is_that_of_the_highest_likelihood(prepared):
         )
     right = re.findall(r"(?:convolutions|descriptors|together) ([\d.]+)%", said)
     assert [right[0], right[2]] == ["100.00", "100.00"]
+
+
+def test_descriptors_see_attacked_images_of_both_data_sets(prepared):
+    """An attack after which no image has a trace of its source leaves descriptors at chance."""
+    network, seen = Residual(32, len(SOURCES), width=4), []
+    data, held = (
+        DataSet.open(prepared / x, "--data", needs_labels=True) for x in ("train", "test")
+    )
+
+    def attack(image, key):
+        seen.append(key)
+        return np.random.default_rng(key).integers(0, 256, image.shape, np.uint8), {}
+
+    said = with_descriptors(network, 9 * held.labels, data, held, attack).said
+    assert sorted(seen) == sorted([*range(data.count), *range(held.count)])
+    assert "share being 0" in said
+    assert float(re.search(r"descriptors ([\d.]+)%", said)[1]) < 100 * 1.8 / len(SOURCES)
 
 
 def test_training_normalises_by_the_minibatch_and_drops_features():
@@ -171,7 +196,8 @@ def test_the_paper_is_trained_as_before():
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory, photo_crops):
-    return marks.write_sources(tmp_path_factory.mktemp("sources"), photo_crops, 10, side=32)
+    root = tmp_path_factory.mktemp("sources")
+    return marks.write_sources(root, photo_crops, 10, side=32, number=15 * HELD)
 
 
 @pytest.fixture(scope="module")
@@ -209,11 +235,43 @@ def test_it_learns_and_the_best_is_kept(trained):
     assert best[1] == first
 
 
+def test_likelihood_ratios_are_fitted_on_the_validation_images(trained):
+    loaded = files.load(trained / "network-final.safetensors", files.constructors(), "--model")
+    others, outside = loaded.likelihoods.others, loaded.likelihoods.outside
+    count = HELD * len(SOURCES)
+    assert (others.same, others.other) == (count, count * (len(SOURCES) - 1))
+    assert (outside.same, outside.other) == (count, count)  # as many pseudo-unknowns
+    assert others.high > 1  # it learned, see above
+    assert loaded.likelihoods.describe() in (trained / "log.txt").read_text()
+
+
+def test_images_outside_are_of_other_sources(prepared):
+    data = DataSet.open(prepared / "train", "--training_data_dir", needs_labels=True)
+    given = argparse.Namespace(outside_data_dir=None, verify=True)
+    assert run.outside_data(given, Config(), data) is None
+    given.outside_data_dir = prepared / "test"
+    with pytest.raises(UserError, match="only with --likelihoods 1"):
+        run.outside_data(given, Config(), data)
+    with pytest.raises(UserError, match=r"has images of .* as the training data; expected other"):
+        run.outside_data(given, Config(likelihoods=True), data)
+
+
+def test_the_card_says_what_it_was_made_of(trained):
+    loaded = files.load(trained / "network-final.safetensors", files.constructors(), "--model")
+    assert (trained / "card.md").read_text() == card.markdown(loaded.card)
+    first = loaded.card["sources"][0]
+    assert (first["name"], first["validation"]) == (sorted(SOURCES)[0], HELD)
+    assert first["looks"]["format"] == "PNG"
+    assert loaded.card["changes"]["contrast"] == 0.15
+    assert "recompress" not in loaded.card["changes"]  # there was none
+    assert card.limits(loaded.card, (32, 32)) == [card.NOTHING_MEASURED]
+
+
 def test_a_source_is_enrolled_without_the_training_images(trained, folders, tmp_path, run_script):
     """The same file as where the data sets are given, and the newcomer's images get its name."""
     loaded = files.load(trained / "network-final.safetensors", files.constructors(), "--model")
     assert loaded.enrolment.space.components.size == 0  # components are features of the network
-    assert len(loaded.enrolment.held_labels) == 60 * len(SOURCES)
+    assert len(loaded.enrolment.held_labels) == HELD * len(SOURCES)
     noise = np.random.default_rng(0).normal(128, 30, (10, 32, 32, 1)) + np.zeros(3)
     for i, image in enumerate(np.clip(noise, 0, 255).astype(np.uint8)):
         (tmp_path / "new").mkdir(exist_ok=True)
@@ -233,9 +291,10 @@ def test_a_folder_is_named_and_large_images_are_seen_in_tiles(
     network = trained / "network-final.safetensors"
     run_script("classifier/run.py", "--app", "test", "--model_path", network,
                "--testing_data_path", folders / "test", "--out_csv", tmp_path / "a.csv",
-               "--least_probability", 0)  # fmt: skip
+               "--out_confusion", tmp_path / "a.png", "--least_probability", 0)  # fmt: skip
     rows = list(csv.DictReader((tmp_path / "a.csv").open()))
-    assert list(rows[0])[-5:] == ["tiles", "spread", "agreement", "reason", "error"]
+    more = ["log10_lr", "log10_outside", "stable", "turned_by", "reason", "error"]
+    assert list(rows[0])[-9:] == ["tiles", "spread", "agreement", *more]
     assert {(row["tiles"], row["spread"], row["agreement"]) for row in rows} == {("1", "0", "1")}
     right = [max(SOURCES, key=lambda name: float(row[name])) in row["path"] for row in rows]
     assert np.mean(right) >= 0.9
@@ -248,27 +307,43 @@ def test_a_folder_is_named_and_large_images_are_seen_in_tiles(
         mosaic.paste(Image.open(part), (i % 3 * side, i // 3 * side))
     mosaic.save(tmp_path / "mosaic.png")
     attributor = Attributor.load(network, batch=4)
+    # Python, testing and the examiner's command have one verdict, also where it is not stable.
+    said = Attributor.load(network, rules=Rules(0)).attribute([x["path"] for x in rows])
+    assert [(x.predicted, x.reason) for x in said] == [(x["predicted"], x["reason"]) for x in rows]
+    run_script("gan_fingerprints", "attribute", folders / "test", "--model", network, "--out",
+               tmp_path / "a.jsonl", "--least_probability", 0.5)  # fmt: skip
+    lines = result_lines.checked(tmp_path / "a.jsonl")
+    assert {"opinions", "log10_lr"} <= lines[0].keys()
+    again = Attributor.load(network, rules=Rules(0.5)).attribute(folders / "test")
+    assert [(x["verdict"], x["reason"]) for x in lines] == [(x.predicted, x.reason) for x in again]
     (row,) = attributor.attribute(tmp_path / "mosaic.png")
     assert (row.tiles, row.most_probable) == (6, source)
-    answers = [x.probabilities for x in attributor.attribute(parts)]
+    rows = list(attributor.attribute(parts))
+    answers = [x.probabilities for x in rows]
     assert row.agreement == np.mean([max(x, key=x.get) == source for x in answers])
+    # What the families say alone, weighted by their shares, is what they say together.
+    share = float(attributor.network.scales[1])
+    for one in [row, *rows]:
+        alone = np.array([[*one.opinions[x].values()] for x in ("convolutions", "descriptors")])
+        np.testing.assert_allclose(alone.sum(axis=1), 1, atol=1e-12)
+        logits = np.log(alone).T @ [1 - share, share] / attributor.temperature
+        together = scipy.special.softmax(logits)
+        np.testing.assert_allclose([*one.probabilities.values()], together, atol=1e-4)
 
 
 @pytest.mark.slow
-def test_same_seed_same_network_also_when_killed(prepared, trained, tmp_path, run_script):
+def test_same_seed_same_network_also_when_killed(
+    prepared, trained, tmp_path, run_script, start_script
+):
     out = tmp_path / "killed"
     flags = arguments(prepared, out, "--checkpoint_minutes", 0.02)
-    process = subprocess.Popen(
-        [sys.executable, PROJECT / "classifier/run.py", *map(str, flags)],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    process = start_script("classifier/run.py", *flags)
     log, end = out / "log.txt", time.monotonic() + 120
-    while not (log.is_file() and "kimg 4.00 training" in log.read_text()):
+    while not (log.is_file() and "kimg 2.00 training" in log.read_text()):
         assert time.monotonic() < end, "no progress"
         assert process.poll() is None
         time.sleep(0.05)
     process.kill()
-    process.wait()
     run_script("classifier/run.py", *flags, "--resume")
     name = "network-final.safetensors"
     assert (out / name).read_bytes() == (trained / name).read_bytes()

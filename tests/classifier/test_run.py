@@ -4,19 +4,15 @@ import csv
 import json
 import re
 import shutil
-import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from gan_fingerprints import calibration
+from gan_fingerprints import scores
 from tests import run_log
 from tests.classifier.conftest import training_arguments
-from tests.conftest import PROJECT
 from tests.marks import SOURCES
 
 
@@ -25,6 +21,9 @@ def test_training_writes_what_it_should(model):
     assert names >= {"settings.json", "log.txt", "tensorboard", "finished.json",
                      "network-final.safetensors",
                      "network-snapshot-000006.safetensors"}  # fmt: skip
+    board = run_log.tensorboard(model / "tensorboard")
+    assert board.scalars.keys() >= {*run_log.EVERY, "loss", "accuracy/validation"}
+    assert board.scalars["learning_rate"] == pytest.approx(0.001)
     log = (model / "log.txt").read_text()
     final = re.findall(r"training accuracy ([\d.]+)% validation accuracy ([\d.]+)%", log)[-1]
     assert min(map(float, final)) >= 90
@@ -73,11 +72,12 @@ def test_images_of_no_source_score_lower(model, folders, tmp_path, run_script):
     command = (
         "classifier/run.py", "--app", "test", "--model_path", model / "network-final.safetensors",
         "--testing_data_path", tmp_path / "set", "--out_confusion", tmp_path / "confusion.png",
+        "--overwrite",
     )  # fmt: skip
     done = run_script(*command, "--out_scores", tmp_path / "scores.csv")
     area = float(re.search(r"AUROC ([\d.]+)", done.stdout)[1])
     table = list(csv.DictReader((tmp_path / "scores.csv").open()))
-    score = next(name for name in table[0] if name in calibration.SCORES)
+    score = next(name for name in table[0] if name in scores.SCORES)
     values = {"between": [], "real": []}
     for row in table:
         values[row["path"].split("/")[-2]].append(float(row[score]))
@@ -96,7 +96,8 @@ def test_one_image_of_another_size_and_mode(model, folders, tmp_path, run_script
         "classifier/run.py", "--app", "test", "--model_path", model / "network-final.safetensors",
         "--testing_data_path", tmp_path / "grey.jpg", cwd=tmp_path,
     )  # fmt: skip
-    assert "Classifying 0/1 images: grey.jpg: predicted as being sampled from" in done.stdout
+    assert "Classifying 0/1 images: grey.jpg: predicted as being sampled from real" in done.stdout
+    assert "like the photographs it was trained on (real), no more" in done.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["grey.jpg"]
 
 
@@ -120,19 +121,17 @@ def test_what_is_no_image_becomes_a_row(model, folders, tmp_path, run_script):
 
 
 @pytest.mark.slow
-def test_same_seed_same_network_also_when_killed(prepared, tmp_path, run_script):
+def test_same_seed_same_network_also_when_killed(prepared, tmp_path, run_script, start_script):
     once, killed = tmp_path / "once", tmp_path / "killed"
     run_script("classifier/run.py", *training_arguments(prepared, once, "--total_kimg", 2))
     arguments = training_arguments(
         prepared, killed, "--total_kimg", 2, "--checkpoint_minutes", 0, "--resume"
     )
-    command = [str(x) for x in (sys.executable, PROJECT / "classifier/run.py", *arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = start_script("classifier/run.py", *arguments)
     log, deadline = killed / "log.txt", time.monotonic() + 120
     while time.monotonic() < deadline and not (log.exists() and "tick 1 " in log.read_text()):
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
     assert not (killed / "finished.json").exists()
     run_script("classifier/run.py", *arguments)
     assert "continuing at" in (killed / "log.txt").read_text()

@@ -12,19 +12,20 @@ TINY = (
 
 
 @pytest.fixture(scope="session")
-def visnet_folders(tmp_path_factory, photo_crops):
-    return marks.write_sources(tmp_path_factory.mktemp("visnet_sources"), photo_crops, 25)
+def visnet_folders(once, photo_crops):
+    return once("visnet_sources", lambda root: marks.write_sources(root, photo_crops, 25))
 
 
 @pytest.fixture(scope="session")
-def visnet_data(visnet_folders, tmp_path_factory, run_script):
-    root = tmp_path_factory.mktemp("visnet_prepared")
-    for split in ("train", "test"):
-        run_script(
-            "classifier_visNet/data_preparation.py", "--audit", 0,
-            "--in_dir", visnet_folders / split, "--out_dir", root / split,
-        )  # fmt: skip
-    return root
+def visnet_data(once, visnet_folders, run_script):
+    def fill(root):
+        for split in ("train", "test"):
+            run_script(
+                "classifier_visNet/data_preparation.py", "--audit", 0,
+                "--in_dir", visnet_folders / split, "--out_dir", root / split,
+            )  # fmt: skip
+
+    return once("visnet_prepared", fill)
 
 
 @pytest.fixture(scope="session")
@@ -41,8 +42,11 @@ def training_arguments(visnet_data):
 
 
 @pytest.fixture(scope="session")
-def visnet_model(training_arguments, tmp_path_factory, run_script):
+def visnet_model(once, training_arguments, run_script):
     """The folder of a finished training run."""
-    out = tmp_path_factory.mktemp("visnet_models") / "visnet"
-    run_script("classifier_visNet/run.py", *training_arguments(out, "--total_kimg", 3))
-    return out
+
+    def fill(root):
+        arguments = training_arguments(root / "visnet", "--total_kimg", 3)
+        run_script("classifier_visNet/run.py", *arguments)
+
+    return once("visnet_models", fill) / "visnet"

@@ -13,9 +13,11 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from classifier_visNet import demo, frames
+from classifier_visNet.cases_page import Models, html
 from classifier_visNet.figures import GREEN, PLAIN, RED, wrapped
 from gan_fingerprints.attribution.answering import Picture
 from gan_fingerprints.attribution.attributor import Examined
+from gan_fingerprints.attribution.finding import in_turns
 from gan_fingerprints.attribution.verdict import row_of
 from tests.conftest import PROJECT
 
@@ -129,9 +131,9 @@ def test_names_are_wrapped_at_underscores():
 
 def test_cases_take_turns_between_sources():
     paths = [Path(name) for name in ("a1", "a2", "a3", "b1")]
-    found = demo.chosen(paths, ["a", "a", "a", "b"], 3)
+    found = in_turns(paths, ["a", "a", "a", "b"], 3)
     assert found == ([Path("a1"), Path("b1"), Path("a2")], ["a", "b", "a"])
-    assert demo.chosen(paths, None, None) == (paths, [None] * 4)
+    assert in_turns(paths, None, None) == (paths, [None] * 4)
 
 
 @pytest.fixture
@@ -175,10 +177,37 @@ def test_folder_holds_numbered_pngs(written):
 
 def test_page_holds_everything_itself(written):
     text = written(html="demo.html").read_text()
-    assert len(re.findall(r"iVBORw0KGgo", text)) == 3
+    # Of each case the image, its fingerprint and two responses; the models' fingerprints once.
+    assert len(re.findall(r"data:image/png;base64,iVBORw0KGgo", text)) == 3 * 4 + 2
     assert not re.search(r"(src|href)\s*=\s*[\"']?(https?:)?//", text)
     assert text.count("<option") == 3
-    assert "$" not in re.sub(r"\"[A-Za-z0-9+/=]{100,}\"", "", text)
+    assert text.count('<article class="case">') == 3  # all are shown where scripts do not run
+    assert " hidden>" not in text.replace('<div class="tools" hidden>', "")
+
+
+def test_page_has_bars_of_the_prediction_and_of_the_truth_it_missed():
+    names = NAMES_11[:3]
+    case = case_of(names, predicted=1, truth=names[0])
+    models = Models(names, np.ones((16, 16, 3, 3)), (-2.0, 6.0))
+    figures = re.findall(r'<figure class="(.*?)"><h3>(.*?)</h3>(.*?)</figure>',
+                         html([case], models, 5.0), re.S)  # fmt: skip
+    assert [kind for kind, *_ in figures] == ["true", "wrong", ""]
+    bars = [re.findall(r"left: ([\d.]+)%; width: ([\d.]+)%", rest) for *_, rest in figures]
+    logits = case.image.logits
+    for (found,), value in zip(bars[:2], logits[:2], strict=True):
+        ends = sorted((25.0, 25 + 12.5 * float(value)))  # 0 lies a quarter from the left
+        expected = ends[0], max(ends[1] - ends[0], 0.5)
+        assert [float(x) for x in found] == pytest.approx(expected, abs=0.06)
+    assert bars[2] == []
+
+
+def test_names_stay_text_on_the_page():
+    name = "<script>alert(1)</script>"
+    case = case_of([name, "real"], predicted=0, truth=name)
+    page = html([case], Models([name, "real"], np.ones((16, 16, 3, 2)), (-2.0, 4.0)), 5.0)
+    assert name not in page
+    assert "&lt;script&gt;alert(1)" in page
+    assert page.count("<script>") == 1
 
 
 @pytest.mark.slow
@@ -240,6 +269,7 @@ def test_window_shows_each_case_and_ends_when_it_is_closed(
     script = """
 import sys
 from classifier_visNet import demo, frames
+from classifier_visNet.cases_page import Models, html
 import matplotlib.pyplot as plt
 show = frames.Display.show
 def shown(self, case, position):

@@ -4,9 +4,6 @@ import csv
 import json
 import re
 import shutil
-import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -17,7 +14,6 @@ from classifier_visNet.networks import AutoEncoder
 from gan_fingerprints.networks import files
 from gan_fingerprints.pictures import fingerprints as fingerprint_pictures
 from tests import run_log
-from tests.conftest import PROJECT
 
 SOURCES = ["marked_a", "marked_b", "real"]
 
@@ -45,6 +41,9 @@ def test_training_writes_what_it_should(visnet_model):
         "model_fingerprints000002.png", "reconstructions-final.png", "fingerprints-final.png",
         "model_fingerprints-final.png",
     }  # fmt: skip
+    board = run_log.tensorboard(visnet_model / "tensorboard")
+    assert board.scalars.keys() >= {*run_log.EVERY, "loss/D", "loss/cls", "accuracy/validation"}
+    assert board.images == {"reals", "reconstructions", "fingerprints", "model_fingerprints"}
     log = (visnet_model / "log.txt").read_text()
     final = re.findall(r"training accuracy ([\d.]+)% validation accuracy ([\d.]+)%", log)[-1]
     assert min(map(float, final)) >= 85
@@ -162,18 +161,18 @@ def test_one_grey_image_and_files_that_share_a_stem(
 
 
 @pytest.mark.slow
-def test_same_seed_same_network_also_when_killed(training_arguments, tmp_path, run_script):
+def test_same_seed_same_network_also_when_killed(
+    training_arguments, tmp_path, run_script, start_script
+):
     once, killed = tmp_path / "once", tmp_path / "killed"
     length = ("--total_kimg", 1)
     run_script("classifier_visNet/run.py", *training_arguments(once, *length))
     arguments = training_arguments(killed, *length, "--checkpoint_minutes", 0, "--resume")
-    command = [str(x) for x in (sys.executable, PROJECT / "classifier_visNet/run.py", *arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = start_script("classifier_visNet/run.py", *arguments)
     log, deadline = killed / "log.txt", time.monotonic() + 120
     while time.monotonic() < deadline and not (log.exists() and "tick 1 " in log.read_text()):
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
     assert not (killed / "finished.json").exists()
     run_script("classifier_visNet/run.py", *arguments)
     assert "continuing at" in (killed / "log.txt").read_text()

@@ -8,6 +8,7 @@ import pytest
 from experiments import scale
 from experiments.gans import GANS
 from experiments.plan import Plan
+from gan_fingerprints import rooms
 from tests import help_pages
 from tests.conftest import PROJECT
 
@@ -18,7 +19,11 @@ def test_every_gan_has_its_folder_page_tests_and_package(name):
     assert any((PROJECT / "tests" / name).glob("test_*.py"))
     assert f"\n/{name}/models/\n" in (PROJECT / ".gitignore").read_text("utf-8")
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))
-    assert f"{name}*" in project["tool"]["setuptools"]["packages"]["find"]["include"]
+    build = project["tool"]["hatch"]["build"]
+    assert f"/{name}" in build["include"]
+    inside = build["targets"]["wheel"]["sources"][name]
+    assert inside == f"gan_fingerprints/rooms/{name}"
+    assert any(name in path.parts for path in rooms.scripts())
     assert f"[{name}](" in (PROJECT / "README.md").read_text("utf-8")
 
 

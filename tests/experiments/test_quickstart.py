@@ -1,19 +1,21 @@
 """The quickstart: what it plans, and what it reads out of logs and results."""
 
+import json
+
 import pytest
 from PIL import Image
 
 from experiments import figures, quickstart
 
 
-@pytest.mark.parametrize("fast", [False, True])
-def test_four_gans_both_classifiers_an_attack_and_an_unknown_source(fast):
-    tables, steps = quickstart.planned(fast)
+@pytest.mark.parametrize("full", [False, True])
+def test_four_gans_three_classifiers_an_attack_and_an_unknown_source(full):
+    tables, steps = quickstart.planned(full)
     assert [table.name for table in tables] == ["architectures", "attacks", "open_set"]
     trained = {name for name, step in steps.items() if "train" in step.command or step.resumes}
     assert trained == {
         "gans/ProGAN_seed_v0", "gans/SNGAN", "gans/CramerGAN", "gans/MMDGAN",
-        "models/architectures", "models/architectures_visnet",
+        "models/architectures", "models/architectures_residual", "models/architectures_visnet",
         "models/architectures_immune_combination", "models/without_MMDGAN",
     }  # fmt: skip
     seen = set()
@@ -22,7 +24,54 @@ def test_four_gans_both_classifiers_an_attack_and_an_unknown_source(fast):
         seen.add(step.name)
     for table in tables:
         assert set(table.steps) <= seen
-    assert "fingerprints" in tables[0].steps
+    assert {"fingerprints", "attacked", "attributed"} <= set(tables[0].steps)
+    asked = " ".join(steps["attributed"].command)
+    assert "models/architectures_residual/network-final.safetensors" in asked
+    assert "sets/examples/testing" in asked  # images that no network was trained on
+
+
+def test_photographs_of_yours_take_the_place_of_those_of_the_packages():
+    _, own = quickstart.planned(False)
+    _, yours = quickstart.planned(False, "images", "checksum")
+    assert "data/records" not in own
+    assert yours["data/records"].command[-1] == "$DATA"
+    assert yours["data/records"].inputs == {"data": "checksum"}
+    assert [x for x in yours if x != "data/records"] == [*own]
+
+
+def test_too_few_photographs_are_refused_in_one_line(tmp_path, run_script):
+    Image.new("RGB", (64, 64)).save(tmp_path / "one.png")
+    out = tmp_path / "out"
+    done = run_script("experiments/quickstart.py", out, "--data", tmp_path, check=False)
+    assert done.returncode == 2
+    assert "--data" in done.stderr
+    assert "found 1 images, expected 1500 or more for the scale fast" in done.stderr
+    assert not out.exists()
+
+
+def test_answers_are_shown_beside_the_true_source(tmp_path):
+    rows = [
+        {"path": f"{tmp_path}/testing/real/a.png", "verdict": "real", "error": None},
+        {"path": f"{tmp_path}/testing/SNGAN/b.png", "verdict": "unknown", "error": None},
+        {"path": f"{tmp_path}/testing/SNGAN/c.png", "verdict": None, "error": "not an image"},
+    ]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / quickstart.ANSWERS).write_text(text)
+    assert [line.split(maxsplit=2) for line in quickstart.answers(tmp_path)] == [
+        ["real", "a.png", "like the photographs it was trained on (real)"],
+        ["SNGAN", "b.png", "unknown"],
+        ["SNGAN", "c.png", "not an image"],
+    ]
+
+
+def test_what_the_model_cannot_do_is_said_with_its_numbers():
+    architectures = {"rows": [{"method": "residual", "accuracy": 0.914,
+                               "per_source": dict.fromkeys("abcde")}]}  # fmt: skip
+    areas = {"name": "AUROC, without MMDGAN", "value": 0.8}
+    unknown = {"measures": [areas, {"name": "TNR at 95 % TPR, without MMDGAN", "value": 0.354}]}
+    said = quickstart.limits([architectures, {}, unknown])
+    assert "names 91% of such test images rightly, but knows only 5 sources" in said
+    assert "noticed 35% of MMDGAN's images as unknown" in said
 
 
 LOG = """tick 1 kimg 1.02 minibatch 32 sec/kimg 1.3 loss 1.5000 skipped_steps 0

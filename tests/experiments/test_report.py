@@ -248,3 +248,42 @@ def test_what_is_missing_may_be_missing(tmp_path):
 ])  # fmt: skip
 def test_durations(time, text):
     assert tables.duration(time) == text
+
+
+def test_findings_are_sentences_with_their_numbers():
+    def row(method, variant, accuracy):
+        ends = {"low": accuracy - 0.02, "high": accuracy + 0.02}
+        return {"method": method, "variant": variant, "accuracy": accuracy, "chance": 0.2,
+                "images": 1500, **ends}  # fmt: skip
+
+    methods = [row("prnu", "", 0.7), row("classifier", "", 0.9743), row("visnet", "", 0.9)]
+    assert tables.findings({"rows": methods}) == [
+        "Classifier: 97.43 % of 1,500 test images are named rightly "
+        "(95 % interval 95.43 to 99.43; guessing: 20.00 %).",
+        "visNet: 90.00 % of 1,500 test images are named rightly "
+        "(95 % interval 88.00 to 92.00; guessing: 20.00 %).",
+    ]
+    attacks = [row("classifier", *x) for x in (("none", 0.97), ("noise before", 0.2),
+               ("blur before", 0.5), ("noise after", 0.9), ("blur after", 0.95))]  # fmt: skip
+    assert tables.findings({"rows": attacks}) == [
+        "Classifier: 97.00 % of the images are named rightly as they are; 20.00 to 50.00 % after "
+        "an attack; 90.00 to 95.00 % after an attack by a network that was trained on attacked "
+        "images."
+    ]
+    measures = [{"name": "residual: TNR at 95 % TPR, without WGAN", "value": 0.354}]
+    assert tables.findings({"rows": methods, "measures": measures}) == [
+        "Residual: without WGAN: 35.40 % of the images of the source that it never saw were "
+        "noticed, where 5 % of the images of known sources are rejected too."
+    ]
+    assert tables.findings({}) == []
+
+
+def test_pictures_may_come_before_and_after_the_tables(tmp_path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    shown = [{"path": "a.png", "caption": "A picture"}]
+    first, last = (report.Pictures(x, f"text {x}", shown) for x in ("Before", "After"))
+    report.write_study([architectures()], tmp_path, first=[first], last=[last])
+    page = (tmp_path / "report.html").read_text("utf-8")
+    order = [page.index(f"<h2>{x}</h2>") for x in ("Before", "Summary", "Architectures", "After")]
+    assert order == sorted(order)
+    assert page.count("A picture</figcaption>") == 2

@@ -112,7 +112,7 @@ def test_a_dry_run_names_every_command_and_makes_nothing(tmp_path):
         (["seeds", "--scale", "mini", "--data", "nowhere"], "--data nowhere"),
         (
             ["seeds", "--scale", "mini", "--data", str(PROJECT / "docs/images")],
-            "images, expected 3000 or more for --scale mini",
+            "images, expected 3000 or more for the scale mini",
         ),
         (["seeds", "--scale", "mini", "--data", str(PROJECT / "ProGAN")], "no images, expected"),
         (["sedes", "--scale", "mini"], "found 'sedes', expected "),

@@ -57,6 +57,13 @@ def test_every_step_runs_once_after_what_it_needs(study):
     assert 0 < record["seconds"] < 60
 
 
+def test_what_is_wanted_first_and_all_it_needs_come_before_the_others(study):
+    planned = dict(reversed({**study[0], "e": adding("e")}.items()))
+    assert steps.first([], planned) == ["e", "d", "c", "b", "a"]
+    assert steps.first(["c"], planned) == ["c", "a", "e", "d", "b"]
+    assert steps.first(["d", "e"], planned) == ["e", "d", "c", "b", "a"]
+
+
 def test_a_touched_output_and_what_reads_it_are_made_anew(study):
     finish(study)
     (study[1] / "b").write_text("900")

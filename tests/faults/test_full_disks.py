@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gan_fingerprints.calibration import Calibration, Centres
+from gan_fingerprints.networks import files
 from tests.faults.disks import enlarge, small_disk
 from tests.faults.test_power_cuts import NAMES, TINY, write_data
 
@@ -50,6 +52,21 @@ def undisturbed(train, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def network(tmp_path_factory) -> Path:
+    """The file of a classifier that was calibrated, and not trained."""
+    import keras
+
+    from classifier.networks import Classifier
+
+    keras.utils.set_random_seed(1)
+    centres = Centres(np.zeros([2, 8], np.float32), np.ones(8, np.float32))
+    path = tmp_path_factory.mktemp("networks") / "network.safetensors"
+    scale = Calibration(1.0, "energy", -100.0, 0.05, centres, "5" * 64)
+    files.save(path, Classifier(16, 2, fmap_base=64, fmap_max=8), {}, NAMES, scale)
+    return path
+
+
+@pytest.fixture(scope="module")
 def photos(tmp_path_factory, photo_crops) -> Path:
     """Two sources of 40 images each."""
     folder = tmp_path_factory.mktemp("photos")
@@ -75,9 +92,9 @@ def test_a_training_run_goes_on_when_there_is_room(undisturbed, train, tmp_path,
     counted(len(parts), survived)
 
 
-def test_results_that_have_room_are_written(undisturbed, photos, tmp_path, run_script, counted):
+def test_results_that_have_room_are_written(network, photos, tmp_path, run_script, counted):
     """CSV and scores are small, JSON is the largest, the picture comes last."""
-    words = ["--app", "test", "--model_path", undisturbed / "network-final.safetensors"]
+    words = ["--app", "test", "--model_path", network]
     words += ["--testing_data_path", photos]
     names = {"--out_csv": "a.csv", "--out_json": "b.json", "--out_scores": "c.csv",
              "--out_confusion": "d.png"}  # fmt: skip
@@ -106,10 +123,8 @@ def test_results_that_have_room_are_written(undisturbed, photos, tmp_path, run_s
     counted(tried, survived)
 
 
-def test_the_lines_stay_when_the_report_has_no_room(
-    undisturbed, photos, tmp_path, run_script, counted
-):
-    words = ["attribute", photos, "--model", undisturbed / "network-final.safetensors", "--out"]
+def test_the_lines_stay_when_the_report_has_no_room(network, photos, tmp_path, run_script, counted):
+    words = ["attribute", photos, "--model", network, "--out"]
     with small_disk(tmp_path / "disk", 128) as place:
         flags = [place / "results.jsonl", "--report", place / "report.html"]
         done = run_script("gan_fingerprints", *words, *flags, **PATIENCE)

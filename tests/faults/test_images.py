@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_fingerprints import images
-from gan_fingerprints.images import FORMATS, ImageError
+from gan_fingerprints import formats, images
+from gan_fingerprints.formats import FORMATS, HEIF
+from gan_fingerprints.images import ImageError
 
 SLOWEST = 5  # seconds of a processor: a busy machine changes nothing
 FORBIDDEN = ("exec", "compile", "import", "os.system", "subprocess.Popen", "socket.connect")
@@ -28,9 +29,10 @@ sys.addaudithook(hook)
 
 def originals() -> list[bytes]:
     """Small images of every format and several colour modes."""
+    formats.heif()
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 20, 3), np.uint8))
     made = []
-    for name in FORMATS:
+    for name in (*FORMATS, HEIF):
         for mode in ("RGB", "L", "RGBA", "P", "I;16", "CMYK"):
             file = io.BytesIO()
             try:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gan_fingerprints import calibration
+from gan_fingerprints import calibration, scores
 from gan_fingerprints.metrics import expected_calibration_error
 
 SOURCES, WIDTH = 4, 16
@@ -13,7 +13,7 @@ SOURCES, WIDTH = 4, 16
 def calibrated_logits(rng, number):
     """Logits whose softmax is exactly the distribution that the labels are drawn from."""
     logits = rng.normal(size=(number, SOURCES)) * 2
-    probabilities = calibration.softmax(logits)
+    probabilities = scores.softmax(logits)
     labels = (probabilities.cumsum(axis=1) < rng.random((number, 1))).sum(axis=1)
     return logits, np.minimum(labels, SOURCES - 1)
 
@@ -32,8 +32,8 @@ def test_scaled_logits_give_their_factor_as_temperature(factor):
     logits, labels = calibrated_logits(np.random.default_rng(0), 20000)
     temperature = calibration.fit_temperature(logits * factor, labels)
     assert temperature == pytest.approx(factor, rel=0.05)
-    before = expected_calibration_error(calibration.softmax(logits * factor), labels)
-    scaled = calibration.softmax(logits * factor, temperature)
+    before = expected_calibration_error(scores.softmax(logits * factor), labels)
+    scaled = scores.softmax(logits * factor, temperature)
     after = expected_calibration_error(scaled, labels)
     assert after < 0.02
     assert after <= before + 0.005
@@ -71,12 +71,12 @@ def test_unknown_images_are_found_and_accuracy_stays():
 def test_scores_by_hand():
     logits = np.array([[0.0, 0.0], [np.log(3), 0.0]])
     features = np.array([[1.0, 2.0], [4.0, 0.0]])
-    centres = calibration.Centres(np.array([[1.0, 0.0], [9.0, 9.0]]), np.array([1.0, 2.0]))
-    found = calibration.scores(logits, features, 1.0, centres)
+    centres = scores.Centres(np.array([[1.0, 0.0], [9.0, 9.0]]), np.array([1.0, 2.0]))
+    found = scores.scores(logits, features, 1.0, centres)
     np.testing.assert_allclose(found["energy"], np.log([2, 4]))
     np.testing.assert_allclose(found["max_softmax"], [0.5, 0.75])
     np.testing.assert_allclose(found["feature_distance"], [-np.sqrt(0.5), -np.sqrt(4.5)])
-    assert tuple(found) == calibration.SCORES
+    assert tuple(found) == scores.SCORES
 
 
 def test_roc_threshold_and_true_negatives():
@@ -129,8 +129,8 @@ def test_risk_and_coverage_by_hand():
 
 def test_scores_divide_by_the_temperature_and_energy_multiplies_again():
     logits = np.array([[0.0, 0.0], [np.log(9), 0.0]])
-    found = calibration.scores(
-        logits, np.zeros((2, 1)), 2.0, calibration.Centres(np.zeros((2, 1)), np.ones(1))
+    found = scores.scores(
+        logits, np.zeros((2, 1)), 2.0, scores.Centres(np.zeros((2, 1)), np.ones(1))
     )
     np.testing.assert_allclose(found["energy"], 2 * np.log([2, 4]))
     np.testing.assert_allclose(found["max_softmax"], [0.5, 0.75])
@@ -144,14 +144,14 @@ def test_temperature_stays_within_its_bounds():
 
 def test_large_logits_do_not_overflow():
     logits, labels = np.array([[1e5, 1e5 - np.log(3)], [1e5, 0]]), np.array([0, 0])
-    np.testing.assert_allclose(calibration.softmax(logits), [[0.75, 0.25], [1, 0]])
+    np.testing.assert_allclose(scores.softmax(logits), [[0.75, 0.25], [1, 0]])
     found = calibration.negative_log_likelihood(logits, labels, 1.0)
     assert found == pytest.approx(-np.log(0.75) / 2)
 
 
 def test_centres_by_hand():
     features = np.array([[0.0, 5.0], [2.0, 5.0], [10.0, 5.0], [14.0, 5.0]])
-    made = calibration.centres_of(features, np.array([0, 0, 1, 1]), 2)
+    made = scores.centres_of(features, np.array([0, 0, 1, 1]), 2)
     np.testing.assert_allclose(made.means, [[1, 5], [12, 5]])
     np.testing.assert_allclose(made.deviations, [np.sqrt((1 + 1 + 4 + 4) / 4), 1e-6])
 
@@ -173,14 +173,14 @@ def test_true_negatives_lie_below_the_score_that_most_known_images_reach():
 
 def plain_held_out(logits, features, labels, temperature, folds):
     """`held_out_scores`, image by image: the k-th image of a source is in fold k modulo `folds`."""
-    found = {name: np.empty(len(labels)) for name in calibration.SCORES}
+    found = {name: np.empty(len(labels)) for name in scores.SCORES}
     places = [int((labels[:i] == label).sum()) for i, label in enumerate(labels)]
     for i in range(len(labels)):
         others = [j for j in range(len(labels)) if places[j] % folds != places[i] % folds]
         if folds == 1:
             others = list(range(len(labels)))
-        centres = calibration.centres_of(features[others], labels[others], logits.shape[1])
-        one = calibration.scores(logits[i : i + 1], features[i : i + 1], temperature, centres)
+        centres = scores.centres_of(features[others], labels[others], logits.shape[1])
+        one = scores.scores(logits[i : i + 1], features[i : i + 1], temperature, centres)
         for name, value in one.items():
             found[name][i] = value[0]
     return found
@@ -191,7 +191,7 @@ def test_held_out_scores_image_by_image(fewest, folds):
     rng = np.random.default_rng(6)
     labels = rng.permutation(np.repeat([0, 1, 2], [9, fewest, 11]))
     logits, features = rng.normal(size=(len(labels), 3)), rng.normal(size=(len(labels), 4))
-    found = calibration.held_out_scores(logits, features, labels, 1.7)
+    found = scores.held_out_scores(logits, features, labels, 1.7)
     for name, expected in plain_held_out(logits, features, labels, 1.7, folds).items():
         np.testing.assert_allclose(found[name], expected, rtol=1e-12, err_msg=name)
 
@@ -206,8 +206,8 @@ def test_leave_one_out_source_by_source():
         means = np.stack([features[labels == i].mean(axis=0) for i in others])
         kept = [i for i in range(27) if labels[i] != left_out]
         apart = [features[i] - features[labels == labels[i]].mean(axis=0) for i in kept]
-        centres = calibration.Centres(means, np.std(apart, axis=0))
-        found = calibration.scores(logits[:, others], features, 1.3, centres)
+        centres = scores.Centres(means, np.std(apart, axis=0))
+        found = scores.scores(logits[:, others], features, 1.3, centres)
         known = labels != left_out
         pairs = {k: v[known][:, None] - v[~known] for k, v in found.items()}
         areas.append({k: (d > 0).mean() + (d == 0).mean() / 2 for k, d in pairs.items()})
@@ -224,10 +224,10 @@ def test_what_calibrate_chooses():
     assert made.score == max(areas, key=areas.get)
     assert made.temperature == calibration.fit_temperature(logits, labels)
     assert (made.false_alarms, made.checksum) == (0.05, "c")
-    held_out = calibration.held_out_scores(logits, features, labels, made.temperature)
+    held_out = scores.held_out_scores(logits, features, labels, made.temperature)
     assert (held_out[made.score] < made.threshold).sum() == 10
     assert made.centres.means.dtype == np.float32
-    expected = calibration.centres_of(features, labels, SOURCES)
+    expected = scores.centres_of(features, labels, SOURCES)
     np.testing.assert_allclose(made.centres.means, expected.means, rtol=1e-6)
 
 
@@ -242,7 +242,7 @@ def test_with_two_sources_none_can_be_left_out(sources, score):
 
 
 def by_softmax(**changes):
-    centres = calibration.Centres(np.zeros((2, 3)), np.ones(3))
+    centres = scores.Centres(np.zeros((2, 3)), np.ones(3))
     values = {"temperature": 1.0, "score": "max_softmax", "threshold": 0.75, "false_alarms": 0.05,
               "checksum": "c", "centres": centres}  # fmt: skip
     return calibration.Calibration(**values | changes)
@@ -250,11 +250,11 @@ def by_softmax(**changes):
 
 def test_an_image_at_the_threshold_is_known():
     logits = np.log([[3.0, 1.0], [2.9, 1.0]])
-    made = by_softmax(threshold=float(calibration.softmax(logits)[0, 0]))
+    made = by_softmax(threshold=float(scores.softmax(logits)[0, 0]))
     known = made.scores(logits, np.zeros((2, 3))) >= made.threshold
     assert known.tolist() == [True, False]
     halved = by_softmax(temperature=2.0).probabilities(2 * logits)
-    np.testing.assert_allclose(halved, calibration.softmax(logits))
+    np.testing.assert_allclose(halved, scores.softmax(logits))
 
 
 @pytest.mark.parametrize(
@@ -264,11 +264,11 @@ def test_an_image_at_the_threshold_is_known():
      ({"threshold": np.nan}, "threshold nan"), ({"threshold": -np.inf}, "threshold -inf"),
      ({"false_alarms": -0.1}, r"false_alarms -0\.1"), ({"false_alarms": 1.1}, "false_alarms 1"),
      ({"checksum": "c" * 201}, "no short text"), ({"checksum": "\n"}, "no short text"),
-     ({"centres": calibration.Centres(np.array([[0, np.nan]]), np.ones(2))}, "out of range"),
-     ({"centres": calibration.Centres(np.zeros((2, 2)), np.array([1.0, 0]))}, "out of range"),
-     ({"centres": calibration.Centres(np.zeros((2, 2)), np.array([1, np.inf]))}, "out of range"),
-     ({"centres": calibration.Centres(np.zeros((2, 3)), np.ones(2))}, r"means \(2, 3\)"),
-     ({"centres": calibration.Centres(np.zeros(3), np.ones(()))}, r"means \(3,\)")],
+     ({"centres": scores.Centres(np.array([[0, np.nan]]), np.ones(2))}, "out of range"),
+     ({"centres": scores.Centres(np.zeros((2, 2)), np.array([1.0, 0]))}, "out of range"),
+     ({"centres": scores.Centres(np.zeros((2, 2)), np.array([1, np.inf]))}, "out of range"),
+     ({"centres": scores.Centres(np.zeros((2, 3)), np.ones(2))}, r"means \(2, 3\)"),
+     ({"centres": scores.Centres(np.zeros(3), np.ones(()))}, r"means \(3,\)")],
 )  # fmt: skip
 def test_calibrations_that_cannot_be(changes, message):
     good, bad = by_softmax(), by_softmax(**changes)
@@ -293,7 +293,7 @@ def test_a_calibration_is_whole_and_nothing_more():
 
 def test_the_default_temperature_is_one():
     logits = np.log([[0.5, 0.25, 0.25]])
-    np.testing.assert_allclose(calibration.softmax(logits), [[0.5, 0.25, 0.25]])
+    np.testing.assert_allclose(scores.softmax(logits), [[0.5, 0.25, 0.25]])
 
 
 def test_risk_takes_the_first_of_equals_first():
@@ -313,8 +313,8 @@ def two_sources(number=4000, seed=0):
 
 def test_whitened_features_have_the_unit_covariance():
     _, features, labels = two_sources()
-    means = calibration.centres_of(features, labels, 2).means
-    whitening = calibration.whitening_of(features, labels, means)
+    means = scores.centres_of(features, labels, 2).means
+    whitening = scores.whitening_of(features, labels, means)
     covariance = np.cov(((features - means[labels]) @ whitening.T).T)
     # Shrunk by 5 % towards the diagonal: along the correlation there is a little more than 1.
     inverse = np.linalg.inv(whitening)
@@ -343,8 +343,8 @@ def test_either_score_rejects_what_one_of_two_finds_strange():
 
 def test_either_score_of_a_closed_form():
     ranks = np.stack([np.linspace(0, 10, 101), np.linspace(-4, 0, 101)])
-    either = calibration.Either(np.eye(2), np.stack([ranks, ranks], axis=1))
-    centres = calibration.Centres(np.array([[0.0, 0.0], [10.0, 0.0]]), np.ones(2))
+    either = scores.Either(np.eye(2), np.stack([ranks, ranks], axis=1))
+    centres = scores.Centres(np.array([[0.0, 0.0], [10.0, 0.0]]), np.ones(2))
     logits = np.array([[8.0, -100], [8.0, -100], [-100, -2.0], [5.0, -100]])
     features = np.array([[0.0, 0.0], [2.0, 2.0], [10.0, 0.0], [10.0, 8 * 2**0.5]])
     # Ranks of the energies 8, 8, -2, 5: 0.8, 0.8, -0.2, 0.5; of the distances 0, 2, 0, 8: 1, 0.5,

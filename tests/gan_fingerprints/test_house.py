@@ -17,13 +17,15 @@ SUBPROJECTS = (*GANS, "classifier", "classifier_visNet")
 LIBRARY = "gan_fingerprints"
 FLOORS = [  # from the top down; a room imports only rooms of lower floors, and itself
     ["__main__"],
-    ["examiner", "ipm", "__init__"],
-    ["attribution", "training"],
+    ["page"],
+    ["examiner", "ipm", "measuring", "__init__"],
+    ["training"],  # asks a network that it has trained as `attribution` will
+    ["attribution"],
     ["pictures", "data"],
     ["networks", "metrics", "images"],
-    ["calibration", "program"],
-    ["disk", "domain", "limits", "perturbations", "shown", "truncation", "typed"],
-    ["version", "workers"],
+    ["calibration", "card", "degradations", "formats", "likelihoods", "program", "pseudo_unknowns"],
+    ["disk", "domain", "flags", "limits", "perturbations", "shown", "truncation"],
+    ["likelihood", "missing", "rooms", "scores", "typed", "version", "workers"],
 ]
 
 
@@ -41,10 +43,13 @@ def imported(path: Path, known: dict[str, Path]) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (name.name for name in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            # Dots lead up from the file's own folder.
+            above = [*module_of(path).split(".")[: -node.level], ""] if node.level else [""]
+            module = ".".join(above) + node.module
             for name in node.names:
-                whole = f"{node.module}.{name.name}"
-                yield whole if whole in known else node.module
+                whole = f"{module}.{name.name}"
+                yield whole if whole in known else module
 
 
 def room_of(module: str) -> str:
@@ -109,7 +114,7 @@ def reached(module: str, known: dict[str, Path]) -> set[str]:
 def test_data_preparation_reaches_no_network():
     found = reached("classifier.data_preparation", modules(LIBRARY, "classifier"))
     assert "gan_fingerprints.data.audit.report" in found
-    assert len(found) <= 28
+    assert len(found) <= 33
     assert not {module for module in found if room_of(module) in ("networks", "training")}
 
 
@@ -130,6 +135,26 @@ def test_every_kind_is_built_by_its_name():
         assert network.name == kind
         assert network.arguments["num_sources"] == 2
     assert list(constructors("classifier")) == ["classifier"]
+
+
+def test_networks_are_built_without_names_of_ours_on_the_path_of_imports(tmp_path):
+    """As an installed package builds them in a program of somebody else."""
+    (tmp_path / "gan_fingerprints").symlink_to(PROJECT / "gan_fingerprints")
+    (tmp_path / "classifier.py").write_text("OF = 'somebody else'\n")
+    program = (
+        "import sys, classifier; from gan_fingerprints import rooms;"
+        "from gan_fingerprints.networks.files import KINDS;"
+        "found = [rooms.module(value.partition(':')[0]) for value in KINDS.values()];"
+        "ours = {name.partition('.')[0] for name in sys.modules} & set(sys.argv[1:]);"
+        "print(classifier.OF, ours, *[module.__name__ for module in found], sep='\\n')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *SUBPROJECTS], cwd=tmp_path, capture_output=True, text=True
+    )
+    theirs, ours, *modules = done.stdout.splitlines()
+    assert (theirs, ours) == ("somebody else", "{'classifier'}")
+    assert all(module.startswith("gan_fingerprints.") for module in modules)
+    assert "gan_fingerprints.rooms.classifier.residual" in modules
 
 
 def test_the_package_is_imported_at_once_and_what_it_offers_when_asked_for():

@@ -1,15 +1,18 @@
 import math
 import operator
 import struct
+import subprocess
+import sys
 import time
 import zlib
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from gan_fingerprints import images, workers
+from gan_fingerprints import formats, images, workers
 from gan_fingerprints.images import ImageError
 from gan_fingerprints.program import UserError
 
@@ -17,6 +20,7 @@ RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (6, 9, 3), dtype=np.uint8)
 GREY = RGB[..., 0]
 ALPHA = RGB[..., 1]
+formats.heif()
 
 
 def saved(path, image, **options):
@@ -46,6 +50,70 @@ def test_drops_alpha_instead_of_compositing(tmp_path):
     np.testing.assert_array_equal(
         images.read_image(saved(tmp_path / "b.png", grey_alpha)), np.dstack([GREY] * 3)
     )
+
+
+# How far lossy ones are from the original at most; the others keep every level.
+EXACTLY = {"gif": 0, "jp2": 0, "j2k": 0, "jpx": 0, "avif": 4, "heic": 2, "heif": 2, "jfif": 20}
+BEST = {
+    "avif": {"quality": 100, "subsampling": "4:4:4"},
+    "heic": {"quality": -1, "chroma": 444},
+    "heif": {"quality": -1, "chroma": 444},
+    "jfif": {"format": "JPEG", "quality": 100, "subsampling": 0},
+    "jpx": {"format": "JPEG2000"},
+}
+
+
+@pytest.mark.parametrize("suffix", EXACTLY)
+def test_reads_later_formats(tmp_path, suffix):
+    path = saved(tmp_path / f"a.{suffix.upper()}", RGB // 64 * 64, **BEST.get(suffix, {}))
+    image = images.read_image(path)
+    assert np.abs(image.astype(int) - RGB // 64 * 64).max() <= EXACTLY[suffix]
+    assert images.find_images(tmp_path) == [path]
+
+
+@pytest.mark.parametrize("suffix", ["gif", "png", "webp", "avif", "tif", "heic"])
+def test_of_several_pictures_the_first_is_read(tmp_path, suffix):
+    pictures = [Image.new("RGB", (64, 64), colour) for colour in ("#c00000", "#00c000", "#0000c0")]
+    pictures[0].save(tmp_path / f"3.{suffix}", save_all=True, append_images=pictures[1:])
+    pictures[0].save(tmp_path / f"1.{suffix}")
+    for number, several in ((3, True), (1, False)):
+        image = images.open_image(tmp_path / f"{number}.{suffix}")
+        assert np.abs(np.asarray(image, int) - [192, 0, 0]).max() <= 6
+        assert image.info[formats.FIRST] is several
+
+
+def test_formats_of_expensive_decoders_may_have_fewer_pixels(tmp_path, monkeypatch):
+    monkeypatch.setattr(formats, "MOST_PIXELS", {"AVIF": 53, "HEIF": 53, "JPEG2000": 53})
+    for suffix in ("avif", "heic", "jp2"):
+        with pytest.raises(ImageError, match="found 9x6 pixels, expected at most"):
+            images.read_image(saved(tmp_path / f"a.{suffix}", RGB))
+    assert images.read_image(saved(tmp_path / "a.gif", RGB)).shape == RGB.shape
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", True),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heix", True),
+        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1avif", False),
+        (b"\0\0\0\x14ftypmif1\0\0\0\0mif1heix", False),  # behind the brands
+        (b"\0\0\0\x18ftypavif\0\0\0\0mif1miaf", False),
+        (b"\xff\xd8\xff\xe0", False),
+        (b"", False),
+    ],
+)
+def test_heic_is_known_by_its_brands(head, expected):
+    assert formats.is_heif(head) is expected
+
+
+def test_without_its_package_heic_is_an_error_that_names_it(tmp_path, monkeypatch):
+    path = saved(tmp_path / "a.heic", RGB)
+    formats.heif.cache_clear()
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(ImageError, match=r"a\.heic: .*HEIC needs .* pip install pillow-heif"):
+        images.read_image(path)
+    monkeypatch.undo()
+    assert images.read_image(path).shape == RGB.shape
 
 
 @pytest.mark.parametrize("transparency", [3, bytes([0, 128, 255])])
@@ -97,7 +165,7 @@ def test_applies_the_exif_orientation(tmp_path, orientation, stored):
 
 
 @pytest.mark.parametrize("missing", [1, 12, 20, 0.5])
-@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp"])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp", "avif", "jp2", "j2k", "heic"])
 def test_truncated_files_are_named_errors(tmp_path, recwarn, suffix, missing):
     path = saved(tmp_path / f"a.{suffix}", RGB)
     content = path.read_bytes()
@@ -114,8 +182,8 @@ def test_what_is_no_image_is_a_named_error(tmp_path):
     text, empty = tmp_path / "text.png", tmp_path / "empty.png"
     text.write_text("not an image")
     empty.touch()
-    gif = saved(tmp_path / "gif.png", Image.new("L", (4, 4)), format="GIF")
-    for path in (text, empty, gif, tmp_path, tmp_path / "missing.png"):
+    icon = saved(tmp_path / "icon.png", Image.new("L", (4, 4)), format="ICO")
+    for path in (text, empty, icon, tmp_path, tmp_path / "missing.png"):
         with pytest.raises(ImageError, match=f"^{path}: "):
             images.read_image(path)
 
@@ -178,10 +246,25 @@ def test_sources_are_sorted_subfolders(tmp_path):
     }
     assert list(sources) == ["A", "B"]
     (tmp_path / "C").mkdir()
-    with pytest.raises(UserError, match="C: found an empty folder"):
+    (tmp_path / "C" / "notes.txt").touch()
+    with pytest.raises(UserError, match="C: found 1 other file, no images"):
         images.list_sources(tmp_path, "--in_dir")
     with pytest.raises(UserError, match="A: found 1 image, expected one subfolder"):
         images.list_sources(tmp_path / "A", "--in_dir")
+
+
+def test_empty_folders_and_those_of_macos_are_no_sources(tmp_path, capsys):
+    for name in ("A/1.png", "B/1.png", "C/.DS_Store", "__MACOSX/A/1.png", "__MACOSX/2.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).touch()
+    (tmp_path / "D").mkdir()
+    assert list(images.list_sources(tmp_path, "--in_dir")) == ["A", "B"]
+    said = capsys.readouterr().out.splitlines()
+    assert said == [
+        f"left out: {tmp_path / 'C'}, which has nothing in it",
+        f"left out: {tmp_path / 'D'}, which has nothing in it",
+        f"left out: {tmp_path / '__MACOSX'}, which has no images but what macOS adds",
+    ]
 
 
 def test_resize_takes_the_whole_image_with_lanczos():
@@ -193,6 +276,9 @@ def test_resize_takes_the_whole_image_with_lanczos():
 def test_center_square():
     np.testing.assert_array_equal(images.center_square(RGB), RGB[:, 1:7])
     np.testing.assert_array_equal(images.center_square(RGB.transpose(1, 0, 2)).shape, [6, 6, 3])
+    for pixels in (RGB, RGB.transpose(1, 0, 2)):
+        found = np.asarray(images.center_image(Image.fromarray(np.ascontiguousarray(pixels))))
+        np.testing.assert_array_equal(found, images.center_square(pixels))
 
 
 def test_value_ranges():
@@ -235,6 +321,23 @@ def test_an_exception_in_a_worker_arrives_as_itself():
 def test_workers_do_not_import_tensorflow():
     question = "'tensorflow' in __import__('sys').modules"
     assert list(workers.parallel(eval, [question] * 64, workers=2)) == [False] * 64
+
+
+def test_workers_have_imported_what_their_work_needs_when_they_start(tmp_path):
+    root = str(Path(workers.__file__).parents[1])
+    program = (
+        f"import os, sys; sys.path[0] = {root!r}\n"
+        "from functools import partial; from gan_fingerprints import workers\n"
+        "from gan_fingerprints.data import crops\n"
+        "before = os.environ.get('PYTHONPATH')\n"
+        "workers._start_server(workers._modules_of(partial(max, crops.Crops(1, 2))))\n"
+        "assert os.environ.get('PYTHONPATH') == before\n"
+        'asked = \'"gan_fingerprints.data.crops" in __import__("sys").modules\'\n'
+        "print(set(workers.parallel(eval, [asked] * 64, workers=2)))\n"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "{True}\n"
 
 
 def test_workers_do_not_run_far_ahead(tmp_path):

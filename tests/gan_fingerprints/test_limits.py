@@ -28,6 +28,10 @@ from tests.conftest import PROJECT
 
 RNG = np.random.default_rng(0)
 STARTING = 2  # seconds of a processor that a process takes before it can read, at most
+# The timer that ends it counts whole ticks (of 10 ms or less) that found the process running, while
+# `getrusage` counts exactly. Between others the process runs for parts of ticks: of 400 the number
+# found is off by 20 in the standard deviation, 0.2 seconds, and by four of these hardly ever.
+TICKS = 0.8
 TENSORFLOW = 720 * 2**20  # bytes that a process has in memory when TensorFlow is loaded
 
 
@@ -44,6 +48,13 @@ def tiff_of(pages: int) -> bytes:
         for i in range(pages)
     ]  # fmt: skip
     return b"II*\0" + struct.pack("<I", first) + bytes(range(16)) + b"".join(folders)
+
+
+def gif_of(frames: int) -> bytes:
+    """A black pixel, again and again."""
+    frame = b"\x2c" + struct.pack("<4HB", 0, 0, 1, 1, 0) + b"\2\2\x44\1\0"
+    colours = b"GIF89a" + struct.pack("<2H3B", 1, 1, 0x80, 0, 0) + bytes(6)
+    return colours + frame * frames + b"\x3b"
 
 
 def lying_jpeg(path: Path, width: int, height: int) -> None:
@@ -64,7 +75,13 @@ def bombs(tmp_path_factory):
     Image.new("RGB", (7000, 6700), red).save(folder / "47.webp", quality=0, method=0)
     Image.new("RGB", (10000, 9800), red).save(folder / "98.png", compress_level=1)
     Image.new("RGB", (7000, 7000), red).save(folder / "49.jpg", progressive=True)
+    Image.new("RGB", (5000, 4000), red).save(folder / "20.avif", quality=30, speed=10)
+    Image.new("RGB", (5000, 4000), red).save(folder / "20.jp2")
+    flat = Image.new("P", (10000, 9800))
+    flat.putpalette(red)
+    flat.save(folder / "98.gif")
     (folder / "pages.tif").write_bytes(tiff_of(20_000))
+    (folder / "frames.gif").write_bytes(gif_of(50_000))
     lying_jpeg(folder / "lie.jpg", 11000, 9000)
     with open(folder / "large.png", "wb") as file:
         file.truncate(2**30)  # no room on the disk, but in memory
@@ -104,7 +121,11 @@ EXPECTED = {
     "47.webp": None,
     "98.png": None,
     "49.jpg": None,
+    "20.avif": None,
+    "20.jp2": None,
+    "98.gif": None,
     "pages.tif": None,
+    "frames.gif": None,
     "lie.jpg": "cannot be read as an image (its header states more pixels than its bytes can hold)",
     "large.png": f"takes more than {limits.MEMORY >> 20} MiB of memory to read",
 }
@@ -131,7 +152,7 @@ def test_each_bomb_becomes_an_image_or_a_reason_as_soon_as_ordinary_images(
         assert own < AS_MANY * max(before, after)
         assert found.error == error
         assert found.sha256
-        if found.error is None and name != "pages.tif":
+        if found.error is None and name not in ("pages.tif", "frames.gif"):
             assert np.abs(found.pixels.astype(int) - (200, 30, 40)).max() < 6
     counted(len(EXPECTED), len([*bombs.iterdir()]))
 
@@ -175,7 +196,7 @@ def test_eight_threads_of_bombs_stay_below_one_and_a_half_gibibytes(bombs, count
     assert done.returncode == 0, done.stderr
     rows, answers, here, apart = map(int, done.stdout.split())
     print(f"{here >> 20} MiB here, {apart >> 20} apart")
-    assert (rows, answers) == (14, 8)
+    assert (rows, answers) == (22, 16)
     assert apart <= limits.MEMORY + 100 * 2**20
     # What is read apart has the whole budget, so the two peaks do not fall together.
     assert TENSORFLOW + max(here, apart) < 1.5 * 2**30
@@ -196,7 +217,7 @@ def test_what_dies_or_never_ends_is_a_reason_and_the_next_is_read():
         ask(eval, "any(0 for _ in iter(int, 1))")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    assert 4 <= spent < 4 + STARTING  # of a processor, however long that took
+    assert 4 - TICKS < spent < 4 + TICKS + STARTING  # of a processor, however long that took
     with pytest.raises(limits.ExceededError, match="takes more than 768 MiB"):
         ask(bytearray, 10**9)
     with pytest.raises(ValueError, match="invalid literal"):

@@ -1,5 +1,6 @@
 """Outputs appear whole or not at all, are on the disk then, and leave nothing beside them."""
 
+import argparse
 import os
 import signal
 import subprocess
@@ -8,7 +9,8 @@ import time
 
 import pytest
 
-from gan_fingerprints import disk, program, workers
+from gan_fingerprints import disk, program, typed, workers
+from gan_fingerprints.attribution import flags, tables
 from gan_fingerprints.program import UserError
 from tests.conftest import PROJECT
 
@@ -223,3 +225,63 @@ def test_outputs_must_be_new_and_writable(tmp_path):
     with pytest.raises(UserError, match="already exists"):
         program.new_output(full, "--out")
     assert program.new_output(tmp_path / "a" / "b", "--out") == tmp_path / "a" / "b"
+
+
+def test_files_are_replaced_only_where_that_is_asked_for(tmp_path):
+    file = tmp_path / "a.csv"
+    assert program.new_file(file, "--out") == file
+    file.write_text("old")
+    with pytest.raises(UserError, match=r"--out .*a\.csv: already exists; name a new one, or add"):
+        program.new_file(file, "--out")
+    assert program.new_file(file, "--out", overwrite=True) == file
+    with pytest.raises(UserError, match="found a folder, expected a file"):
+        program.new_file(tmp_path, "--out", overwrite=True)
+    with pytest.raises(UserError, match="is a file, expected a folder"):
+        program.new_file(file / "b.csv", "--out", overwrite=True)
+    (tmp_path / "link.csv").symlink_to("nowhere")
+    with pytest.raises(UserError, match="already exists"):
+        program.new_file(tmp_path / "link.csv", "--out")
+    assert file.read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    ("name", "fits"),
+    [
+        ("a.png", True), ("a.b.PDF", True), ("a", True), ("/dev/stdout", True), ("d.csv/a", True),
+        ("a.csv", False), ("a.png.jpg", False), ("a.pngx", False),
+    ],
+)  # fmt: skip
+def test_an_ending_says_what_is_in_a_file(name, fits):
+    kind = typed.new_file(".png", ".pdf")
+    assert kind.unit == "FILE.png|.pdf"
+    if fits:
+        assert kind(name) == name
+    else:
+        with pytest.raises(argparse.ArgumentTypeError, match=r"name that ends in \.png or"):
+            kind(name)
+
+
+def test_the_default_confusion_matrix_takes_a_free_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = program.Parser("", flags.TABLES)
+
+    def name(*flags):
+        return tables.confusion_file(options.parse_args(list(flags)))
+
+    assert name() == "confusion_matrix.png"
+    for taken, free in ((flags.CONFUSION, "confusion_matrix_2.png"),
+                        ("confusion_matrix_2.png", "confusion_matrix_3.png")):  # fmt: skip
+        (tmp_path / taken).write_text("old")
+        assert name() == free
+    assert name("--overwrite") == "confusion_matrix.png"
+    assert name("--out_confusion", "x.png") == "x.png"
+    for flag, ending, wrong in (("--out_csv", ".csv", "x.png"), ("--out_json", ".json", "x.csv"),
+                                ("--out_confusion", ".png", "x.pdf")):  # fmt: skip
+        with pytest.raises(UserError, match=rf"{flag}: found '{wrong}', expected .* in {ending}"):
+            options.parse_args([flag, wrong])
+    arguments = options.parse_args(["--out_csv", "a.csv"])
+    tables.check_tables(arguments)
+    (tmp_path / "a.csv").write_text("old")
+    with pytest.raises(UserError, match=r"--out_csv a\.csv: already exists"):
+        tables.check_tables(arguments)
+    tables.check_tables(options.parse_args(["--out_csv", "a.csv", "--overwrite"]))

@@ -52,7 +52,7 @@ def test_a_flag_is_read_by_its_type_and_has_its_default():
 
 def test_help_says_unit_and_default(monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
-    text = program.Parser("About.", FLAGS, ("numbers", Options)).format_help()
+    text = program.Parser("About.", FLAGS, ("numbers", Options)).format_all()
     lines = [" ".join(line.split()) for line in text.splitlines()]
     expected = """OUT an argument
         --in_dir DIR 100% needed
@@ -156,3 +156,57 @@ def test_user_error_is_one_line_and_status_2(capsys):
 def test_programming_errors_keep_their_traceback():
     with pytest.raises(ZeroDivisionError):
         program.run(lambda: 1 // 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Numbers:
+    training_seed: int = program.option(typed.seed, 3, "of all", advanced=False)
+    epsilon: float = program.option(typed.non_negative, 1e-8, "of Adam")
+
+
+PLACES = {
+    "--gen_seed": program.option(typed.seed, 0, "of the images"),
+    "--out_dir": program.option(typed.folder, None, "images"),
+    "--batch": program.option(typed.positive_int, 4, "images per step", advanced=True),
+}
+
+
+def test_an_alias_is_shown_first_and_sets_all_that_share_it():
+    parser = program.Parser("Tries.", ("places", PLACES), ("numbers", Numbers))
+    for words, seeds in {
+        "--seed 7": (7, 7),
+        "--gen_seed 7": (7, None),
+        "--training_seed 7": (0, 7),
+        "--seed 7 --training_seed 8": (7, 8),
+        "--training_seed 8 --seed 7": (7, 7),
+    }.items():
+        found = parser.parse_args(words.split())
+        assert (found.gen_seed, found.training_seed) == seeds
+    assert parser.parse_args(["--out", "a"]).out_dir == "a"
+    assert "  --seed SEED, --gen_seed SEED\n" in parser.format_help()
+    assert "of all; or --seed (default: 3)" in " ".join(parser.format_help().split())
+    with pytest.raises(UserError, match="--seed/--gen_seed: found '-1'"):
+        parser.parse_args(["--seed=-1"])
+
+
+def test_an_option_of_that_name_is_no_alias():
+    own = {"--out": program.option(typed.file, None, "a table")}
+    found = program.Parser("", PLACES, own).parse_args(["--out", "a"])
+    assert (found.out, found.out_dir) == ("a", None)
+
+
+def test_help_shows_the_basic_options_and_help_all_every_one(capsys):
+    parser = program.Parser("Tries.", ("places", PLACES), ("numbers", Numbers))
+    basic = parser.format_help()
+    assert "--training_seed" in basic
+    assert "--epsilon" not in basic
+    assert "--batch" not in basic
+    assert basic.endswith("\n--help_all shows 2 more options.\n")
+    with pytest.raises(SystemExit, match="0"):
+        parser.parse_args(["--help_all"])
+    printed = capsys.readouterr().out
+    assert "--epsilon" in printed
+    assert "--batch" in printed
+    assert parser.format_help() == basic
+    plain = program.Parser("", {"--out_dir": PLACES["--out_dir"]}).format_help()
+    assert "help_all" not in plain

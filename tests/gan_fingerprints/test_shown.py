@@ -244,3 +244,9 @@ def test_a_table_without_room_is_one_line_and_the_others_are_written(rows, tmp_p
     assert "scores: " in capsys.readouterr().out
     with pytest.raises(PermissionError), program.full_disk(tmp_path, 1):
         raise PermissionError(errno.EACCES, "")
+
+
+def test_names_of_sources_differ_from_each_other():
+    assert shown.are_source_names(["a", "b"])
+    for wrong in (["a", "b", "a"], ["a", "b/c"], ["a", ["b"]]):
+        assert not shown.are_source_names(wrong)

@@ -19,8 +19,9 @@ EXAMPLES = 5  # copies of one image that a warning names
 
 
 def digest_of(image: np.ndarray) -> bytes:
-    """A CRC-32C of each quarter of an image uint8 [R, R, 3], R even: faster than hashing it."""
-    return layout.crc32c(image.reshape(4, -1)).astype("<u4").tobytes()
+    """What tells an image uint8 [R, R, 3] from others, as `Writer` finds it of its record."""
+    planes = np.ascontiguousarray(image.transpose(2, 0, 1))
+    return layout.checksums(planes.reshape(1, -1), len(image))[0].tobytes()
 
 
 class Known(NamedTuple):

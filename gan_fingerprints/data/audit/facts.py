@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from gan_fingerprints import images
+from gan_fingerprints import formats
 
 
 class ImageFacts(NamedTuple):
@@ -43,20 +43,25 @@ class ImageFacts(NamedTuple):
     blocks: float
 
 
-def facts_of(content: bytes, native: np.ndarray, prepared: np.ndarray) -> ImageFacts:
+def facts_of(
+    content: bytes, native: np.ndarray, prepared: np.ndarray, header: Image.Image | None = None
+) -> ImageFacts:
     """Facts about an image file of this content, decoded as `native` and written as `prepared`.
 
-    native: uint8 [H, W, 3]; prepared: uint8 [R, R, 3]. Takes less than 0.1 ms at R = 128.
+    native: uint8 [H, W, 3]; prepared: uint8 [R, R, 3]; header: the file as Pillow opened it, if it
+    still is.
     """
-    with Image.open(io.BytesIO(content), formats=images.FORMATS) as header:
-        width, height = header.size
-        size = width, height, len(content) / (width * height)
-        quality = jpeg_quality(getattr(header, "quantization", None))
-        extremes = int(prepared.min()), int(prepared.max())
-        return ImageFacts(
-            str(header.format), header.mode, *size, quality, *extremes,
-            *pixel_statistics(prepared), block_pattern(native),
-        )  # fmt: skip
+    if header is None:
+        with formats.identified(io.BytesIO(content)) as header:
+            return facts_of(content, native, prepared, header)
+    width, height = header.size
+    size = width, height, len(content) / (width * height)
+    quality = jpeg_quality(getattr(header, "quantization", None))
+    extremes = int(prepared.min()), int(prepared.max())
+    return ImageFacts(
+        str(header.format), header.mode, *size, quality, *extremes,
+        *pixel_statistics(prepared), block_pattern(native),
+    )  # fmt: skip
 
 
 def jpeg_quality(tables: Mapping[int, Sequence[int]] | None) -> int:
@@ -77,18 +82,22 @@ def pixel_statistics(image: np.ndarray) -> tuple[float, float, float, float]:
 
     Every ninth row and the one above it will do, and visit every row of JPEG's 8×8 blocks.
     """
-    rows, above = (
-        x.transpose(2, 0, 1).astype(np.float32, order="C") for x in (image[1::9], image[:-1:9])
-    )
-    mean = rows.mean()
+    # Whole numbers, which are added exactly, and by fewer and quicker steps than fractions.
+    rows = np.ascontiguousarray(image[1::9].transpose(2, 0, 1))
     red, green, blue = rows
-    largest = np.maximum(np.maximum(red, green), blue)
-    smallest = np.minimum(np.minimum(red, green), blue)
-    down = rows[:2] - above[:2]
+    range_ = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
+    down = rows[:2].astype(np.int16)
+    down -= image[:-1:9, :, :2].transpose(2, 0, 1)
     red_detail, green_detail = down[..., 1:] - down[..., :-1]
-    detail = np.abs(red_detail - green_detail).sum() / max(np.abs(green_detail).sum(), 1)
-    variance = max(0.0, float(np.square(rows).mean() - mean**2))
-    return float(mean), variance**0.5, float((largest - smallest).mean()), float(detail)
+    detail = _sum(np.abs(red_detail - green_detail)) / max(_sum(np.abs(green_detail)), 1)
+    mean = _sum(rows) / rows.size
+    squares = np.square(rows, dtype=np.uint16)
+    variance = max(0.0, _sum(squares) / rows.size - mean**2)
+    return mean, variance**0.5, _sum(range_) / range_.size, detail
+
+
+def _sum(values: np.ndarray) -> int:
+    return int(values.sum(dtype=np.uint64))
 
 
 def block_pattern(image: np.ndarray) -> float:

@@ -25,8 +25,11 @@ CLEAR, FAINT = 5.0, 2.5  # by how many deviations of other places a grid stands 
 CONFIDENCE = 1 - (1 - SURE) / 130  # 64 places, or any, of the last and of an earlier grid
 ADVICE = (
     "it outlives a later JPEG, and a network learns it; give all images the same history before "
-    "that: put the others through a JPEG whose blocks begin there"
+    "that: put the others through a JPEG whose blocks begin there, or all through one "
+    "(`gan-fingerprints harmonize --jpeg_quality Q`)"
 )
+KINDS = {"a JPEG": "last", "an earlier JPEG": "earlier"}
+BEGIN = "the 8-pixel grid of "
 Place = tuple[int, int]
 """Where blocks begin, from the left and from the top, 0 to 7."""
 
@@ -146,7 +149,7 @@ def warnings(found: Mapping[str, Shares]) -> list[str]:
     if min((one.images for one in found.values()), default=0) < FEWEST:
         return []
     said = []
-    for what, kind in (("a JPEG", "last"), ("an earlier JPEG", "earlier")):
+    for what, kind in KINDS.items():
         counts = {source: getattr(one, kind) for source, one in found.items()}
         gaps = [_gap("", {source: int(x.sum()) for source, x in counts.items()}, found)]
         for x, y in np.ndindex(8, 8):
@@ -154,8 +157,13 @@ def warnings(found: Mapping[str, Shares]) -> list[str]:
             gaps.append(_gap(f" with blocks from {x}, {y}", numbers, found))
         gap = max(gaps, key=lambda gap: (gap.surely, gap.where))
         if gap.surely > MARGIN:
-            said.append(f"the 8-pixel grid of {what}{gap.where} is in {gap.text}: {ADVICE}")
+            said.append(f"{BEGIN}{what}{gap.where} is in {gap.text}: {ADVICE}")
     return said
+
+
+def is_of(warning: str, what: str) -> bool:
+    """Whether a warning is one of `warnings`, of this of `KINDS`."""
+    return warning.startswith(f"{BEGIN}{what}")
 
 
 class Gap(NamedTuple):

@@ -16,15 +16,18 @@ import numpy as np
 
 from gan_fingerprints import metrics
 from gan_fingerprints.data.audit import copies, grids
-from gan_fingerprints.data.audit.content import content
+from gan_fingerprints.data.audit.content import Content, content
 from gan_fingerprints.data.audit.facts import ImageFacts
 from gan_fingerprints.data.audit.looks import Look
-from gan_fingerprints.data.audit.separability import FEWEST, separability
+from gan_fingerprints.data.audit.separability import FEWEST, Separability, separability
 
 ADVICE = (
     "a classifier may learn that instead of fingerprints; put every source through the same "
-    "processing (file format, size, JPEG quality, value range) before preparing the data"
+    "processing (file format, size, JPEG quality, value range) before preparing the data: "
+    "`gan-fingerprints harmonize` does that"
 )
+
+CONTENT = "blurred content"
 
 
 class Gathered(NamedTuple):
@@ -106,7 +109,21 @@ def summary(facts: Sequence[ImageFacts]) -> dict[str, str]:
     }
 
 
-def text(result: Mapping[str, Any]) -> str:
+def grid_topic(which: str) -> str:
+    """How `topics` calls a grid of `grids.KINDS`."""
+    return f"grid of {which}"
+
+
+def topics(result: Mapping[str, Any]) -> list[str]:
+    """What surely tells the sources apart by the result of `examine`, a word or two for each."""
+    found = [one["property"] for one in result["separability"] if Separability(**one).warning()]
+    if result["content"] and Content(**result["content"]).warning():
+        found.append(CONTENT)
+    kinds = [x for x in grids.KINDS if any(grids.is_of(w, x) for w in result["warnings"])]
+    return found + [grid_topic(x) for x in kinds]
+
+
+def text(result: Mapping[str, Any], warnings: bool = True) -> str:
     """The result of `examine` as the user reads it: two tables, then the warnings."""
     sources, tested = result["sources"], result["separability"]
     header = ["source", *next(iter(sources.values()))]
@@ -116,7 +133,8 @@ def text(result: Mapping[str, Any]) -> str:
     lines += [_separability_text(tested), ""] if tested else too_few
     lines += [_content_text(result["content"]), ""] if result["content"] else []
     lines += [_grids_text(result["grids"]), ""] if any(map(any, result["grids"].values())) else []
-    return "\n".join(lines + [f"warning: {warning}" for warning in result["warnings"]])
+    said = result["warnings"] if warnings else []
+    return "\n".join(lines + [f"warning: {warning}" for warning in said])
 
 
 def _separability_text(tested: Sequence[Mapping[str, Any]]) -> str:

@@ -1,4 +1,6 @@
+import csv
 import itertools
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,12 +9,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_fingerprints import images
+from gan_fingerprints import images, likelihood
 from gan_fingerprints.attribution import tables
 from gan_fingerprints.attribution.answering import READ_AHEAD
 from gan_fingerprints.attribution.attributor import Attributor
+from gan_fingerprints.attribution.pooling import Pools
 from gan_fingerprints.attribution.verdict import Rules
 from gan_fingerprints.calibration import Calibration, Centres
+from gan_fingerprints.likelihoods.fitted import Fitted, Likelihoods
 from gan_fingerprints.program import UserError
 
 NAMES = ["CelebA_real_data", "ProGAN_generated_data", "SNGAN_generated_data"]
@@ -36,7 +40,11 @@ def attributor(network):
 
 
 def expected(pixels: np.ndarray) -> np.ndarray:
-    logits = SHARPNESS * (pixels.mean(axis=(1, 2)) / 127.5 - 1)
+    return expected_at(pixels, 1.0)
+
+
+def expected_at(pixels: np.ndarray, temperature: float) -> np.ndarray:
+    logits = SHARPNESS * (pixels.mean(axis=(1, 2)) / 127.5 - 1) / temperature
     powers = np.exp(logits)
     return powers / powers.sum(axis=1, keepdims=True)
 
@@ -54,6 +62,72 @@ def flat(path: Path, colour, mode: str = "RGB", size=(16, 16)) -> Path:
 
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+
+
+def with_ratios(network, **more):
+    """An Attributor with likelihoods, of logits that are the score's features too."""
+    network.answers = lambda x: (network(x), network(x))
+    centres = Centres(np.zeros((3, 3)), np.ones(3))
+    scale = Calibration(0.5, "energy", -1e9, 0.05, centres, "x")
+    others = Fitted(np.log(2), 1.0, -2.0, 2.0, 200, 400, 200)
+    outside = Fitted(0.0, 0.1, -1.0, 1.0, 200, 200, 200)
+    found = Likelihoods(others, outside, {2: replace(others, b=1.5)})
+    return Attributor(network, NAMES, 16, batch=4, calibration=scale, likelihoods=found, **more)
+
+
+def test_rows_have_likelihood_ratios(network):
+    attributor = with_ratios(network)
+    pixels = noise(6)
+    shares = expected_at(pixels, 0.5)
+    ratios = np.log10(2 * shares / (1 - shares))  # (K - 1) · P / (1 - P)
+    for row, ratio in zip(attributor.attribute(pixels), ratios, strict=True):
+        np.testing.assert_allclose(list(row.log10_lr.values()), np.clip(ratio, -2, 2), atol=1e-4)
+        assert row.log10_outside == pytest.approx(0.1 * row.score / np.log(10))
+        assert row.log10_of_likely == max(row.log10_lr.values())
+
+
+def test_what_cannot_be_judged_has_no_likelihood_ratio(network, attributor):
+    rows = list(with_ratios(network).attribute([noise(1, side=4)[0], noise(1)[0]]))
+    assert [row.log10_lr is None for row in rows] == [True, False]
+    assert rows[0].log10_outside is rows[0].log10_of_likely is None
+    assert all(row.log10_lr is None for row in attributor.attribute(noise(2)))
+
+
+def test_what_is_like_no_source_has_a_ratio_against_outside_only(network):
+    attributor = with_ratios(network)
+    pixels = noise(6)
+    scores = [row.score for row in attributor.attribute(pixels)]
+    bound = float(np.median(scores))
+    attributor.calibration = replace(attributor.calibration, threshold=bound)
+    for row in attributor.attribute(pixels):
+        assert (row.predicted == "unknown") == (row.score < bound) == (row.log10_lr is None)
+        assert row.log10_outside is not None
+
+
+def test_pools_have_ratios_of_their_own(network):
+    attributor = with_ratios(network)
+    pools = Pools(attributor)
+    pixels = noise(3)
+    for one in attributor.examine(pixels):
+        pools.add(one)
+    (row,) = pools.rows()
+    logits = SHARPNESS * (pixels.mean(axis=(0, 1, 2)) / 127.5 - 1) / 0.5
+    scores = likelihood.log_odds(logits[None])[0]
+    expected = np.clip((np.log(2) + 1.5 * scores) / np.log(10), -2, 2)
+    np.testing.assert_allclose(list(row.log10_lr.values()), expected, atol=1e-4)
+    assert row.log10_outside is None
+
+
+def test_tables_say_them(network, tmp_path):
+    rows = list(with_ratios(network).attribute([noise(1)[0], noise(1, side=4)[0]]))
+    tables.write_csv(tmp_path / "a.csv", rows)
+    found = list(csv.DictReader((tmp_path / "a.csv").open()))
+    assert float(found[0]["log10_lr"]) == pytest.approx(rows[0].log10_of_likely)
+    assert found[1]["log10_lr"] == found[1]["log10_outside"] == ""
+    tables.write_json(tmp_path / "a.json", rows)
+    first, second = json.loads((tmp_path / "a.json").read_text())
+    assert first["log10_lr"] == rows[0].log10_lr
+    assert second["log10_lr"] is None
 
 
 @pytest.mark.parametrize("n", [0, 1, 4, 11])

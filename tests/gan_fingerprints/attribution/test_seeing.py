@@ -7,11 +7,12 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from gan_fingerprints import calibration, images
+from gan_fingerprints import images, scores
 from gan_fingerprints.attribution.attributor import Attributor
 from gan_fingerprints.attribution.pooling import Pools
 from gan_fingerprints.attribution.seeing import Tiles, Whole
 from gan_fingerprints.attribution.verdict import Rules
+from gan_fingerprints.calibration import Calibration
 from gan_fingerprints.domain import Domain
 
 
@@ -100,9 +101,9 @@ def test_answers_are_the_means_of_those_of_the_tiles():
     assert (one.row.tiles, one.row.agreement) == (16, 0.75)
     logits = 4 * np.array([0.5, -1, -0.5])
     np.testing.assert_allclose(one.logits, logits, atol=1e-5)
-    expected = calibration.softmax(logits[None])[0]
+    expected = scores.softmax(logits[None])[0]
     np.testing.assert_allclose(list(one.row.probabilities.values()), expected, atol=1e-6)
-    red, blue = (calibration.softmax(4.0 * np.array([x]))[0, 0] for x in ([1, -1, -1], [-1, -1, 1]))
+    red, blue = (scores.softmax(4.0 * np.array([x]))[0, 0] for x in ([1, -1, -1], [-1, -1, 1]))
     assert one.row.spread == pytest.approx((0.75 * 0.25) ** 0.5 * (red - blue), rel=1e-4)
     # Tiles are of the middle of the image, too, and of other sides beside it.
     mixed = [colour(1), colour(0, 12), colour(0.5), colour(0, 100)]
@@ -123,8 +124,8 @@ def test_order_and_neighbours_of_many_sizes_change_nothing():
 
 def test_images_unlike_those_of_training_are_inconclusive():
     bounds = np.array([[20.0, -1, -9, -9, -9], [255, 200, 9, 9, 9]], np.float32)
-    centres = calibration.Centres(np.zeros((3, 3)), np.ones(3))
-    scale = calibration.Calibration(1.0, "energy", -1e9, 0.05, centres, "x", domain=Domain(bounds))
+    centres = scores.Centres(np.zeros((3, 3)), np.ones(3))
+    scale = Calibration(1.0, "energy", -1e9, 0.05, centres, "x", domain=Domain(bounds))
     dark = np.zeros((32, 32, 3), np.uint8)
     rows = list(attributor(calibration=scale).attribute([colour(1), dark]))
     assert rows[0].predicted == "red"
@@ -153,7 +154,7 @@ def test_pools_average_logits_and_leave_out_what_cannot_be_judged(tmp_path):
         "3 images, 1 left out, 67% agree: the most probable of the 3 sources"
     )
     red = np.mean([1.0, 1.0, np.round(0.4 * 64) / 64])
-    expected = calibration.softmax(4 * np.array([[2 * red - 1, -1, 1 - 2 * red]]))[0]
+    expected = scores.softmax(4 * np.array([[2 * red - 1, -1, 1 - 2 * red]]))[0]
     np.testing.assert_allclose(list(a.probabilities.values()), expected, atol=1e-5)
     assert (b.predicted, b.images, b.agreement) == ("blue", 2, 1.0)
     assert (c.predicted, c.images, c.most_probable) == ("inconclusive", 0, None)

@@ -179,7 +179,7 @@ def test_unknown_images_in_tables(judged_rows, tmp_path):
 def test_the_line_of_an_unknown_image(judged_rows):
     assert tables.line(1, 6, judged_rows[0][1]) == (
         "Classifying 1/6 images: a.png: predicted as being sampled from an unknown source "
-        "(most like CelebA_real_data)"
+        "(most like the photographs it was trained on (CelebA_real_data))"
     )
 
 
@@ -228,3 +228,14 @@ def test_given_source_names_are_taken_silently(load):
 def test_another_number_of_source_names_is_refused(load):
     with pytest.raises(UserError, match="found 2 names"):
         load("a,b")
+
+
+def test_lines_say_of_photographs_what_they_are_like():
+    row = Attribution(Path("a.png"), "real", {"real": 0.95, "gan": 0.05})
+    like = "the photographs it was trained on (real)"
+    # The line of a name is the 2019 release's; what it means is said once, behind the summary.
+    assert tables.line(0, 1, row).endswith("a.png: predicted as being sampled from real")
+    for verdict in ("unknown", "inconclusive", "mixed"):
+        text = tables.line(0, 1, replace(row, predicted=verdict))
+        assert f"(most like {like})" in text
+        assert text.count("real") == 1

@@ -73,8 +73,8 @@ def test_photographs_are_never_more_than_like_those_of_a_source():
     photo = Attribution(None, "a", {"CelebA_real_data": 0.95, "gan": 0.05})
     assert judged(photo, LARGE, 32, RULES) == (
         "CelebA_real_data",
-        "like the photographs of CelebA_real_data, the most probable of the 2 sources the model "
-        "knows",
+        "like the photographs it was trained on (CelebA_real_data), the most probable of the 2 "
+        "sources the model knows",
     )
 
 
@@ -102,3 +102,37 @@ def test_far_larger_images_than_a_network_of_one_size():
 def test_what_is_unfit_gets_no_name():
     strange = replace(row(0.9, 9.0), unfit="its brightness is 300")
     assert verdict_of(strange, RULES, SCALE) == ("inconclusive", "its brightness is 300")
+
+
+def opinions(first, second):
+    return {
+        "convolutions": {"real": 1 - first, "gan": first},
+        "descriptors": {"real": 1 - second, "gan": second},
+    }
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "name"),
+    [(0.99, 0.9, "gan"), (0.99, 0.3, "gan"), (0.99, 0.2, "inconclusive"), (0.79, 0.1, "gan"),
+     (0.05, 0.85, "inconclusive")],
+)  # fmt: skip
+def test_opinions_that_contradict_each_other_are_no_verdict(first, second, name):
+    one = replace(row(0.95, 3.0), opinions=opinions(first, second))
+    found, reason = judged(one, LARGE, 32, RULES, SCALE)
+    assert found == name
+    assert ("contradict each other: convolutions say" in reason) == (name == "inconclusive")
+    # What is like no source is not contradicted; an enrolled source has no opinions of its own.
+    assert judged(replace(one, score=0.0), LARGE, 32, RULES, SCALE)[0] == "unknown"
+    assert judged(replace(one, enrolled=9), LARGE, 32, RULES, SCALE)[0] == "gan"
+    assert judged(one, LARGE, 32, Rules.none(), SCALE)[0] == "gan"
+
+
+def test_mixed_comes_first_and_unstable_last():
+    one = replace(row(0.95, 3.0), mixed=("real", "gan"), turned_by="shift", stable=False)
+    assert verdict_of(replace(one, unfit="its blocks"), RULES, SCALE)[0] == "mixed"
+    assert verdict_of(replace(one, score=0.0), RULES, SCALE)[0] == "mixed"
+    assert verdict_of(replace(one, error="cut"), RULES, SCALE)[0] is None
+    name, reason = verdict_of(replace(one, mixed=()), RULES, SCALE)
+    assert name == "inconclusive"
+    assert reason.startswith("its most probable source, gan, does not survive a shift of the crop")
+    assert verdict_of(replace(one, mixed=(), score=0.0), RULES, SCALE)[0] == "unknown"

@@ -17,7 +17,7 @@ EVERY = np.arange(40)
 @pytest.fixture
 def path(tmp_path):
     path = tmp_path / "data-r04.tfrecords"
-    writing.encode(PICTURES, 40, [16])[0].tofile(path)
+    writing.encode(PICTURES, 40, [16])[0][0].tofile(path)
     return path
 
 
@@ -73,11 +73,11 @@ def test_tensorflow_writes_the_same_bytes(tmp_path, resolution):
     pictures = RNG.integers(0, 256, (3, resolution, resolution, 3), dtype=np.uint8)
     path = tmp_path / "theirs.tfrecords"
     write_with_tensorflow(path, [example(picture.transpose(2, 0, 1)) for picture in pictures])
-    assert writing.encode(pictures, 3, [resolution])[0].tobytes() == path.read_bytes()
+    assert writing.encode(pictures, 3, [resolution])[0][0].tobytes() == path.read_bytes()
 
 
 def test_levels_are_rounded_means_of_floats():
-    levels = writing.encode(PICTURES, 50, [16, 8, 4])
+    levels, _ = writing.encode(PICTURES, 50, [16, 8, 4])
     for resolution, level in zip((16, 8, 4), levels, strict=True):
         side = 16 // resolution
         blocks = PLANES.astype(float).reshape(40, 3, resolution, side, resolution, side)

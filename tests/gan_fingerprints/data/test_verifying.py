@@ -14,6 +14,7 @@ from blake3 import blake3
 from gan_fingerprints.data import digests
 from gan_fingerprints.data.folder import open_images
 from gan_fingerprints.data.reading import DataSet
+from gan_fingerprints.data.writing import Writer
 from gan_fingerprints.program import UserError, write_json
 from gan_fingerprints.training.begin import check_folder, data_facts
 from gan_fingerprints.training.classifying import open_splits
@@ -210,6 +211,25 @@ def test_who_knows_trusts_the_manifest(folder, computed):
         open_splits(given, 1, 1)
     change(folder, faults.FAULTS["nan in labels"])
     assert "expected one 1 and zeros" in refused(folder, verify=False)
+
+
+@pytest.mark.parametrize("lacking", [0, 1])
+def test_training_needs_images_of_every_source_in_both(tmp_path, lacking):
+    for number, split in enumerate(("training", "validation")):
+        whole = number != lacking
+        pictures = np.random.default_rng(number).integers(0, 256, (6, 16, 16, 3), np.uint8)
+        (tmp_path / split).mkdir()
+        with Writer(tmp_path / split, "x", 16, every_level=False) as writer:
+            writer.add_all(lambda picture: (picture, None), pictures, workers=1)
+            labels = np.eye(3, dtype=np.float32)[np.arange(6) % (3 if whole else 2)]
+            writer.finish(labels, ["a", "b", "c"], "test", {})
+    given = argparse.Namespace(
+        training_data_dir=tmp_path / "training", validation_data_dir=tmp_path / "validation",
+        verify=True,
+    )  # fmt: skip
+    flag = ("training", "validation")[lacking]
+    with pytest.raises(UserError, match=rf"--{flag}_data_dir .*{flag}: found no image of c, exp"):
+        open_splits(given, 1, 1)
 
 
 # What is remembered

@@ -17,7 +17,7 @@ def halved(image):
 def test_every_level_is_the_mean_of_the_picture_rounded_last(side, number):
     pictures = np.random.default_rng(0).integers(0, 256, (number, side, side, 3), np.uint8)
     sides = [side, side // 2, side // 4]
-    blocks = writing.encode(pictures, number + 3, sides)
+    blocks, _ = writing.encode(pictures, number + 3, sides)
     levels = [picture.transpose(2, 0, 1).astype(float) for picture in pictures]
     for block, resolution in zip(blocks, sides, strict=True):
         assert len(block) == number

@@ -7,13 +7,16 @@ import re
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from gan_fingerprints import __main__, program
-from gan_fingerprints.examiner import command, examination
+from gan_fingerprints import __main__, disk, program
+from gan_fingerprints.attribution.verdict import Attribution
+from gan_fingerprints.examiner import command, examination, lines
+from gan_fingerprints.examiner.examination import Model
 from gan_fingerprints.program import UserError
 from tests.conftest import PROJECT
 from tests.gan_fingerprints.conftest import NAMES
@@ -85,6 +88,28 @@ def test_table_and_counts_are_those_of_the_records(attributed):
     }
 
 
+def test_the_last_lines_say_the_limits(attributed):
+    lines = attributed[0].stdout.splitlines()
+    assert lines[-6:-2] == [
+        "other files left out: .txt 1, hidden 1",
+        "A verdict is the one of 3 sources that an image is most like; others may have made it.",
+        "Probabilities are shared out among these sources; the file has no likelihood ratios.",
+        "How often this model is wrong was not measured: gan-fingerprints measure.",
+    ]
+
+
+def test_rows_say_the_ratio_and_of_photographs_what_they_are_like():
+    row = Attribution(Path("a.png"), "real", {"real": 0.95, "b": 0.05},
+                      log10_lr={"real": 1.2, "b": -1.2}, log10_outside=0.4)  # fmt: skip
+    assert re.split(" {2,}", lines.table_line((6, 12), row)) == [
+        "a.png", "like the photographs it was trained on (real)", "0.9500",
+        "log10 LR 1.20, moderate support; for these sources against others log10 LR 0.40, weak "
+        "support",
+    ]  # fmt: skip
+    inconclusive = replace(row, predicted="inconclusive", reason="why")
+    assert lines.table_line((6, 12), inconclusive).endswith("  inconclusive            –  why")
+
+
 def test_the_head_says_what_is_examined_with(attributed, networks):
     head = attributed[0].stdout.partition("\n\n")[0].splitlines()
     assert head == [
@@ -140,17 +165,48 @@ def test_flags_reach_the_rules(networks, pictures, tmp_path):
     assert row["reason"].startswith(f"its most probable source, {row['most_probable']}, has prob")
 
 
+def test_a_case_names_all_files_of_its_runs(networks, pictures, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = [pictures, "--out", "a.jsonl", "--report", "a.html", "--case", "case", "--batch", 4]
+    assert attribute(networks, *words) == 3
+    assert attribute(networks, pictures / "fits.png", "--case", "case", "--batch", 4) == 0
+    line, second = map(json.loads, Path("case/case.jsonl").read_text("utf-8").splitlines())
+    assert capsys.readouterr().out.endswith(
+        f"case: case/case.jsonl, line 2 with SHA-256 {second['sha256']}\n"
+    )
+    assert line["command"][:2] == ["gan-fingerprints", "attribute"]
+    assert line["command"][-5:] == ["a.html", "--case", "case", "--batch", "4"]
+    assert (line["status"], second["status"], line["folder"]) == (3, 0, str(tmp_path))
+    rows = [json.loads(row) for row in Path("a.jsonl").read_text("utf-8").splitlines()]
+    for one, row in zip(line["inputs"], rows, strict=True):
+        assert (one["path"], one["sha256"]) == (row["path"], row["sha256"])
+        assert one.get("error") == row["error"]
+    digests = {path: disk.digest(Path(path)) for path in ("a.jsonl", "a.html")}
+    assert {one["path"]: one["sha256"] for one in line["outputs"]} == digests
+    assert line["model"] == {
+        "path": str(networks.visnet.path), "sha256": rows[0]["model"]["sha256"]
+    }  # fmt: skip
+    assert __main__.run(["case", "verify", "case"]) == 0
+    Path("a.jsonl").write_text("")
+    assert __main__.run(["case", "verify", "case"]) == 3
+    assert "output " + str(tmp_path / "a.jsonl") + " of line 1: changed" in capsys.readouterr().out
+    log = Path("case/case.jsonl")
+    log.write_bytes(log.read_bytes().replace(b'"status": 0', b'"status": 1'))
+    monkeypatch.setattr(Model, "load", None)  # refused before anything is examined
+    for more, message in {
+        (): "--case case: line 2 of case.jsonl was changed, or cut short; nothing is added",
+        ("--out", log, "--overwrite"): "would replace case/case.jsonl; name another file",
+    }.items():
+        with pytest.raises(UserError, match=message):
+            attribute(networks, pictures, "--case", "case", *more)
+
+
 def test_an_interrupted_run_leaves_no_file(networks, pictures, tmp_path, monkeypatch, capsys):
-    examine = examination.examine
-
     def interrupted(*arguments):
-        for i, found in enumerate(examine(*arguments)):
-            if i == 2:
-                assert len(list(tmp_path.iterdir())) == 1  # has begun to write
-                raise KeyboardInterrupt
-            yield found
+        assert len(list(tmp_path.iterdir())) == 1  # has begun to write
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(examination, "examine", interrupted)
+    monkeypatch.setattr(examination, "examine_parts", interrupted)
     flags = ["--batch", 4, "--out", tmp_path / "a.jsonl", "--report", tmp_path / "a.html"]
     with pytest.raises(KeyboardInterrupt):
         attribute(networks, pictures, *flags)
@@ -171,22 +227,27 @@ def test_mistakes_are_one_line(networks, pictures, tmp_path, monkeypatch):
         "--least_prob": [image, "--least_prob", 0.6],
         "^PATH is missing; see gan-fingerprints attribute --help$": ["--model", "x"],
         "--out .*: found a folder, expected a file": [image, "--model", image, "--out", pictures],
-        "--out .*fits.png: would replace .*fits.png": [image, "--model", "m", "--out", image,
-                                                       "--overwrite"],
+        "--out link: would replace .*fits.png": [image, "--model", "m", "--out", "link",
+                                                 "--overwrite"],
+        "--out: found '.*fits.png', expected a name that ends in .jsonl; see": [
+            image, "--model", "m", "--out", image, "--overwrite"],
+        "--report: found 'x.pdf', expected a name that ends in .html; see": [
+            image, "--model", "m", "--report", "x.pdf"],
         "--report x: would replace what --out writes": [image, "--model", image, "--out", "x",
                                                         "--report", "x"],
         "--out m: would replace m": [image, "--model", "m", "--out", "m", "--overwrite"],
     }  # fmt: skip
     Path("m").write_text("")
+    Path("link").symlink_to(image)
     for message, words in mistakes.items():
         with pytest.raises(UserError, match=message):
             __main__.run(["attribute", *map(str, words)])
-    with pytest.raises(UserError, match="COMMAND"):
+    with pytest.raises(UserError, match=r"^atribute: not a command \(did you mean attribute\?\)"):
         __main__.run(["atribute", "x"])
     monkeypatch.setenv(command.MODEL, "gone")
     with pytest.raises(UserError, match=f"{command.MODEL} gone: found nothing"):
         __main__.run(["attribute", str(image)])
-    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "m"]
 
 
 def test_a_report_without_room_leaves_the_results(networks, pictures, tmp_path, monkeypatch):
@@ -216,24 +277,23 @@ def test_no_name_of_a_file_does_harm(networks, tmp_path, capsys):
     words = ["--model", str(networks.classifier.path), "--out", str(out), "--report", str(report)]
     assert __main__.run(["attribute", str(folder), *words]) == 3
     printed = capsys.readouterr().out
-    assert len(printed.splitlines()) == 5 + 1 + len(names) + 1 + 5
+    assert len(printed.splitlines()) == 5 + 1 + len(names) + 1 + 5 + 3
     for text in (printed, report.read_text("utf-8"), out.read_text("utf-8").replace("\u202e", "")):
         assert harmless(text)
     paths = {Path(json.loads(line)["path"]).name for line in out.read_text("utf-8").splitlines()}
     assert paths == {*names, "bad\udce9\x1b.png"}
-    assert "<script>" not in report.read_text("utf-8")
+    assert report.read_text("utf-8").count("<script>") == 1  # the page's own
 
 
 def test_it_is_installed_under_its_name():
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text("utf-8"))
     assert project["project"]["scripts"] == {"gan-fingerprints": "gan_fingerprints.__main__:main"}
     assert callable(__main__.main)
-    kinds = ("gan_fingerprints*", "classifier*")
-    assert set(kinds) <= set(project["tool"]["setuptools"]["packages"]["find"]["include"])
 
 
 def test_every_flag_is_described_on_its_page():
     page = (PROJECT / "docs" / "attribute.md").read_text("utf-8")
     parser = program.Parser(None, command.OPTIONS)
     flags = {flag for action in parser._actions for flag in action.option_strings if "--" in flag}
-    assert {flag for flag in flags - {"--help", "--version"} if f"`{flag}" not in page} == set()
+    flags -= {"--help", "--help_all", "--version"}
+    assert {flag for flag in flags if f"`{flag}" not in page} == set()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan_fingerprints import images
+from gan_fingerprints import formats, images
 from gan_fingerprints.attribution import answering
 from gan_fingerprints.attribution.finding import find
 from gan_fingerprints.attribution.seeing import Whole
@@ -29,9 +29,9 @@ def test_what_is_hashed_is_what_is_decoded(pictures):
 def test_bad_files_keep_what_is_known_of_them(pictures, tmp_path, monkeypatch):
     text = evidence.read(pictures / "text called.png", Whole(16))
     assert text.header is None
-    assert text.error == "found something else than a PNG, JPEG, WebP, BMP or TIFF image"
+    assert text.error == f"found something else than a {formats.IN_WORDS} image"
     cut = evidence.read(pictures / "cut.jpg", Whole(16))
-    assert cut.header == Header("JPEG", "L", (24, 24), 1, 1)
+    assert cut.header == Header("JPEG", "L", (24, 24), 1, 1, 75)
     assert "truncated" in cut.error
     monkeypatch.setattr(answering, "MAX_BYTES", 100)
     large = evidence.read(pictures / "fits.png", Whole(16))
@@ -44,14 +44,14 @@ def test_bad_files_keep_what_is_known_of_them(pictures, tmp_path, monkeypatch):
     [
         ("fits.png", Header("PNG", "RGB", (16, 16), 1, 1),
          "PNG of 16×16 pixels decoded; not resized; levels 0 to 255 scaled to -1 to 1"),
-        ("grey.jpg", Header("JPEG", "L", (24, 24), 1, 1),
+        ("grey.jpg", Header("JPEG", "L", (24, 24), 1, 1, 75),
          "JPEG of 24×24 pixels decoded; colours converted from L to RGB; whole image resized from "
          "24×24 to 16×16 with Pillow's Lanczos filter; levels 0 to 255 scaled to -1 to 1"),
         ("oblong.png", Header("PNG", "RGBA", (24, 20), 1, 1),
          "PNG of 24×20 pixels decoded; colours converted from RGBA to RGB, transparency dropped; "
          "whole image resized from 24×20 to 16×16 with Pillow's Lanczos filter, which changes its "
          "proportions; levels 0 to 255 scaled to -1 to 1"),
-        ("turned.jpg", Header("JPEG", "RGB", (24, 12), 6, 1),
+        ("turned.jpg", Header("JPEG", "RGB", (24, 12), 6, 1, 75),
          "JPEG of 24×12 pixels decoded; turned clockwise as its EXIF orientation says; whole image "
          "resized from 12×24 to 16×16 with Pillow's Lanczos filter, which changes its "
          "proportions; levels 0 to 255 scaled to -1 to 1"),

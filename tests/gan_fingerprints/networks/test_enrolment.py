@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gan_fingerprints.calibration import softmax, whitening_of
 from gan_fingerprints.networks import stored_enrolment
 from gan_fingerprints.networks.enrolment import Enrolment, Newcomer, Space
+from gan_fingerprints.scores import softmax, whitening_of
 from gan_fingerprints.shown import is_source_name
 
 NONE = np.zeros(0), np.ones(0), np.zeros((0, 0))

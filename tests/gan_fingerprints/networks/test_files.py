@@ -14,6 +14,7 @@ from gan_fingerprints.calibration import calibrate
 from gan_fingerprints.networks import files, own_format
 from gan_fingerprints.program import UserError
 from ProGAN.networks import Generator
+from tests.gan_fingerprints.networks.test_enrolment import plain
 from tests.published import Network, pickled, published_variables
 
 KINDS = {"classifier": Classifier}
@@ -82,6 +83,14 @@ def test_a_calibration_of_other_sources_is_refused(network, tmp_path, calibratio
     two = Classifier(16, 2, fmap_base=64, fmap_max=16)
     files.save(path, two, PROVENANCE, ["real", "a"], calibration)
     with pytest.raises(UserError, match=r"a calibration of .*means \[3, 16\].*expected .*\(2, 16"):
+        files.load(path, KINDS, "--model_path")
+
+
+def test_an_enrolment_of_another_network_is_called_so(network, tmp_path):
+    path = tmp_path / "network.safetensors"
+    two = replace(plain(), checksum="0" * 64)
+    files.save(path, network, PROVENANCE, ["real", "a", "b"], None, two)
+    with pytest.raises(UserError, match=r"an enrolment of .*means \[2, 2\].*expected .*\(3, 16"):
         files.load(path, KINDS, "--model_path")
 
 

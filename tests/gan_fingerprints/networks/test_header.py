@@ -16,9 +16,11 @@ import pytest
 from classifier.networks import Classifier
 from classifier.residual import Residual
 from classifier_visNet.networks import AutoEncoder, Correlation
+from gan_fingerprints import card
 from gan_fingerprints.calibration import Calibration, Centres, Either
 from gan_fingerprints.domain import Domain
 from gan_fingerprints.ipm.networks import Generator as BatchGenerator
+from gan_fingerprints.likelihoods.fitted import Fitted, Likelihoods
 from gan_fingerprints.networks import files, header, trunk
 from gan_fingerprints.networks.cooccurrence import Cooccurrence
 from gan_fingerprints.networks.published.source_names import source_names
@@ -39,6 +41,9 @@ PROVENANCE = {
     "data": DATA,
     "versions": {"a": "1"},
 }
+ONE = Fitted(a=0.5, b=1.5, low=-0.2, high=0.2, same=3, other=6, groups=1)
+CARD = {"network": "residual", "measured": {"images": 3}}
+RATIOS = Likelihoods(ONE, ONE, {2: ONE})
 NETWORKS = {
     "classifier": lambda: Classifier(**SMALL, num_sources=3),
     "residual": lambda: Residual(32, 3, width=2, components=3),
@@ -74,7 +79,13 @@ def made(tmp_path_factory):
             scale = replace(scale, score="lower_rank", either=two, domain=domain)
         names = NAMES if kind in files.NAMING else None
         files.save(
-            path, network, PROVENANCE, names, scale if kind in ("classifier", "residual") else None
+            path,
+            network,
+            PROVENANCE,
+            names,
+            scale if kind in ("classifier", "residual") else None,
+            likelihoods=RATIOS if kind == "residual" else None,
+            card=CARD if kind == "residual" else None,
         )
         kinds[kind] = SimpleNamespace(network=network, path=path, arrays=files.arrays_of(network))
     return kinds
@@ -117,6 +128,9 @@ def places(said):
         if isinstance(value, dict | list):
             keys = value if isinstance(value, dict) else range(len(value))
             yield from ((name, key) for key in keys)
+    for name, one in said.get("likelihoods", {}).items():
+        of_one = one[0] if name == "pools" else one
+        yield from (("likelihoods", name, *([0] if name == "pools" else []), key) for key in of_one)
 
 
 def changed(said, place, value):
@@ -138,7 +152,8 @@ def changed(said, place, value):
 def allowed(kind, place, value, old):
     """Whether such a header says nothing wrong."""
     if value is MISSING:
-        return place[0] == "provenance" and len(place) > 1
+        free = place[0] in ("provenance", "card") and len(place) > 1
+        return free or place in [("likelihoods",), ("card",)]
     if repr(value) == repr(old):
         return True
     first, last = place[0], place[-1]
@@ -149,6 +164,29 @@ def allowed(kind, place, value, old):
         if last in header.PROVENANCE:
             return header.PROVENANCE[last].holds(value)
         return finite and not nested and (len(place) > 1 or type(value) is dict)
+    if first == "card":
+        nested = len(place) > 1 and value == [NESTED]  # one level more
+        return (
+            (len(place) > 1 or type(value) is dict)
+            and not nested
+            and value != NESTED
+            and (not number or abs(value) < math.inf)
+            and not (isinstance(value, str) and len(value) > card.LONGEST)
+        )
+    if first == "likelihoods":
+        whole = type(value) is int and 0 < value < 10
+        return {
+            "outside": value is None,
+            "pools": value == [] and type(value) is list,
+            "a": number and abs(value) <= 1e6,
+            "b": number and 0 <= value <= 1000,
+            "low": number and value == 0,
+            "high": number and value == 0,
+            "same": whole,
+            "other": whole,
+            "groups": whole,
+            "size": whole and value > 1,
+        }.get(last, False)
     if first == "source_names":
         return (
             value is None and kind not in ("classifier", "residual")

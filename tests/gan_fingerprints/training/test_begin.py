@@ -160,3 +160,10 @@ def test_old_weights_fill_a_network_of_the_same_kind_shape_and_sources(tmp_path)
     other.name = "generator"
     with pytest.raises(UserError, match=f"{origin}holds a classifier, expected a generator"):
         begin.fill_from(path, other)
+
+
+def test_several_machines_are_refused_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1", "b:1"]}}')
+    with pytest.raises(UserError, match=r"TF_CONFIG: found .*unset TF_CONFIG$"):
+        start(tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gan_fingerprints.training.classifying import accuracy
+from gan_fingerprints.training.answers import accuracy
 
 
 class Answers:

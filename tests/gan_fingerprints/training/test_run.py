@@ -2,8 +2,6 @@
 
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import keras
@@ -13,10 +11,11 @@ import tensorflow as tf
 
 from gan_fingerprints import program
 from gan_fingerprints.program import UserError
+from gan_fingerprints.training import run as runs
 from gan_fingerprints.training.optimizer import adam, apply_if_finite
 from gan_fingerprints.training.run import PRECISIONS, Losses, Run, passed
+from gan_fingerprints.training.time_left import in_words, told
 from gan_fingerprints.version import versions
-from tests.conftest import PROJECT
 
 STRATEGY = tf.distribute.get_strategy()
 
@@ -65,53 +64,8 @@ def test_non_finite_steps_are_skipped_and_counted(bad):
     assert int(skipped) == 1
 
 
-TWO_DEVICES = """
-import numpy as np, tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-import keras
-from classifier.networks import Classifier
-from classifier.training import loss_per_image
-from gan_fingerprints.training.optimizer import adam, apply_if_finite
-
-def three_steps(strategy):
-    with strategy.scope():
-        keras.utils.set_random_seed(0)
-        network = Classifier(16, 3, fmap_base=64, fmap_max=16)
-        optimizer = adam(0.0, 0.99, 1e-8)
-        optimizer.build(network.trainable_variables)
-        optimizer.learning_rate.assign(0.001)
-    skipped = tf.Variable(0, dtype=tf.int64)
-    def gradients_of(images, labels):
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_sum(loss_per_image(network(images), labels)) / 8
-        return loss, tape.gradient(loss, network.trainable_variables)
-    @tf.function
-    def step(images, labels):
-        loss, gradients = strategy.run(gradients_of, (images, labels))
-        apply_if_finite(strategy, optimizer, gradients, network.trainable_variables, skipped)
-        return strategy.reduce("SUM", loss, axis=None)
-    rng = np.random.RandomState(0)
-    images = rng.uniform(-1, 1, [24, 16, 16, 3]).astype(np.float32)
-    labels = np.eye(3, dtype=np.float32)[rng.randint(3, size=24)]
-    batches = tf.data.Dataset.from_tensor_slices((images, labels)).batch(8, drop_remainder=True)
-    losses = [float(step(*b)) for b in strategy.experimental_distribute_dataset(batches)]
-    return losses, [np.asarray(v) for v in network.trainable_variables], int(skipped)
-
-one = three_steps(tf.distribute.get_strategy())
-two = three_steps(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
-np.testing.assert_allclose(one[0], two[0], rtol=1e-4)
-for a, b in zip(one[1], two[1]):
-    np.testing.assert_allclose(a, b, atol=2e-4)
-assert one[2] == two[2] == 0
-print("same")
-"""
-
-
-def test_two_devices_take_the_same_steps_as_one():
-    done = subprocess.run(
-        [sys.executable, "-c", TWO_DEVICES], cwd=PROJECT, capture_output=True, text=True
-    )
+def test_two_devices_take_the_same_steps_as_one(run_script):
+    done = run_script("tests.gan_fingerprints.training.two_devices")
     assert done.stdout.endswith("same\n"), done.stderr[-3000:]
 
 
@@ -285,3 +239,36 @@ def test_precision_flag():
     assert PRECISIONS("bfloat16") == "bfloat16"
     with pytest.raises(Exception, match="found 'float16', expected float32 or bfloat16"):
         PRECISIONS("float16")
+
+
+def test_a_time_is_said_in_the_largest_unit_that_it_has_two_of():
+    times = {52 * 86400: "52 days", 47 * 3600: "47 hours", 7100: "118 minutes", 119: "119 seconds"}
+    assert {seconds: in_words(seconds) for seconds in times} == times
+
+
+def test_a_long_run_is_told_of_a_short_one():
+    days = 52 * 86400.0
+    said = told(days, "1 core")
+    assert said == "about 52 days to go at this rate on 1 core; --preset small takes minutes"
+    assert told(days, "2 cores", small=True) == "about 52 days to go at this rate on 2 cores"
+    assert told(600, "1 GPU") == "about 10 minutes to go at this rate on 1 GPU"
+    assert told(600, "1 GPU", "4x4; larger ones take longer") == (
+        "at least 10 minutes to go at this rate on 1 GPU (4x4; larger ones take longer)"
+    )
+
+
+def test_the_time_left_is_said_once_without_the_first_step(tmp_path, monkeypatch, capsys):
+    """10 images a second after a first step of a minute, of 10,000: 996 s after 40 and 100."""
+    now = 0.0
+    monkeypatch.setattr(runs.time, "monotonic", lambda: now)
+    run, shown = begin(tmp_path / "run", False)
+    capsys.readouterr()
+    for seconds in (60, *20 * [1]):
+        run.advance()
+        shown.assign_add(10)
+        now += seconds
+    run.close()
+    said = [line for line in capsys.readouterr().out.splitlines() if "to go" in line]
+    assert len(said) == 1
+    assert said[0].startswith("about 17 minutes to go at this rate on ")
+    assert "to go" not in (tmp_path / "run" / "log.txt").read_text()

@@ -11,7 +11,7 @@ from scipy import stats
 from sklearn.model_selection import StratifiedKFold
 from sklearn.tree import DecisionTreeClassifier
 
-from gan_fingerprints.data import layout
+from gan_fingerprints.data import layout, writing
 from gan_fingerprints.data.audit import report
 from gan_fingerprints.data.audit.copies import Known, digest_of, known
 from gan_fingerprints.data.audit.facts import (
@@ -49,11 +49,16 @@ def test_facts_are_in_their_places():
     assert found.blocks == block_pattern(native)
 
 
-def test_a_digest_is_one_checksum_of_each_quarter():
-    planes = noise(4, 4).reshape(3, 4, 4)
-    parts = [bytes(part) for part in planes.reshape(4, 12)]
-    expected = [int(layout.crc32c(np.frombuffer(part, np.uint8)[None])[0]) for part in parts]
-    assert digest_of(planes) == b"".join(x.to_bytes(4, "little") for x in expected)
+@pytest.mark.parametrize("side", [4, 32])
+def test_a_digest_is_the_checksum_of_the_record_as_far_as_each_quarter(side):
+    pictures = noise(3 * side, side).reshape(3, side, side, 3)
+    (records,), digests = writing.encode(pictures, 3, [side])
+    for picture, record, digest in zip(pictures, records, digests, strict=True):
+        start, quarter = len(record["head"]), 3 * side**2 // 4
+        ends = [start + k * quarter for k in (1, 2, 3, 4)]
+        parts = [np.frombuffer(record.tobytes()[layout.FRAME : end], np.uint8) for end in ends]
+        assert digest.tolist() == [int(layout.crc32c(part[None])[0]) for part in parts]
+        assert digest_of(picture) == digest.tobytes()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Very many images: rows that survive a kill, shards for several processes and machines."""
