@@ -1,7 +1,8 @@
 """Speed of preparing data and of testing a folder, and memory of training on it, at 128 px.
 
-Preparation is compared with Pillow alone decoding the same PNGs on all cores, testing with pure
-inference of the same network. The images are crops of photographs that come with the dependencies.
+Preparation is compared with Pillow alone decoding the same PNGs on all cores, and with that and
+writing the pixels into one file, as preparation must; testing with pure inference of the same
+network. The images are crops of photographs that come with the dependencies.
 
     python3 benchmarks/data.py --out data.json
 
@@ -25,6 +26,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from functools import partial
 from multiprocessing import get_context
 from typing import NamedTuple
 
@@ -88,27 +90,51 @@ class Rates(NamedTuple):
     processor: float
 
 
-def decode(paths: list[Path]) -> float:
-    """Decodes images; returns the processor's seconds."""
+def decode(job: tuple[int, list[Path]], into: Path | None = None) -> float:
+    """Decodes images; returns the processor's seconds.
+
+    job: the number of the first image, and the images.
+    into: an existing file that their pixels are written to.
+    """
     start = time.process_time()
-    for path in paths:
+    place, paths = job
+    pixels = np.empty((len(paths), RESOLUTION, RESOLUTION, 3), np.uint8) if into else None
+    for i, path in enumerate(paths):
         with Image.open(path) as image:
-            np.asarray(image.convert("RGB"))
+            decoded = np.asarray(image.convert("RGB"))
+        if pixels is not None:
+            pixels[i] = decoded
+    if into and pixels is not None:
+        with open(into, "r+b") as file:
+            file.seek(place * pixels[0].size)
+            file.write(pixels.data)
     return time.process_time() - start
 
 
-def pillow(sources: dict[str, list[Path]], _: Path) -> tuple[float, float]:
+def pillow(
+    sources: dict[str, list[Path]], folder: Path, writes: bool = False
+) -> tuple[float, float]:
     """Pillow alone, on all cores: images per second, and the processor's seconds in all.
 
     Starting the processes does not count.
     """
     paths = [path for files in sources.values() for path in files]
-    chunks = [paths[i : i + 32] for i in range(0, len(paths), 32)]
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    into = folder / "pixels" if writes else None
+    if into:
+        into.touch()
+    chunks = [(i, paths[i : i + 32]) for i in range(0, len(paths), 32)]
     with get_context("spawn").Pool() as pool:
-        pool.map(decode, chunks[:2])
+        pool.map(partial(decode, into=into), chunks[:2])
         start = time.perf_counter()
-        spent = sum(pool.imap_unordered(decode, chunks))
+        spent = sum(pool.imap_unordered(partial(decode, into=into), chunks))
         return len(paths) / (time.perf_counter() - start), spent
+
+
+def pillow_writing(sources: dict[str, list[Path]], folder: Path) -> tuple[float, float]:
+    """As `pillow`, the pixels written, too."""
+    return pillow(sources, folder, writes=True)
 
 
 def rates_of(function: str, sources: Path, number: int, folder: Path) -> Rates:
@@ -189,14 +215,17 @@ def measure(number: int, rounds: int) -> dict:
         paths = [path for files in sources.values() for path in files]
         results = {"machine": machine.describe(), "images": number}
         folder = root / "prepared"
-        pairs = [
-            [rates_of(one, root / "sources", len(paths), folder) for one in ("prepare", "pillow")]
+        calls = ("pillow", "pillow_writing", "prepare")  # the last one leaves the data set
+        measured = [
+            {one: rates_of(one, root / "sources", len(paths), folder) for one in calls}
             for _ in range(rounds)
         ]
-        results["preparation_of_pillow"] = {
-            kind: machine.ratios_of([(getattr(x, kind), getattr(y, kind)) for x, y in pairs])
-            for kind in Rates._fields
-        }
+        for other in calls[:2]:
+            pairs = [(rates["prepare"], rates[other]) for rates in measured]
+            results[f"preparation_of_{other}"] = {
+                kind: machine.ratios_of([(getattr(x, kind), getattr(y, kind)) for x, y in pairs])
+                for kind in Rates._fields
+            }
         few = {source: files[: number // 20] for source, files in sources.items()}
         large = training_memory_mib(folder)
         prepare(few, folder)
