@@ -21,7 +21,8 @@ import numpy as np
 from gan_fingerprints import images, program, typed, workers
 from gan_fingerprints.data.databases import LSUN_IMAGES, Lmdb
 from gan_fingerprints.data.reading import DataSet
-from gan_fingerprints.data.writing import Writer, default_name, shuffled_order
+from gan_fingerprints.data.unfinished import AT_SCALE, output
+from gan_fingerprints.data.writing import Writer, default_name, shuffled_order, versions
 from gan_fingerprints.images import ImageError
 from gan_fingerprints.program import REQUIRED, UserError, option
 from gan_fingerprints.shown import shown
@@ -70,13 +71,13 @@ def create_celeba(arguments: argparse.Namespace) -> None:
 def create_lsun(arguments: argparse.Namespace) -> None:
     """Prepares the first images of an LSUN category: the centre square of each, resized."""
     source, resolution = Path(arguments.source), arguments.resolution
-    read: Read = partial(read_fitted, resolution)
     if source.suffix == ".mdb" or (source / "data.mdb").exists():
         database = Lmdb(source, "IN")
-        items, read = database.keys(arguments.max_images), partial(read_key, resolution, database)
+        keys, read = database.keys(arguments.max_images), partial(read_key, resolution, database)
+        write(arguments, keys, read, resolution, [database.file])
     else:
-        items = images.list_images(source, "IN")[: arguments.max_images]
-    write(arguments, items, read, resolution)
+        paths = images.list_images(source, "IN")[: arguments.max_images]
+        write(arguments, paths, partial(read_fitted, resolution), resolution)
 
 
 def usual_size(paths: Sequence[Path]) -> int:
@@ -131,8 +132,14 @@ def read_key(resolution: int, database: Lmdb, key: bytes) -> tuple[np.ndarray, N
     return database.read(key, partial(images.fitted, resolution=resolution)), None
 
 
-def write(arguments: argparse.Namespace, items: Sequence[Any], read: Read, resolution: int) -> None:
-    """Writes the data set, whole or not at all, and says so."""
+def write(
+    arguments: argparse.Namespace, items: Sequence[Any], read: Read, resolution: int,
+    files: Sequence[Path] | None = None,
+) -> None:  # fmt: skip
+    """Writes the data set, whole or not at all, and says so.
+
+    files: where the items are, if they are no files themselves.
+    """
     from tqdm import tqdm
 
     out = program.new_output(arguments.out, "OUT")
@@ -141,14 +148,20 @@ def write(arguments: argparse.Namespace, items: Sequence[Any], read: Read, resol
     if arguments.shuffle:
         items = [items[i] for i in shuffled_order(len(items))]
     name = default_name(out)
-    with program.whole_folder(out) as folder:
-        writer = Writer(folder, name, resolution, every_level=True)
+    made = {
+        "command": arguments.command, "resolution": resolution, "shuffle": arguments.shuffle,
+        "skip_bad_images": arguments.skip_bad_images, "number": len(items),
+        "versions": versions(),
+    }  # fmt: skip
+    with output(out, "OUT", arguments.shards, made, files or items) as (folder, kept):
+        writer = Writer(folder, name, resolution, every_level=True, kept=kept)
         with writer:
             with tqdm(total=len(items), unit="image", dynamic_ncols=True) as bar:
                 try:
                     outcomes = writer.add_all(
-                        read, items, skip_bad=arguments.skip_bad_images, progress=bar.update
-                    )
+                        read, items, skip_bad=arguments.skip_bad_images,
+                        workers=arguments.workers, progress=bar.update,
+                    )  # fmt: skip
                 except ImageError as error:
                     raise UserError(f"{error}, or leave such out by --skip_bad_images") from None
             skipped = [str(outcome) for outcome in outcomes if outcome is not None]
@@ -253,6 +266,7 @@ def creation(source: str) -> dict[str, Any]:
         "--skip_bad_images": option(
             typed.given, False, "leave out and list images that cannot be used, instead of stopping"
         ),
+        **AT_SCALE,
     }
 
 

@@ -6,7 +6,8 @@ What is shown has no effect on what shows it.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 LONGEST_NAME = 100  # characters of a source's
 SOURCE_NAMES = (
@@ -58,3 +59,15 @@ def cell(text: object) -> str:
 def drawn(text: object) -> str:
     """A name for a figure of Matplotlib, whose dollars are no mathematics."""
     return shown(text).replace("$", r"\$")
+
+
+def differences(was: Mapping[str, Any], now: Mapping[str, Any], of: str = "") -> list[str]:
+    """What differs, each in words: "flags tiles: was 16, is 4"."""
+    found = []
+    for name in dict.fromkeys([*was, *now]):
+        one, other = was.get(name), now.get(name)
+        if isinstance(one, dict) and isinstance(other, dict):
+            found += differences(one, other, f"{of}{name} ")
+        elif one != other:
+            found.append(shown(f"{of}{name}: was {one}, is {other}"))
+    return found

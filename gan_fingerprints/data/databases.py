@@ -35,6 +35,11 @@ class Lmdb:
     path: Path
     flag: str
 
+    @property
+    def file(self) -> Path:
+        """The file that everything is in."""
+        return self.path / "data.mdb" if self.path.is_dir() else self.path
+
     def keys(self, number: int = LSUN_IMAGES) -> list[bytes]:
         """The first keys, sorted; UserError unless it is a database with images."""
         with _environment(self).begin() as transaction:

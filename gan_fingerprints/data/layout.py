@@ -7,6 +7,7 @@ costs as much as decoding a PNG. The files are the same, checksums included.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -21,9 +22,80 @@ FRAME = 12  # bytes before a record: its length (uint64) and the checksum of tha
 ADVICE = "copy it again or prepare the data set again"
 
 
-def level_path(folder: Path, name: str, resolution: int) -> Path:
-    """The TFRecord file of one resolution."""
-    return folder / f"{name}-r{resolution.bit_length() - 1:02d}.tfrecords"
+MOST_SHARDS = 99_999
+SHARD = r"-(?P<number>\d{5})-of-(?P<shards>\d{5})"
+LEVEL = rf"(?P<level>0[2-9]|1[0-3])({SHARD})?\.tfrecords"
+FILE = re.compile(rf"(?P<name>.*)-r({LEVEL}|xx\.labels)")
+"""How the files of a data set are called."""
+
+
+class Shard(NamedTuple):
+    """Which part of a level a file holds: number 0, 1, ... of so many."""
+
+    number: int
+    of: int
+
+    def __str__(self) -> str:
+        return f"-{self.number:05d}-of-{self.of:05d}"
+
+
+def level_path(folder: Path, name: str, resolution: int, shard: Shard | None = None) -> Path:
+    """The TFRecord file of one resolution, or of a shard of it."""
+    return folder / f"{name}-r{resolution.bit_length() - 1:02d}{shard or ''}.tfrecords"
+
+
+def is_shard(path: Path) -> bool:
+    """Whether a file holds one part of a level."""
+    return bool(re.search(rf"{SHARD}\.tfrecords$", path.name))
+
+
+def any_shard(path: Path) -> Path:
+    """How all shards of a level are called, for messages: NAME-r07-*-of-00016.tfrecords."""
+    return path.with_name(re.sub(r"-\d{5}(-of-\d{5}\.tfrecords)$", r"-*\1", path.name))
+
+
+def levels(folder: Path) -> dict[int, list[Path]]:
+    """Resolution → its files in the order of their records, of a folder as of `find_name`.
+
+    Raises:
+        UserError: a shard is missing, or a level is there in more than one way.
+    """
+    found: dict[int, dict[Shard | None, Path]] = {}
+    for path in sorted(folder.glob("*.tfrecords")):
+        if match := FILE.fullmatch(path.name):
+            number = match["number"]
+            shard = None if number is None else Shard(int(number), int(match["shards"]))
+            found.setdefault(2 ** int(match["level"]), {})[shard] = path
+    for files in found.values():
+        _require_whole(files)
+    return {resolution: list(files.values()) for resolution, files in found.items()}
+
+
+def _require_whole(files: Mapping[Shard | None, Path]) -> None:
+    """UserError unless a level's files are one, or all shards of one number of them."""
+    first, *others = {None if shard is None else shard.of: path for shard, path in files.items()}
+    if others:
+        names = [str(path) for path in list(files.values())[:: len(files) - 1]]
+        raise UserError(
+            f"{names[0]}: found {names[-1]}, too, expected one file, or the shards of one number "
+            f"of them; remove the others, or {ADVICE}"
+        )
+    if first is None:
+        return
+    some = next(iter(files.values()))
+    shards = {shard: path for shard, path in files.items() if shard}
+    expected = {Shard(i, first) for i in range(first)}
+    if missing := expected - shards.keys():
+        gone = re.sub(rf"{SHARD}\.tfrecords$", f"{min(missing)}.tfrecords", some.name)
+        raise UserError(
+            f"{some.with_name(gone)}: missing, and {len(missing) - 1} other shards, expected "
+            f"{first} as {some.name} says; {ADVICE}"
+        )
+    if unknown := shards.keys() - expected:
+        raise UserError(
+            f"{shards[max(unknown)]}: found this number, expected 0 to {first - 1}; rename the "
+            "file or remove it"
+        )
 
 
 def labels_path(folder: Path, name: str) -> Path:
@@ -48,13 +120,14 @@ def find_name(folder: Path, flag: str) -> str:
     """
     names = set()
     for file in file_names(folder):
-        match = re.fullmatch(r"(.*)-r((0[2-9]|1[0-3])\.tfrecords|xx\.labels)", file)
+        match = FILE.fullmatch(file)
         if not match:
             raise UserError(
                 f"{folder / file}: found this name, expected NAME-rNN.tfrecords, NN being log2 of "
-                "the resolution, 02 to 13; rename the file or remove it"
+                "the resolution, 02 to 13 (of shards NAME-rNN-00000-of-00016.tfrecords); rename "
+                "the file or remove it"
             )
-        names.add(match[1])
+        names.add(match["name"])
     if not any(folder.glob("*.tfrecords")):
         raise UserError(
             f"{flag} {folder}: found {images.content_of(folder)}, expected a data set (files "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
@@ -99,21 +100,26 @@ def _hexadecimal(value: Any) -> bool:
     return isinstance(value, str) and bool(re.fullmatch("[0-9a-f]{64}", value))
 
 
-def _file(facts: Any, count: Any) -> bool:
+def _file(facts: Any) -> bool:
     return (
         isinstance(facts, dict)
-        and _whole(facts.get("bytes"), 1)
-        and type(facts.get("records")) is int
-        and facts["records"] == count
+        and _whole(facts.get("records"))
+        and _whole(facts.get("bytes"), 1 if facts["records"] else 0)
         and _hexadecimal(facts.get("blake3"))
     )
 
 
 def _files(value: Any, name: str, count: Any) -> bool:
-    ours = re.compile(re.escape(name) + r"-r(\d\d\.tfrecords|xx\.labels)")
-    return isinstance(value, dict) and all(
-        ours.fullmatch(file) and _file(facts, count) for file, facts in value.items()
-    )
+    """Whether the files are those of a data set, and each level's have `count` records together."""
+    if not isinstance(value, dict) or not all(map(_file, value.values())):
+        return False
+    records: Counter[str] = Counter()
+    for file, facts in value.items():
+        found = layout.FILE.fullmatch(file)
+        if not found or found["name"] != name:
+            return False
+        records[found["level"] or "labels"] += facts["records"]
+    return all(number == count for number in records.values())
 
 
 def _crops(value: Any) -> bool:
@@ -149,8 +155,8 @@ def _require_fields(manifest: dict[str, Any], name: str) -> None:
         ),
         "files": (
             _files(get("files"), name, get("count")),
-            "bytes, records (as many as the count) and blake3 (64 hexadecimal digits) of files "
-            f"{name}-rNN.tfrecords and {name}-rxx.labels",
+            "bytes, records (as many as the count; of shards together) and blake3 (64 hexadecimal "
+            f"digits) of files {name}-rNN.tfrecords and {name}-rxx.labels",
         ),
         "crops": (
             _crops(get("crops")),

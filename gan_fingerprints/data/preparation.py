@@ -19,7 +19,8 @@ from gan_fingerprints.data.crops import Crops
 from gan_fingerprints.data.preparing import Job, Prepared, Reader, Sampled
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.data.sources import SOURCES, find_sources, folder_of
-from gan_fingerprints.data.writing import Writer, default_name, shuffled_order
+from gan_fingerprints.data.unfinished import AT_SCALE, output
+from gan_fingerprints.data.writing import Writer, default_name, shuffled_order, versions
 from gan_fingerprints.images import ImageError
 from gan_fingerprints.program import REQUIRED, UserError, option
 from gan_fingerprints.shown import shown, shown_lines
@@ -78,7 +79,13 @@ OPTIONS = {
         "prepared data set to look for copies in, e.g. the validation split: having images "
         "or groups in common with it is an error",
     ),
+    **AT_SCALE,
 }
+MADE_BY = (
+    "resolution", "crops", "seed", "fit", "shuffle", "export_labels", "percentage_samples",
+    "skip_bad_images", "audit",
+)  # fmt: skip
+"""Options that the bytes of a data set depend on, beside --group_by and --against."""
 
 
 SAMPLE = 1000  # images per source whose facts are gathered: seconds, however large the data set
@@ -148,7 +155,7 @@ def write(
     with tqdm(total=len(jobs), unit="image", dynamic_ncols=True) as bar:
         outcomes = writer.add_all(
             reader, jobs, each=crops.per_image if crops else 1,
-            skip_bad=arguments.skip_bad_images, progress=bar.update,
+            skip_bad=arguments.skip_bad_images, workers=arguments.workers, progress=bar.update,
         )  # fmt: skip
     usable = [i for i, outcome in enumerate(outcomes) if isinstance(outcome, Prepared)]
     numbers = [len(x.corners) for x in outcomes if isinstance(x, Prepared)]
@@ -279,6 +286,17 @@ def remarks(outcomes: Sequence[Prepared | ImageError]) -> list[str]:
     return said
 
 
+def settings(arguments: argparse.Namespace, other: DataSet | None) -> dict[str, Any]:
+    """What the data set depends on, beside its images."""
+    by = arguments.group_by
+    return {
+        **{name: getattr(arguments, name) for name in MADE_BY},
+        "group_by": by.pattern if by else None,
+        "against": other.checksum if other else None,
+        "versions": versions(),
+    }
+
+
 def main(command: str) -> None:
     """The whole command line program; `command` is the script's name for the manifest."""
     arguments = program.Parser(DESCRIPTION, OPTIONS).parse_args()
@@ -302,8 +320,9 @@ def prepare(arguments: argparse.Namespace) -> None:
     other = open_other_split(arguments, resolution, named)
     squares = arguments.fit == "crop"
     reader = Reader(resolution, like, arguments.audit, crops, other is not None, squares)
-    with program.whole_folder(out_dir) as folder:
-        with Writer(folder, name, resolution, every_level=False) as writer:
+    paths, made = [job.path for job in jobs], settings(arguments, other)
+    with output(out_dir, "--out_dir", arguments.shards, made, paths) as (folder, kept):
+        with Writer(folder, name, resolution, every_level=False, kept=kept) as writer:
             outcomes = write(writer, names, jobs, reader, arguments, named)
         if arguments.audit:
             findings = examine(names, jobs, outcomes, writer.digests, other, named)

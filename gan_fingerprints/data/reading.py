@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import weakref
 from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +14,8 @@ from blake3 import blake3
 from gan_fingerprints import program
 from gan_fingerprints.data import digests, groups, layout
 from gan_fingerprints.data import manifest as manifests
-from gan_fingerprints.program import UserError, load_tensorflow
+from gan_fingerprints.data.records import Level, RecordFile, allow_files
+from gan_fingerprints.program import UserError
 
 
 class DataSet:
@@ -40,7 +39,7 @@ class DataSet:
         self,
         folder: Path,
         name: str,
-        files: dict[int, RecordFile],
+        files: dict[int, Level],
         labels: Labels | None,
         manifest: dict[str, Any] | None,
     ) -> None:
@@ -74,10 +73,9 @@ class DataSet:
         manifest = manifests.read(folder, name)
         if manifest:
             manifests.require_files(folder, manifest, set(layout.file_names(folder)))
-        files = {}
-        for path in sorted(folder.glob("*.tfrecords")):
-            resolution = 2 ** int(path.stem[-2:])
-            files[resolution] = RecordFile(path, resolution)
+        paths = layout.levels(folder)
+        allow_files(sum(map(len, paths.values())))
+        files = {resolution: Level(of_it, resolution) for resolution, of_it in paths.items()}
         count = _common_count(files.values(), manifest)
         labels = read_labels(folder, name, count)
         if needs_labels and labels is None:
@@ -139,7 +137,8 @@ class DataSet:
     @cached_property
     def digests(self) -> dict[str, str]:
         """File name → BLAKE3 of what is read from it, or of what the manifest says it holds."""
-        files = {file.path: file.descriptor for file in self._files.values()}
+        levels = self._files.values()
+        files = {file.path: file.descriptor for level in levels for file in level.files}
         labels = layout.labels_path(self.folder, self.name).name
         known = {} if self.labels is None else {labels: self._labels_digest}
         return digests.of_files(files) | known
@@ -150,154 +149,22 @@ class DataSet:
         return blake3("".join(x for _, x in sorted(self.digests.items())).encode()).hexdigest()
 
 
-def _common_count(files: Collection[RecordFile], manifest: dict[str, Any] | None) -> int:
-    expected = manifest["count"] if manifest else max(file.count for file in files)
-    for file in files:
-        if file.count != expected:
+def _common_count(levels: Collection[Level], manifest: dict[str, Any] | None) -> int:
+    """Images in each level; UserError unless each file holds what the manifest, or all, say."""
+    count = manifest["count"] if manifest else max(level.count for level in levels)
+    stated = manifest["files"] if manifest else {}
+    checked: list[tuple[Level | RecordFile, int]] = [(level, count) for level in levels]
+    if manifest:  # which says how many are in each shard
+        files = [file for level in levels for file in level.files]
+        checked = [(file, stated[file.path.name]["records"]) for file in files]
+    for one, expected in checked:
+        if one.count != expected:
             other = "the manifest says" if manifest else "the other resolutions have"
             raise UserError(
-                f"{file.path}: found {file.count} records, expected {expected} as {other}; "
+                f"{one.path}: found {one.count} records, expected {expected} as {other}; "
                 f"{layout.ADVICE}"
             )
-    return expected
-
-
-def _opened(path: Path) -> int:
-    try:
-        if not path.is_file():  # opening a pipe would wait for ever
-            raise OSError("not a file")
-        return os.open(path, os.O_RDONLY)
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read ({error}), expected records; {layout.ADVICE}"
-        ) from None
-
-
-class RecordFile:
-    """One TFRecord file of images of one resolution, read by random access, from any thread.
-
-    Holds no pixels and, when all records are equally long, no index of them.
-
-    Attributes:
-        path, resolution: as given.
-        count: number of records.
-        descriptor: the open file.
-
-    Raises:
-        UserError: the file cannot be opened, is empty, cut off inside a record, or its first or
-            last record is damaged or of another shape.
-    """
-
-    def __init__(self, path: Path, resolution: int) -> None:
-        self.path = path
-        self.resolution = resolution
-        # Not a memory map: its pages would count as memory of this process.
-        self.descriptor = _opened(path)
-        weakref.finalize(self, os.close, self.descriptor)
-        self._size = os.fstat(self.descriptor).st_size
-        if not self._size:
-            raise UserError(f"{path}: found an empty file, expected records; {layout.ADVICE}")
-        self._usual = layout.record_layout(resolution).dtype.itemsize
-        self._starts: list[int] | None = None
-        self.count = self._size // self._usual
-        if self._size % self._usual or self._end_of_record(0) != self._usual:
-            self._starts = self._walk()
-            self.count = len(self._starts) - 1
-        self.read(np.array([0, self.count - 1]))
-
-    def _end_of_record(self, start: int) -> int:
-        length = int.from_bytes(self._content(8, start), "little")
-        return start + layout.FRAME + length + 4
-
-    def _content(self, length: int, start: int) -> bytes:
-        try:
-            return os.pread(self.descriptor, length, start)
-        except OSError as error:
-            raise self._error(f"cannot be read ({error})") from None
-
-    def _walk(self) -> list[int]:
-        """Where each record starts, and the end of the file."""
-        starts = [0]
-        while starts[-1] < self._size:
-            end = self._end_of_record(starts[-1])
-            if end > self._size:
-                raise self._error(f"ends in the middle of record {len(starts) - 1}")
-            starts.append(end)
-        return starts
-
-    def _error(self, found: str) -> UserError:
-        return UserError(f"{self.path}: {found}, expected whole records; {layout.ADVICE}")
-
-    def read(self, indices: np.ndarray) -> np.ndarray:
-        """Images by record number: int [N] → uint8 [N, R, R, 3]; UserError when one is damaged."""
-        if self._starts is None:
-            return self._pixels(self._rows(indices * self._usual, self._usual), indices)
-        images = np.empty((len(indices), self.resolution, self.resolution, 3), np.uint8)
-        for image, i in zip(images, indices, strict=True):
-            start, end = self._starts[i : i + 2]
-            image[:] = self._pixels(self._rows(np.array([start]), end - start), np.array([i]))[0]
-        return images
-
-    def checksums(self) -> np.ndarray:
-        """The masked CRC-32C of each record as the file states it, uint32 [count]."""
-        ends = self._starts or range(0, self._size + 1, self._usual)
-        return np.frombuffer(b"".join(self._content(4, end - 4) for end in ends[1:]), "<u4")
-
-    def _rows(self, starts: np.ndarray, length: int) -> np.ndarray:
-        """Records of the same length with their frames: uint8 [N, length]."""
-        rows = np.empty((len(starts), length), np.uint8)
-        for row, start in zip(rows, starts.tolist(), strict=True):
-            content = self._content(length, start)
-            if len(content) != length:
-                raise self._error(f"ends in the middle of the record at byte {start}")
-            row[:] = np.frombuffer(content, np.uint8)
-        return rows
-
-    def _pixels(self, rows: np.ndarray, indices: np.ndarray) -> np.ndarray:
-        self._require_intact(rows, indices)
-        images = np.empty((len(rows), self.resolution, self.resolution, 3), np.uint8)
-        unknown = np.ones(len(rows), bool)
-        for shape_first in (False, True):
-            dtype, head, tail = layout.record_layout(self.resolution, shape_first)
-            if rows.shape[1] == dtype.itemsize:
-                records = rows.view(dtype)[:, 0]
-                known = (records["head"] == head).all(1) & (records["tail"] == tail).all(1)
-                # Channel by channel is five times as fast as transposing: long runs are copied.
-                for channel in range(3):
-                    images[known, ..., channel] = records["pixels"][known, channel]
-                unknown &= ~known
-        for i in np.flatnonzero(unknown):
-            images[i] = self._parse(rows[i, layout.FRAME : -4].tobytes(), indices[i])
-        return images
-
-    def _require_intact(self, rows: np.ndarray, indices: np.ndarray) -> None:
-        frame = np.frombuffer(layout.frame(rows.shape[1] - layout.FRAME - 4), np.uint8)
-        crc = rows[:, -4:].copy().view("<u4")[:, 0]
-        wrong = (layout.masked_crc(rows[:, layout.FRAME : -4]) != crc) | (
-            rows[:, : layout.FRAME] != frame
-        ).any(axis=1)
-        if wrong.any():
-            raise self._error(f"record {indices[wrong][0]} is damaged (its checksum differs)")
-
-    def _parse(self, record: bytes, index: int) -> np.ndarray:
-        """The image, uint8 [R, R, 3], in a record that another program wrote in its own way."""
-        load_tensorflow()
-        import tensorflow as tf
-        from google.protobuf.message import DecodeError
-
-        try:
-            features = tf.train.Example.FromString(record).features.feature
-        except DecodeError:
-            features = tf.train.Example().features.feature
-        shape = list(features["shape"].int64_list.value)
-        data = b"".join(features["data"].bytes_list.value)
-        expected = [3, self.resolution, self.resolution]
-        if shape != expected or len(data) != np.prod(expected):
-            raise UserError(
-                f"{self.path}: record {index} holds {len(data)} bytes of shape {shape}, expected "
-                f"uint8 of shape {expected} as the file is named; {layout.ADVICE}"
-            )
-        return np.frombuffer(data, np.uint8).reshape(expected).transpose(1, 2, 0)
+    return count
 
 
 class Labels(NamedTuple):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
-import os
 import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -16,7 +14,11 @@ import numpy as np
 import PIL
 from blake3 import blake3
 
+from gan_fingerprints import disk
 from gan_fingerprints.data import layout, manifest
+from gan_fingerprints.data.growing import GrowingFile, write_at
+from gan_fingerprints.data.layout import Shard
+from gan_fingerprints.data.unfinished import Kept, Part
 from gan_fingerprints.images import ImageError
 from gan_fingerprints.program import UserError
 from gan_fingerprints.version import __version__
@@ -34,21 +36,27 @@ class Writer:
         name: the beginning of the file names.
         resolution: R, a power of two from 4 up.
         every_level: write R, R/2, ..., 4 (for GANs that grow), not R alone.
+        kept: the shards that it is written in; one file of each level unless given.
 
-    The same images, in the same order, give the same bytes.
+    The same images, in the same order, give the same bytes; shards, one after the other, those of
+    the single file.
 
     Attributes:
         digests: of each image so far, 16 bytes that tell it from others, see `layout.checksums`.
     """
 
-    def __init__(self, folder: Path, name: str, resolution: int, *, every_level: bool) -> None:
+    def __init__(
+        self, folder: Path, name: str, resolution: int, *, every_level: bool,
+        kept: Kept | None = None,
+    ) -> None:  # fmt: skip
         if resolution < 4 or resolution & (resolution - 1):
             raise ValueError(f"got resolution {resolution}, expected a power of two from 4 up")
         levels = resolution.bit_length() - 2 if every_level else 1
         self.resolutions = [resolution >> level for level in range(levels)]
         self.folder, self.name = folder, name
         self.digests: list[bytes] = []
-        self._files = [GrowingFile(layout.level_path(folder, name, r), r) for r in self.resolutions]
+        self._kept, self._facts = kept, dict[str, Any]()
+        self._files = [] if kept else self._opened(None)
 
     def __enter__(self) -> Writer:
         return self
@@ -60,10 +68,14 @@ class Writer:
                 "make room or name an output elsewhere"
             ) from error
 
+    def _opened(self, shard: Shard | None) -> list[GrowingFile]:
+        paths = [layout.level_path(self.folder, self.name, r, shard) for r in self.resolutions]
+        return [GrowingFile(*each) for each in zip(paths, self.resolutions, strict=True)]
+
     @property
     def count(self) -> int:
         """Number of images so far."""
-        return self._files[0].count
+        return len(self.digests)
 
     def add_all(
         self,
@@ -89,21 +101,34 @@ class Writer:
         Returns:
             For each item what `read` returned with its images, or the ImageError.
         """
-        paths = [file.path for file in self._files]
-        write = partial(_write_chunk, read, paths, self.resolutions, each, skip_bad)
-        jobs = list(
-            zip(range(self.count, self.count + each * len(items), each), items, strict=True)
-        )
-        outcomes: list[Any] = []
-        size = min(32, max(1, CHUNK_BYTES // (3 * each * self.resolutions[0] ** 2)))
-        with closing(parallel_chunks(write, jobs, workers, size)) as chunks:
-            for place, digests, part in chunks:
-                for file in self._files:
-                    file.take(place, len(digests))
-                self.digests += map(np.ndarray.tobytes, digests)
-                outcomes += part
-                progress(len(part))
+        add = partial(
+            _added, read=read, resolutions=self.resolutions, each=each, skip_bad=skip_bad,
+            workers=workers, progress=progress,
+        )  # fmt: skip
+        if self._kept is None:
+            digests, outcomes = add(self._files, items)
+            self.digests += digests
+            return outcomes
+        outcomes = []
+        for number, share in enumerate(self._kept.shares(items)):
+            if part := self._kept.part(number):
+                progress(len(share))
+            else:
+                part = self._shard(Shard(number, self._kept.shards), partial(add, items=share))
+            self.digests += part.digests
+            self._facts |= part.files
+            outcomes += part.outcomes
         return outcomes
+
+    def _shard(self, shard: Shard, add: Callable) -> Part:
+        """Writes the files of one shard, which are kept from now on."""
+        assert self._kept
+        files = self._opened(shard)
+        digests, outcomes = add(files)
+        facts = {file.path.name: file.finish() for file in files}
+        for file in files:
+            disk.sync(file.path)
+        return self._kept.keep(shard.number, Part(facts, digests, outcomes))
 
     def finish(
         self,
@@ -122,7 +147,7 @@ class Writer:
         """
         if not self.count:
             raise UserError(f"data set {self.name}: found no usable image, expected one or more")
-        files = {file.path.name: file.finish() for file in self._files}
+        files = self._facts | {file.path.name: file.finish() for file in self._files}
         counts = None
         if labels is not None:
             path = layout.labels_path(self.folder, self.name)
@@ -138,6 +163,28 @@ class Writer:
             "command": command,
         }
         write_manifest(self.folder, self.name, facts | extra)
+
+
+def _added(
+    files: Sequence[GrowingFile], items: Sequence[Any],
+    read: Callable[[Any], tuple[np.ndarray, Any]], resolutions: Sequence[int], each: int,
+    skip_bad: bool, workers: int | None, progress: Callable[[int], object],
+) -> tuple[list[bytes], list[Any]]:  # fmt: skip
+    """Adds images to the files of one shard, or of all; their digests and outcomes."""
+    write = partial(_write_chunk, read, [file.path for file in files], resolutions, each, skip_bad)
+    first = files[0].count
+    jobs = list(zip(range(first, first + each * len(items), each), items, strict=True))
+    digests: list[bytes] = []
+    outcomes: list[Any] = []
+    size = min(32, max(1, CHUNK_BYTES // (3 * each * resolutions[0] ** 2)))
+    with closing(parallel_chunks(write, jobs, workers, size)) as chunks:
+        for place, found, part in chunks:
+            for file in files:
+                file.take(place, len(found))
+            digests += map(np.ndarray.tobytes, found)
+            outcomes += part
+            progress(len(part))
+    return digests, outcomes
 
 
 def _write_chunk(
@@ -225,58 +272,20 @@ def _fill_pixels(levels: Sequence[np.ndarray], pictures: Sequence[np.ndarray]) -
         level[:] = np.rint(means)
 
 
-def write_at(path: Path, offset: int, records: np.ndarray) -> None:
-    """Writes into an existing file, from a byte on."""
-    with open(path, "r+b") as file:
-        file.seek(offset)
-        file.write(records.view(np.uint8).data)
-
-
-class GrowingFile:
-    """One TFRecord file being written. Hashes its records in order, as they come."""
-
-    def __init__(self, path: Path, resolution: int) -> None:
-        self.path = path
-        self.count = 0
-        self._itemsize = layout.record_layout(resolution).dtype.itemsize
-        self._blake3 = blake3()
-        path.touch(exist_ok=False)
-
-    def take(self, place: int, number: int) -> None:
-        """Takes in `number` records that a worker wrote; moves them up if earlier ones lacked."""
-        if not number:
-            return
-        size, start = number * self._itemsize, place * self._itemsize
-        before = start % mmap.ALLOCATIONGRANULARITY
-        with (
-            open(self.path, "rb") as file,
-            mmap.mmap(
-                file.fileno(), before + size, access=mmap.ACCESS_READ, offset=start - before
-            ) as pages,
-        ):
-            with memoryview(pages) as view, view[before:] as records:
-                self._blake3.update(records)
-            if place != self.count:
-                moved = np.frombuffer(pages[before:], np.uint8)  # a copy: the places may overlap
-                write_at(self.path, self.count * self._itemsize, moved)
-        self.count += number
-
-    def finish(self) -> dict[str, Any]:
-        size = self.count * self._itemsize
-        os.truncate(self.path, size)
-        return {"bytes": size, "records": self.count, "blake3": self._blake3.hexdigest()}
-
-
 def write_manifest(folder: Path, name: str, facts: dict[str, Any]) -> None:
     """Writes NAME.json: the facts, the versions that made them, and a checksum of both."""
-    versions = {
+    text = manifest.sealed(facts | {"versions": versions()})
+    layout.manifest_path(folder, name).write_text(text, encoding="utf-8")
+
+
+def versions() -> dict[str, str]:
+    """Of what makes the bytes of a data set."""
+    return {
         "gan_fingerprints": __version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
         "pillow": PIL.__version__,
     }
-    text = manifest.sealed(facts | {"versions": versions})
-    layout.manifest_path(folder, name).write_text(text, encoding="utf-8")
 
 
 def write_labels(path: Path, labels: np.ndarray, count: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from gan_fingerprints.examiner.bulk import inputs
 from gan_fingerprints.examiner.bulk.inputs import Input
 from gan_fingerprints.examiner.examination import PROGRAM
 from gan_fingerprints.program import UserError
-from gan_fingerprints.shown import shown
+from gan_fingerprints.shown import differences
 
 MANIFEST, LISTS, LISTING = "manifest.json", "inputs", ".listing.lock"
 FLAGS = (
@@ -174,15 +174,3 @@ def require_same(
             f"--out {arguments.out}: was begun with other settings ({'; '.join(found)}); give "
             "the same ones, or name a new one"
         )
-
-
-def differences(was: Mapping[str, Any], now: Mapping[str, Any], of: str = "") -> list[str]:
-    """What differs, each in words: "flags tiles: was 16, is 4"."""
-    found = []
-    for name in dict.fromkeys([*was, *now]):
-        one, other = was.get(name), now.get(name)
-        if isinstance(one, dict) and isinstance(other, dict):
-            found += differences(one, other, f"{of}{name} ")
-        elif one != other:
-            found.append(shown(f"{of}{name}: was {one}, is {other}"))
-    return found

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gan_fingerprints.data import layout, writing
-from gan_fingerprints.data.reading import RecordFile
+from gan_fingerprints.data.records import RecordFile
 from gan_fingerprints.program import UserError
 
 RNG = np.random.default_rng(0)
