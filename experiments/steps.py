@@ -26,7 +26,7 @@ from gan_fingerprints.program import UserError, check_writable, write_json
 
 PROJECT = Path(__file__).resolve().parents[1]
 OUT = "$OUT"  # stands for the output folder in commands, so that it may be moved
-WAIT = 0.5  # seconds between looks at the running commands
+WAIT = 0.1  # seconds between looks at the running commands
 ERROR_LINES = 12
 
 

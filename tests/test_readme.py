@@ -408,6 +408,7 @@ def results(launcher, project):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.text[:50])
 def test_command_of_a_page(command, results, project):
     ways = ways_of(command)

@@ -102,11 +102,13 @@ def killed(data, tmp_path_factory, run_script, start_script):
     return out, arguments
 
 
+@pytest.mark.slow
 def test_same_seed_same_network(finished, killed):
     for name in ("network-final.safetensors", "network-snapshot-000000.safetensors"):
         assert (killed[0] / name).read_bytes() == (finished / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_run_ends_with_the_same_weights(finished, killed, run_script):
     out, arguments = killed
     assert "continuing at" in (out / "log.txt").read_text()

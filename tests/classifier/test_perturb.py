@@ -107,6 +107,7 @@ def probabilities(run_script, model, tested, out, *more):
     }
 
 
+@pytest.mark.slow
 def test_testing_under_an_attack_is_testing_attacked_files(model, folders, tmp_path, run_script):
     attack, tested = ("--attack", "combination"), folders / "test"
     run_script(SCRIPT, *attack, "--in_dir", tested, "--out_dir", tmp_path / "hit", "--seed", 5)

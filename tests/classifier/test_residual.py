@@ -101,6 +101,7 @@ def test_descriptors_answer_beside_the_convolutions(tmp_path):
     np.testing.assert_array_equal(loaded(images), logits)
 
 
+@pytest.mark.slow
 def test_the_share_of_descriptors_is_that_of_the_highest_likelihood(prepared):
     network = Residual(32, len(SOURCES), width=4)
     data, held = (
@@ -121,6 +122,7 @@ def test_the_share_of_descriptors_is_that_of_the_highest_likelihood(prepared):
     assert [right[0], right[2]] == ["100.00", "100.00"]
 
 
+@pytest.mark.slow
 def test_descriptors_see_attacked_images_of_both_data_sets(prepared):
     """An attack after which no image has a trace of its source leaves descriptors at chance."""
     network, seen = Residual(32, len(SOURCES), width=4), []
@@ -285,6 +287,7 @@ def test_a_source_is_enrolled_without_the_training_images(trained, folders, tmp_
     assert [row.most_probable for row in rows] == ["new"] * 10
 
 
+@pytest.mark.slow
 def test_a_folder_is_named_and_large_images_are_seen_in_tiles(
     trained, folders, tmp_path, run_script
 ):

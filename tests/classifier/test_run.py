@@ -145,6 +145,7 @@ def test_same_seed_same_network_also_when_killed(prepared, tmp_path, run_script,
     assert run_log.lines(killed / "log.txt") == said
 
 
+@pytest.mark.slow
 def test_a_run_that_stopped_early_goes_on_no_further(prepared, tmp_path, run_script):
     """Nothing is learned at a rate of 0, so the first measurement stays the best."""
     flags = ("--learning_rate", 0, "--keep_best", 1, "--patience", 2, "--accuracy_ticks", 1,

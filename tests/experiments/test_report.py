@@ -206,6 +206,7 @@ def test_page_is_complete_in_itself(study):
     assert all("# Data sets: 12.3 s, reused" in text for text in commands)
 
 
+@pytest.mark.slow
 def test_same_results_same_bytes(study, tmp_path):
     out, results = study
     given = next(x for x in results if x["table"] == "seeds")

@@ -92,6 +92,7 @@ def test_a_training_run_goes_on_when_there_is_room(undisturbed, train, tmp_path,
     counted(len(parts), survived)
 
 
+@pytest.mark.slow
 def test_results_that_have_room_are_written(network, photos, tmp_path, run_script, counted):
     """CSV and scores are small, JSON is the largest, the picture comes last."""
     words = ["--app", "test", "--model_path", network]

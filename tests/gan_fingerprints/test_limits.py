@@ -203,6 +203,7 @@ def test_eight_threads_of_bombs_stay_below_one_and_a_half_gibibytes(bombs, count
     counted(rows, rows)
 
 
+@pytest.mark.slow
 def test_what_dies_or_never_ends_is_a_reason_and_the_next_is_read():
     apart = limits._Apart()
 

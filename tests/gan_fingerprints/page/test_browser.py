@@ -152,6 +152,7 @@ def test_folders_in_folders_are_dropped_with_their_names(opened, pictures, tmp_p
     assert sum("case/out.png" in text for text in said) == 1
 
 
+@pytest.mark.slow
 def test_a_reload_finds_everything_and_others_find_nothing(opened, pictures):
     page = answered(opened(), pictures)
     page.reload()
@@ -285,6 +286,7 @@ def rules_broken(page):
     return [(x["id"], [node["html"][:120] for node in x["nodes"]][:3]) for x in found]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "scheme"),
     [
@@ -329,6 +331,7 @@ def test_a_session_that_has_ended_is_said_to_have(opened, pictures):
     expect(page.locator(".card")).to_have_count(1)
 
 
+@pytest.mark.slow
 def test_the_demo_goes_on_and_is_paused(opened):
     page = opened("demo")
     title = page.locator("#demo-case")
@@ -349,6 +352,7 @@ def test_the_demo_goes_on_and_is_paused(opened):
     expect(still.locator("#demo-play")).to_have_text("Play")
 
 
+@pytest.mark.slow
 def test_folders_are_audited(opened, two):  # noqa: F811
     page = opened("audit")
     page.set_input_files("#audit-folder", two)

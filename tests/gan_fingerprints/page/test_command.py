@@ -38,6 +38,7 @@ def asked(address, content, **headers):
         return json.load(answer)
 
 
+@pytest.mark.slow
 def test_it_answers_fifty_at_once_and_leaves_nothing(networks, pictures, tmp_path):
     program, address = started("--model", networks.classifier.path, folder=tmp_path)
     content = (pictures / "fits.png").read_bytes()
@@ -59,6 +60,7 @@ def test_it_answers_fifty_at_once_and_leaves_nothing(networks, pictures, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_elsewhere_a_token_is_demanded(networks, pictures, tmp_path):
     words = ["--host", "0.0.0.0", "--model", networks.classifier.path]
     program, address = started(*words, folder=tmp_path)

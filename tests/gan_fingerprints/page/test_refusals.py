@@ -186,6 +186,7 @@ def test_bodies_that_are_packed_or_empty(browser, left):
     assert rows_of(client) == {}
 
 
+@pytest.mark.slow
 def test_too_large_bodies(browser, left, monkeypatch):
     client = browser()
     two_gigabytes = {"content-length": str(2 * 10**9)}
