@@ -60,6 +60,7 @@ def folder(tmp_path_factory, photo_crops):
     return root
 
 
+@pytest.mark.slow
 def test_the_notebook_runs(folder, capsys):
     names = run_notebook(folder)
     attributor, rows, found = names["attributor"], names["rows"], names["found"]

@@ -161,6 +161,7 @@ def test_published_checkpoints_give_the_published_images(reference, tmp_path, ca
         assert np.mean(difference > 0) < 1e-3
 
 
+@pytest.mark.slow
 def test_a_published_checkpoint_directly_in_the_named_folder(reference, tmp_path, call):
     """As the release's README has it; with a population's statistics, batches do not matter."""
     source = next(reference("gan/mmd_r32_g8/models/mmd").iterdir())

@@ -44,6 +44,7 @@ def small(tmp_path_factory):
     return ["--config_path", config, "--snapshot", folder / "G.npz"]
 
 
+@pytest.mark.slow
 def test_published_images_of_a_seed(run_script, reference, tmp_path):
     config = write_config(tmp_path / "ch4.yml", ch=4)
     snapshot = reference("sngan/sngan_ch4_ResNetGenerator_150000.npz")
@@ -122,6 +123,7 @@ def test_distance_against_its_definition():
     assert mean_pairwise_distance(np.repeat(pixels[:1], 4, axis=0)) < 1e-5
 
 
+@pytest.mark.slow
 def test_collapse_is_seen(run_script, photo_crops, tmp_path):
     photo_crops(tmp_path / "real", 12, 16)
     pixels = images.read_image(images.find_images(tmp_path / "real")[0])

@@ -134,7 +134,9 @@ def test_published_images_of_a_seed(published, reference):
     assert (difference == 0).mean() > 0.99
 
 
-@pytest.mark.parametrize("size", list(WIDTHS))
+@pytest.mark.parametrize(
+    "size", [pytest.param(x, marks=pytest.mark.slow) if x > 64 else x for x in WIDTHS]
+)
 def test_every_size_and_its_gradients(size):
     G = ResNetGenerator(size, ch=1, dim_z=8)
     D = SNResNetProjectionDiscriminator(size, ch=1)

@@ -109,6 +109,7 @@ def test_a_training_state_of_chainers_is_taken_up(reference, trainer):
         chainer_state.restore(trainer, folder / f"{trainer.G.name}_2.npz")
 
 
+@pytest.mark.slow
 def test_a_genuine_run_of_two_iterations_is_repeated(reference, trainer):
     """From Chainer's start weights, latents and images; only its dequantization noise is unknown,
     so a few weights whose gradient is near 0 move the other way."""

@@ -101,6 +101,7 @@ def test_killed_and_continued_is_bit_for_bit_the_same(work, finished, run_script
     assert run_log.lines(log) == run_log.lines(finished / "log.txt") != []
 
 
+@pytest.mark.slow
 def test_finished_and_taken_folders(work, finished, call, capsys):
     call(train, *arguments(work, "whole", "--resume"))
     assert "this run is finished" in capsys.readouterr().out

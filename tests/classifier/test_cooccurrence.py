@@ -44,6 +44,7 @@ def fitted(splits):
     return method, method.fit(*splits[:2])
 
 
+@pytest.mark.slow
 def test_the_shrinkage_is_chosen_by_validation(splits, fitted):
     (train, validation, test), (method, trials) = splits, fitted
     labels = np.concatenate([train.labels] * 3)
@@ -55,6 +56,7 @@ def test_the_shrinkage_is_chosen_by_validation(splits, fitted):
     assert np.mean(method.scores(test.pixels).argmax(1) == test.labels) > 0.7
 
 
+@pytest.mark.slow
 def test_copies_are_recompressed_and_resized_and_always_the_same(splits, monkeypatch):
     pixels = splits[0].pixels[:6]
     described = with_copies(pixels)
@@ -75,6 +77,7 @@ def test_copies_are_recompressed_and_resized_and_always_the_same(splits, monkeyp
         np.testing.assert_array_equal(descriptors(decoded[None])[0], compressed)
 
 
+@pytest.mark.slow
 def test_shuffled_labels_teach_nothing(splits):
     train, validation, test = splits
     shuffled = np.random.default_rng(3).permutation(train.labels)
@@ -83,6 +86,7 @@ def test_shuffled_labels_teach_nothing(splits):
     assert 0.15 < np.mean(method.scores(test.pixels).argmax(1) == test.labels) < 0.52
 
 
+@pytest.mark.slow
 def test_probabilities_are_calibrated(splits, fitted):
     (_, validation, _), (method, _) = splits, fitted
     logits, labels = method.scores(validation.pixels), validation.labels
@@ -95,6 +99,7 @@ def test_probabilities_are_calibrated(splits, fitted):
     np.testing.assert_allclose(method.probabilities(validation.pixels), expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_file_is_a_network_and_read_again_the_same_method(splits, fitted, tmp_path):
     (*_, test), (method, _) = splits, fitted
     path = tmp_path / "c.safetensors"

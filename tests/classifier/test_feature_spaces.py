@@ -86,6 +86,7 @@ def test_bad_features():
         feature_spaces.fd_ratio({"a": np.zeros((9, 2))})
 
 
+@pytest.mark.slow
 def test_map_keeps_sources_together(tmp_path):
     rng = np.random.default_rng(3)
     features = {name: rng.normal(size=(40, 16)) + 8 * i for i, name in enumerate(("real", "gan"))}

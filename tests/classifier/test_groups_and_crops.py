@@ -218,6 +218,7 @@ def test_crops_need_a_resolution(prepare, large, tmp_path):
         prepare(large, tmp_path / "out", "--crops", 0)
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_crops(tmp_path):
     """Of 40 images of 1 megapixel, 60 crops of 64 pixels each; all together take 29 MB."""
     ramp = np.mgrid[:1024, :1024].sum(axis=0)[..., None] // 8 + np.zeros(3, int)

@@ -269,6 +269,7 @@ def test_the_card_says_what_it_was_made_of(trained):
     assert card.limits(loaded.card, (32, 32)) == [card.NOTHING_MEASURED]
 
 
+@pytest.mark.slow
 def test_a_source_is_enrolled_without_the_training_images(trained, folders, tmp_path, run_script):
     """The same file as where the data sets are given, and the newcomer's images get its name."""
     loaded = files.load(trained / "network-final.safetensors", files.constructors(), "--model")

@@ -61,6 +61,7 @@ def test_folder_of_sources_gives_names_and_numbers(model, folders, tmp_path, run
     assert Image.open(tmp_path / "confusion.png").size[0] > 300
 
 
+@pytest.mark.slow
 def test_images_of_no_source_score_lower(model, folders, tmp_path, run_script):
     """Images between two sources: each fits neither."""
     (tmp_path / "set" / "between").mkdir(parents=True)

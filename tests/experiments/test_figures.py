@@ -19,6 +19,7 @@ FIGURES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", example(), ids=lambda given: given["table"])
 def test_figures_are_there_and_not_blank(given, tmp_path):
     names = FIGURES[given["table"]]
@@ -116,6 +117,7 @@ def test_reliability_and_curves_are_drawn_as_given():
         assert line.get_label() == expected["name"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("given", example(), ids=lambda given: given["table"])
 def test_published_marks_never_stand_without_the_note(given):
     figure = next(figures.drawings(given)).figure

@@ -137,6 +137,7 @@ def test_every_kind_is_built_by_its_name():
     assert list(constructors("classifier")) == ["classifier"]
 
 
+@pytest.mark.slow
 def test_networks_are_built_without_names_of_ours_on_the_path_of_imports(tmp_path):
     """As an installed package builds them in a program of somebody else."""
     (tmp_path / "gan_fingerprints").symlink_to(PROJECT / "gan_fingerprints")

@@ -86,6 +86,7 @@ def test_tables(rows, tmp_path, counted):
     counted(4 * len(NAMES), 4 * len(rows))
 
 
+@pytest.mark.slow
 def test_figures(tmp_path, counted):
     pixels = np.zeros((2, 4, 4, 3), np.uint8)
     contact_sheet(tmp_path / "sheet.png", dict.fromkeys(NAMES, pixels))

@@ -138,6 +138,7 @@ def test_a_source_is_enrolled_named_and_taken_away_again(model, enroll, enrolled
     assert Attributor.load(again, batch=8).source_names == ["a", "b", "c", "x"]
 
 
+@pytest.mark.slow
 def test_what_is_refused(model, enroll, tmp_path):
     def refused(*arguments):
         return enroll("--model", model / "m.safetensors", *arguments, check=False)

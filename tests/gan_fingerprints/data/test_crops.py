@@ -94,6 +94,7 @@ def test_smaller_images_are_errors(size):
         Crops(2, 0).of(picture(*size)[0], 64, "a.png")
 
 
+@pytest.mark.slow
 def test_many_crops_of_a_large_image_take_no_time():
     places = corners(6000, 4000, 64, 6000, np.random.default_rng(0))
     assert len(places) == 6000

@@ -50,6 +50,7 @@ def contents(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
+@pytest.mark.slow
 def test_what_the_audit_warned_of_is_gone_or_named(tmp_path, capsys):
     gan, real = clouds(120, 1), clouds(120, 2)
     (tmp_path / "in" / "gan").mkdir(parents=True)

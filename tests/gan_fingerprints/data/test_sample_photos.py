@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from PIL import Image
 
 from gan_fingerprints.data import sample_photos
@@ -34,6 +35,7 @@ def test_the_command_writes_as_many_png_files_as_asked(run_script, tmp_path):
     assert {(file.format, file.mode, file.size) for file in opened} == {("PNG", "RGB", (16, 16))}
 
 
+@pytest.mark.slow
 def test_what_the_photographs_do_not_hold_is_said_and_leaves_nothing(run_script, tmp_path):
     for wanted, told in [
         (("--size", 257), "--size: found 257, expected 256 or less"),

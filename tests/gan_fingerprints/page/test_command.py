@@ -77,6 +77,7 @@ def test_elsewhere_a_token_is_demanded(networks, pictures, tmp_path):
     assert program.wait(60) == 0
 
 
+@pytest.mark.slow
 def test_a_file_that_is_no_model_ends_it(tmp_path):
     (tmp_path / "bad.safetensors").write_bytes(b"no network")
     (tmp_path / "temporary").mkdir()

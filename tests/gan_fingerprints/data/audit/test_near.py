@@ -102,6 +102,7 @@ def test_flat_images_are_not_alike():
     assert near(shapes_of(mixed), shapes_of(mixed)).tolist() == [-1] * 5 + [5, 6, 7]
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_images_are_searched_in_seconds():
     rng = np.random.default_rng(0)
     spread = 200 / (1 + looks.frequencies().sum(axis=1))
