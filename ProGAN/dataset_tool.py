@@ -20,6 +20,9 @@ import numpy as np
 
 from gan_fingerprints import images, program, typed, workers
 from gan_fingerprints.data.databases import LSUN_IMAGES, Lmdb
+from gan_fingerprints.data.packed import COLUMN, list_places
+from gan_fingerprints.data.parquet import Unpacked
+from gan_fingerprints.data.places import Place, content_of
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.data.unfinished import AT_SCALE, output
 from gan_fingerprints.data.writing import Writer, default_name, shuffled_order, versions
@@ -46,18 +49,19 @@ Read = Callable[[Any], tuple[np.ndarray, None]]  # of an item: the image, no lab
 
 # What --help says of a command is the docstring of its function.
 def create_from_images(arguments: argparse.Namespace) -> None:
-    """Prepares a folder of images of any common format.
+    """Prepares a folder of images of any common format, or of tars or Parquet files of them.
 
     Without --resolution they must all be square and of one size, a power of two from 4 up. Every
     image is checked before OUT appears.
     """
-    paths = images.list_images(arguments.source, "IN")
-    resolution = arguments.resolution or usual_size(paths)
-    read: Read = partial(read_fitted, resolution)
-    if not arguments.resolution:
-        hint = "; --resolution N resizes all images"
-        read = partial(read_exact, (resolution, resolution), hint)
-    write(arguments, paths, read, resolution)
+    with Unpacked(Path(arguments.out), arguments.column) as unpacked:
+        paths = list_places(arguments.source, "IN", unpacked)
+        resolution = arguments.resolution or usual_size(paths)
+        read: Read = partial(read_fitted, resolution)
+        if not arguments.resolution:
+            hint = "; --resolution N resizes all images"
+            read = partial(read_exact, (resolution, resolution), hint)
+        write(arguments, paths, read, resolution)
 
 
 def create_celeba(arguments: argparse.Namespace) -> None:
@@ -80,7 +84,7 @@ def create_lsun(arguments: argparse.Namespace) -> None:
         write(arguments, paths, partial(read_fitted, resolution), resolution)
 
 
-def usual_size(paths: Sequence[Path]) -> int:
+def usual_size(paths: Sequence[Place]) -> int:
     """The size, square and a power of two, that most of a few images have.
 
     Raises:
@@ -91,7 +95,7 @@ def usual_size(paths: Sequence[Path]) -> int:
     errors = []
     for path in paths[:: max(1, len(paths) // LOOKED_AT)]:
         try:
-            sizes[images.read_changed(path, np.shape)[:2]] += 1
+            sizes[images.read_changed(str(path), np.shape, content_of(path))[:2]] += 1
         except ImageError as error:
             errors.append(error)
     if not sizes:
@@ -106,9 +110,9 @@ def usual_size(paths: Sequence[Path]) -> int:
     )
 
 
-def read_exact(size: tuple[int, int], hint: str, path: Path) -> tuple[np.ndarray, None]:
+def read_exact(size: tuple[int, int], hint: str, path: Place) -> tuple[np.ndarray, None]:
     """An image that has this height and width; ImageError, which ends in the hint, otherwise."""
-    image = images.read_image(path)
+    image = images.read_image(str(path), content_of(path))
     if image.shape[:2] != size:
         raise ImageError(
             f"{path}: found {image.shape[1]}x{image.shape[0]} pixels, expected "
@@ -122,9 +126,10 @@ def read_celeba(path: Path) -> tuple[np.ndarray, None]:
     return read_exact(CELEBA, hint, path)[0][CELEBA_CROP], None
 
 
-def read_fitted(resolution: int, path: Path) -> tuple[np.ndarray, None]:
+def read_fitted(resolution: int, path: Place) -> tuple[np.ndarray, None]:
     """The centre square of an image, resized by Lanczos."""
-    return images.read_changed(path, partial(images.fitted, resolution=resolution)), None
+    change = partial(images.fitted, resolution=resolution)
+    return images.read_changed(str(path), change, content_of(path)), None
 
 
 def read_key(resolution: int, database: Lmdb, key: bytes) -> tuple[np.ndarray, None]:
@@ -151,7 +156,7 @@ def write(
     made = {
         "command": arguments.command, "resolution": resolution, "shuffle": arguments.shuffle,
         "skip_bad_images": arguments.skip_bad_images, "number": len(items),
-        "versions": versions(),
+        "column": getattr(arguments, "column", None), "versions": versions(),
     }  # fmt: skip
     with output(out, "OUT", arguments.shards, made, files or items) as (folder, kept):
         writer = Writer(folder, name, resolution, every_level=True, kept=kept)
@@ -275,7 +280,8 @@ def one_size(about: str, default: int | None = None) -> dict[str, Any]:
 
 
 IMAGES_OPTIONS = {
-    **creation("folder of images"),
+    **creation("folder of images, or of tars or Parquet files of them; or one of these files"),
+    **COLUMN,
     **one_size("cut the centre square out of each image and resize it to this, a power of two"),
 }
 CELEBA_OPTIONS = creation("folder of the aligned images")

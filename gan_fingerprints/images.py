@@ -59,8 +59,12 @@ def list_images(folder: str | Path, flag: str) -> list[Path]:
     return found
 
 
-def list_sources(folder: str | Path, flag: str) -> dict[str, list[Path]]:
+def list_sources(
+    folder: str | Path, flag: str, images_of: Callable[[Path, str], list[Any]] = list_images
+) -> dict[str, list[Any]]:
     """The images of each source: subfolder name → its images, both sorted.
+
+    images_of: what lists them, as `list_images` does.
 
     Empty subfolders, and what macOS puts into archives beside the images, are no sources: a line
     says that they are left out.
@@ -79,7 +83,7 @@ def list_sources(folder: str | Path, flag: str) -> dict[str, list[Path]]:
             f"{flag} {folder}: found {content_of(folder)}, expected one subfolder of images per "
             "source; move the images of each source into a subfolder with its name"
         )
-    return {subfolder.name: list_images(subfolder, flag) for subfolder in subfolders}
+    return {subfolder.name: images_of(subfolder, flag) for subfolder in subfolders}
 
 
 def _is_subfolder(path: Path) -> bool:

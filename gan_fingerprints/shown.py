@@ -50,6 +50,11 @@ def shown_lines(text: str) -> str:
     return "\n".join(map(shown, text.split("\n")))
 
 
+def listed(counts: Mapping[str, int]) -> str:
+    """Counts in words: ".txt 3, hidden 1"."""
+    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
+
+
 def cell(text: object) -> str:
     """A name for a cell of CSV: after an apostrophe where a spreadsheet would calculate it."""
     text = shown(text)

@@ -18,9 +18,8 @@ from PIL import Image
 
 from gan_fingerprints import images, limits, workers
 from gan_fingerprints.attribution.finding import One
-from gan_fingerprints.attribution.places import Member, Place
+from gan_fingerprints.data.places import MAX_BYTES, Member, Place
 
-MAX_BYTES = 2**30
 READ_AHEAD, LEAST_AHEAD = 3, 4  # batches, and items
 Seeing = Callable[[Image.Image], np.ndarray]
 """What a network sees of an RGB image: uint8 [views, S, S, 3]; `seeing` has two ways."""

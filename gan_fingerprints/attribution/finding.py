@@ -16,6 +16,7 @@ from PIL import Image
 
 from gan_fingerprints import formats, images, program
 from gan_fingerprints.program import UserError
+from gan_fingerprints.shown import listed
 
 HIDDEN = "hidden"
 EXPECTED = "image or a folder of images"
@@ -138,11 +139,6 @@ def _below(folder: Path, above: tuple[str, ...], left_out: Counter[str]) -> Iter
 def _is_file(entry: os.DirEntry[str]) -> bool:
     """Also a link that leads nowhere: its row will say so. Nothing that one could wait for."""
     return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
-
-
-def listed(counts: Counter[str]) -> str:
-    """Counts in words: ".txt 3, hidden 1"."""
-    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
 
 
 def find_testing_images(

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from gan_fingerprints.attribution.answering import Picture
-from gan_fingerprints.attribution.places import Place
 from gan_fingerprints.attribution.stability import CHANGES, KEPT
 from gan_fingerprints.calibration import UNKNOWN, Calibration
+from gan_fingerprints.data.places import Place
 
 INCONCLUSIVE = "inconclusive"
 MIXED = "mixed"

@@ -43,7 +43,7 @@ def findings_of(
         outcomes, digests = zip(*seen, strict=True)
     usable = [digest for digest in digests if digest]
     if names is not None:
-        jobs = [job._replace(path=names[job.path]) for job in jobs]
+        jobs = [job._replace(path=names[str(job.path)]) for job in jobs]
     return examine(list(sources), jobs, outcomes, usable, None, None)
 
 

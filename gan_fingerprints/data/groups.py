@@ -51,13 +51,13 @@ def group_of(name: str, by: re.Pattern[str]) -> str | None:
     return shown(captured[0] if captured else match[0]) or None
 
 
-def groups_of(paths: Sequence[str | Path], by: re.Pattern[str], flag: str) -> list[str]:
+def groups_of(paths: Sequence[object], by: re.Pattern[str], flag: str) -> list[str]:
     """The group of each file, by its name; the same text is the same group in every source.
 
     Raises:
         UserError: some files are in no group.
     """
-    found = [group_of(Path(path).name, by) for path in paths]
+    found = [group_of(Path(str(path)).name, by) for path in paths]
     none = [i for i, group in enumerate(found) if group is None]
     if none:
         some = ", ".join(str(paths[i]) for i in none[:: -(-len(none) // FEW)])

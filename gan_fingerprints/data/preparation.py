@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,12 @@ from gan_fingerprints.data import groups, shared
 from gan_fingerprints.data.audit import report
 from gan_fingerprints.data.audit.copies import known
 from gan_fingerprints.data.crops import Crops
-from gan_fingerprints.data.preparing import Job, Prepared, Reader, Sampled
+from gan_fingerprints.data.packed import COLUMN, list_places
+from gan_fingerprints.data.parquet import Unpacked
+from gan_fingerprints.data.places import Member, Place, content_of
+from gan_fingerprints.data.preparing import Job, Prepared, Reader, Sampled, remarks
 from gan_fingerprints.data.reading import DataSet
-from gan_fingerprints.data.sources import SOURCES, find_sources, folder_of
+from gan_fingerprints.data.sources import SOURCES, folder_of, required
 from gan_fingerprints.data.unfinished import AT_SCALE, output
 from gan_fingerprints.data.writing import Writer, default_name, shuffled_order, versions
 from gan_fingerprints.images import ImageError
@@ -32,6 +36,8 @@ Makes a data set for training or validating a classifier from one folder of imag
 
 The names of the subfolders, sorted, are the sources in label order. The data audit then says
 which trivial property of the files tells the sources apart, and which images are copies.
+
+A source's images may also be in tars (WebDataset) or Parquet files in its subfolder.
 
 Large images: resizing takes fingerprints away. --resolution 128 --crops 4 takes four crops of
 128×128 of each image instead, in its own pixels; smaller images are errors.
@@ -79,11 +85,12 @@ OPTIONS = {
         "prepared data set to look for copies in, e.g. the validation split: having images "
         "or groups in common with it is an error",
     ),
+    **COLUMN,
     **AT_SCALE,
 }
 MADE_BY = (
     "resolution", "crops", "seed", "fit", "shuffle", "export_labels", "percentage_samples",
-    "skip_bad_images", "audit",
+    "skip_bad_images", "audit", "column",
 )  # fmt: skip
 """Options that the bytes of a data set depend on, beside --group_by and --against."""
 
@@ -91,24 +98,25 @@ MADE_BY = (
 SAMPLE = 1000  # images per source whose facts are gathered: seconds, however large the data set
 
 
-def list_jobs(sources: Iterable[Sequence[Path]], percentage: float, shuffle: bool) -> list[Job]:
+def list_jobs(sources: Iterable[Sequence[Place]], percentage: float, shuffle: bool) -> list[Job]:
     """The first `percentage` of the images of each source (at least one), in written order."""
     jobs = []
     for label, paths in enumerate(sources):
         count = max(1, int(len(paths) * percentage / 100))
         # Facts of a thousand images say as much as those of all, which would take minutes.
         sampled = set(np.linspace(0, count - 1, min(count, SAMPLE)).astype(int).tolist())
-        jobs += [Job(label, str(path), i in sampled) for i, path in enumerate(paths[:count])]
+        named = [path if isinstance(path, Member) else str(path) for path in paths[:count]]
+        jobs += [Job(label, path, i in sampled) for i, path in enumerate(named)]
     return [jobs[i] for i in shuffled_order(len(jobs))] if shuffle else jobs
 
 
-def common_size(paths: Sequence[str], skip_bad: bool) -> tuple[int, str]:
+def common_size(paths: Sequence[str | Member], skip_bad: bool) -> tuple[int, str]:
     """The side of the first usable image, and which one that is. Raises ImageError if none is."""
     for path in paths:
         try:
-            height, width = images.read_changed(path, np.shape)[:2]
+            height, width = images.read_changed(str(path), np.shape, content_of(path))[:2]
             if height == width >= 4 and height & (height - 1) == 0:
-                return height, path
+                return height, str(path)
             raise ImageError(
                 f"{path}: found {width}x{height} pixels, expected a square whose side is a power "
                 "of two from 4 up; give --resolution to resize all images"
@@ -198,7 +206,7 @@ def examine(
     found, rest = [], iter(digests)
     for i, (job, outcome) in enumerate(zip(jobs, outcomes, strict=True)):
         if isinstance(outcome, Prepared):
-            file = f"{names[job.label]}/{Path(job.path).name}"
+            file = f"{names[job.label]}/{Path(str(job.path)).name}"
             if outcome.sampled:
                 group = named[i] if named else file
                 sampled[names[job.label]].append((outcome.sampled, group))
@@ -272,20 +280,6 @@ def counted(
     return words
 
 
-def remarks(outcomes: Sequence[Prepared | ImageError]) -> list[str]:
-    """What was done to some images that one may not expect, in words."""
-    usable = [x for x in outcomes if isinstance(x, Prepared)]
-    said = []
-    if first := sum(x.first for x in usable):
-        said.append(f"files of several pictures (animations, pages): {first}; the first was taken")
-    if squeezed := sum(x.squeezed for x in usable):
-        said.append(
-            f"images that are no squares: {squeezed}; they were squeezed into squares. --fit crop "
-            "takes the square in the middle instead, --crops squares of their own pixels"
-        )
-    return said
-
-
 def settings(arguments: argparse.Namespace, other: DataSet | None) -> dict[str, Any]:
     """What the data set depends on, beside its images."""
     by = arguments.group_by
@@ -306,11 +300,21 @@ def main(command: str) -> None:
 
 def prepare(arguments: argparse.Namespace) -> None:
     """Makes the data set that the arguments describe; `arguments.command` is for the manifest."""
-    crops = crops_of(arguments)
+    crops_of(arguments)
     arguments.in_dir = folder_of(arguments)
-    sources = find_sources(arguments.in_dir)
-    names = list(sources)
     out_dir = program.new_output(arguments.out_dir, "--out_dir")
+    with Unpacked(out_dir, arguments.column) as unpacked:
+        images_of = partial(list_places, unpacked=unpacked)
+        sources = images.list_sources(arguments.in_dir, "--in_dir", images_of)
+        prepare_sources(required(sources, arguments.in_dir), out_dir, arguments)
+
+
+def prepare_sources(
+    sources: Mapping[str, Sequence[Place]], out_dir: Path, arguments: argparse.Namespace
+) -> None:
+    """Makes the data set of images of some sources."""
+    crops = crops_of(arguments)
+    names = list(sources)
     name = default_name(out_dir)
     jobs = list_jobs(sources.values(), arguments.percentage_samples, arguments.shuffle)
     named = groups_of(jobs, arguments)

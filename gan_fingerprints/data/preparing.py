@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from gan_fingerprints.data.audit import looks
 from gan_fingerprints.data.audit.facts import ImageFacts, facts_of
 from gan_fingerprints.data.audit.looks import Look
 from gan_fingerprints.data.crops import Corner, Crops
+from gan_fingerprints.data.places import Member, content_of
 from gan_fingerprints.images import ImageError
 
 
@@ -21,7 +23,7 @@ class Job(NamedTuple):
     """An image to prepare, the label of its source, and whether it is in the audit's sample."""
 
     label: int
-    path: str  # reaches the worker faster than a Path
+    path: str | Member  # a str reaches the worker faster than a Path
     sampled: bool
 
 
@@ -75,15 +77,9 @@ class Reader:
         return images.within_limits(job.path, self._read, job)
 
     def _read(self, job: Job) -> tuple[np.ndarray, Prepared]:
-        try:
-            with open(job.path, "rb") as file:
-                size = os.fstat(file.fileno()).st_size
-                limits.announce(0, apart=size > limits.MANY_BYTES)
-                content = file.read()
-        except OSError as error:
-            raise ImageError(f"{job.path}: {error.strerror}; replace or remove it") from None
+        content = _content(job.path)
         # The audit looks at the file as it came: resizing would hide what gives it away.
-        native = images.open_image(job.path, content)
+        native = images.open_image(str(job.path), content)
         corners, pictures = self._taken(native, job.path)
         squeezed = not (self.crops or self.squares) and native.width != native.height
         said = bool(native.info[formats.FIRST]), squeezed
@@ -94,7 +90,7 @@ class Reader:
         sampled = _sampled(content, native, pictures[0]) if job.sampled else None
         return pictures, Prepared(corners, shapes, sampled, *said)
 
-    def _taken(self, native: Image.Image, path: str) -> tuple[list[Corner], np.ndarray]:
+    def _taken(self, native: Image.Image, path: object) -> tuple[list[Corner], np.ndarray]:
         """Where the crops lie, and their pixels, uint8 [n, R, R, 3]."""
         if self.crops:
             taken = self.crops.of(native, self.resolution, path)
@@ -109,6 +105,21 @@ class Reader:
         return [(0, 0)], np.asarray(images.resize_image(whole, self.resolution))[None]
 
 
+def _content(path: str | Member) -> bytes:
+    """The bytes of an image's file, within `limits`. Raises ImageError."""
+    if isinstance(path, Member):
+        limits.announce(0, apart=(path.size or 0) > limits.MANY_BYTES)
+    if (content := content_of(path)) is not None:
+        return content
+    try:
+        with open(str(path), "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            limits.announce(0, apart=size > limits.MANY_BYTES)
+            return file.read()
+    except OSError as error:
+        raise ImageError(f"{path}: {error.strerror}; replace or remove it") from None
+
+
 def _sampled(content: bytes, native: Image.Image, prepared: np.ndarray) -> Sampled:
     pixels = prepared if native.size == prepared.shape[1::-1] else np.asarray(native)
     # These keep what their header said, unless colours or orientation were changed.
@@ -116,3 +127,17 @@ def _sampled(content: bytes, native: Image.Image, prepared: np.ndarray) -> Sampl
     facts = facts_of(content, pixels, prepared, header)
     in_blocks = facts.format in formats.JPEG
     return Sampled(facts, Look(looks.small(prepared[None])[0], looks.middle(native), in_blocks))
+
+
+def remarks(outcomes: Sequence[Prepared | ImageError]) -> list[str]:
+    """What was done to some images that one may not expect, in words."""
+    usable = [x for x in outcomes if isinstance(x, Prepared)]
+    said = []
+    if first := sum(x.first for x in usable):
+        said.append(f"files of several pictures (animations, pages): {first}; the first was taken")
+    if squeezed := sum(x.squeezed for x in usable):
+        said.append(
+            f"images that are no squares: {squeezed}; they were squeezed into squares. --fit crop "
+            "takes the square in the middle instead, --crops squares of their own pixels"
+        )
+    return said

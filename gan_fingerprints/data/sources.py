@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TypeVar
 
 from gan_fingerprints import images, typed
 from gan_fingerprints.program import UserError, option
 from gan_fingerprints.shown import SOURCE_NAMES, is_source_name
 
+Found = TypeVar("Found")
 SOURCES = {
     "folder": option(
         typed.several(typed.folder, "?"), None, "folder of subfolders of images, one per source"
@@ -30,8 +32,12 @@ def folder_of(arguments: argparse.Namespace) -> str:
 
 
 def find_sources(in_dir: str) -> dict[str, list[Path]]:
-    """Source name → its images. Raises UserError unless there are two sources or more."""
-    sources = images.list_sources(in_dir, "--in_dir")
+    """Source name → its image files. Raises UserError unless there are two sources or more."""
+    return required(images.list_sources(in_dir, "--in_dir"), in_dir)
+
+
+def required(sources: dict[str, list[Found]], in_dir: str) -> dict[str, list[Found]]:
+    """The same. Raises UserError unless there are two sources or more, under allowed names."""
     if len(sources) < 2:
         raise UserError(
             f"--in_dir {in_dir}: found one subfolder, {next(iter(sources))}, expected two or more; "

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +18,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from gan_fingerprints import disk, program, typed
 from gan_fingerprints.data import layout, outcomes
+from gan_fingerprints.data.packed import stamps
+from gan_fingerprints.data.places import Place
 from gan_fingerprints.program import UserError, option
 from gan_fingerprints.shown import differences, shown
 
@@ -125,20 +127,10 @@ def hidden(out: Path) -> Path:
     return path.with_name(f".{path.name}.unfinished")
 
 
-def stamps(files: Iterable[str | Path]) -> dict[str, list[int]]:
-    """Path → size and time of the last change, by which an input is known to be the same."""
-    found = {}
-    for file in files:
-        with suppress(OSError):  # reading it will say so
-            state = os.stat(file)
-            found[os.path.abspath(file)] = [state.st_size, state.st_mtime_ns]
-    return found
-
-
 @contextmanager
 def output(
     out: Path, flag: str, shards: int | None, settings: Mapping[str, Any],
-    inputs: Sequence[str | Path],
+    inputs: Sequence[str | Place],
 ) -> Iterator[tuple[Path, Kept | None]]:  # fmt: skip
     """Yields the folder in which a data set is written, which becomes `out` if all goes well.
 

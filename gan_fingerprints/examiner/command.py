@@ -16,7 +16,6 @@ from tqdm import tqdm
 
 from gan_fingerprints import program, typed
 from gan_fingerprints.attribution.attributor import Examined
-from gan_fingerprints.attribution.finding import listed
 from gan_fingerprints.attribution.flags import LOOKING, POOL, SEEING, rule_options
 from gan_fingerprints.attribution.pooling import Pools
 from gan_fingerprints.attribution.verdict import INCONCLUSIVE, worded
@@ -39,7 +38,7 @@ from gan_fingerprints.examiner.lines import table_line, table_row, tell_pools
 from gan_fingerprints.examiner.loading import MODEL, load, model_file
 from gan_fingerprints.examiner.page import SHEETS, ExaminationPage
 from gan_fingerprints.program import REQUIRED, UserError, option
-from gan_fingerprints.shown import shown
+from gan_fingerprints.shown import listed, shown
 
 SOME_UNREADABLE = 3  # exit status
 WIDEST = 60  # characters for paths; longer ones are shown whole, out of line

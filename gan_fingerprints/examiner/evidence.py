@@ -13,8 +13,8 @@ from PIL import Image
 
 from gan_fingerprints import formats, images, limits
 from gan_fingerprints.attribution.answering import Hashed, Seeing, content_of, reason_of
-from gan_fingerprints.attribution.places import Member, Place
 from gan_fingerprints.data.audit.facts import jpeg_quality
+from gan_fingerprints.data.places import Member, Place
 
 THUMBNAIL = 400  # pixels at most
 MOST_FRAMES = 1000  # that are counted

@@ -19,9 +19,9 @@ import numpy as np
 
 from gan_fingerprints import card
 from gan_fingerprints.attribution.attributor import Attributor, Examined
-from gan_fingerprints.attribution.places import Place
 from gan_fingerprints.attribution.verdict import RULES, VERDICTS, Attribution, Rules
 from gan_fingerprints.calibration import Calibration
+from gan_fingerprints.data.places import Place
 from gan_fingerprints.examiner import evidence
 from gan_fingerprints.examiner.evidence import Specimen
 from gan_fingerprints.program import UserError

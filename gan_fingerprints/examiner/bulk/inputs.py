@@ -14,7 +14,7 @@ from typing import IO, NamedTuple
 
 from gan_fingerprints import program
 from gan_fingerprints.attribution.finding import found
-from gan_fingerprints.attribution.places import TAR, Member, Place, at_url, ending, in_tar, is_url
+from gan_fingerprints.data.places import TAR, Member, Place, at_url, ending, in_tar, is_url
 from gan_fingerprints.program import UserError
 from gan_fingerprints.shown import shown
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gan_fingerprints import program
+from gan_fingerprints.data.parquet import library
 from gan_fingerprints.examiner.bulk.plan import Plan
 from gan_fingerprints.program import UserError
 from gan_fingerprints.shown import cell
@@ -129,14 +130,7 @@ def _cell(value: object) -> str:
 
 @contextmanager
 def _parquet(path: Path, plan: Plan) -> Iterator[Add]:
-    try:
-        import pyarrow
-        from pyarrow import parquet
-    except ImportError:
-        raise UserError(
-            "--out: Parquet needs the package pyarrow: pip install 'gan-fingerprints[bulk]', or "
-            "name a file that ends in .csv"
-        ) from None
+    pyarrow, parquet = library("--out", ", or name a file that ends in .csv")
     columns = columns_of(plan)
     types = {str: pyarrow.string(), float: pyarrow.float64(), bool: pyarrow.bool_()}
     schema = pyarrow.schema([(name, types[kind]) for name, kind in columns.items()])

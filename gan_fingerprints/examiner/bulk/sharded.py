@@ -11,14 +11,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from gan_fingerprints import program
-from gan_fingerprints.attribution.finding import listed
 from gan_fingerprints.examiner import examination, loading
 from gan_fingerprints.examiner.bulk import on_ray, plan, totals, work
 from gan_fingerprints.examiner.bulk.plan import MANIFEST, Plan
 from gan_fingerprints.examiner.bulk.totals import Tally
 from gan_fingerprints.examiner.examination import Model
 from gan_fingerprints.program import UserError
-from gan_fingerprints.shown import shown
+from gan_fingerprints.shown import listed, shown
 
 REFUSED = {
     "maps": "maps are made of single images",

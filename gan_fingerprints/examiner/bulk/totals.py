@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gan_fingerprints.attribution.finding import listed
 from gan_fingerprints.attribution.verdict import VERDICTS, worded
 from gan_fingerprints.examiner import meaning
 from gan_fingerprints.examiner.examination import UNREADABLE, Model
 from gan_fingerprints.examiner.page import facts_of
 from gan_fingerprints.pictures.html_page import Link, Page
-from gan_fingerprints.shown import shown
+from gan_fingerprints.shown import listed, shown
 
 MOST_SHOWN = 10_000  # images of a page that shows them one by one; more would open slowly
 

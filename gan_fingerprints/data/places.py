@@ -18,18 +18,20 @@ from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from gan_fingerprints import formats
+from gan_fingerprints.images import ImageError
 from gan_fingerprints.program import UserError
 
 TAR = ".tar"
+MAX_BYTES = 2**30  # of an image's file
 SECONDS = 60.0  # for what comes from a URL
 
 
 @dataclass(frozen=True)
 class Member:
-    """An image in a tar, or at a URL.
+    """An image in a tar, at a URL, or in a row of a Parquet file, once its column is unpacked.
 
     Attributes:
-        full: as it is called: `shard.tar/name.png`, or the URL.
+        full: as it is called: `shard.tar/name.png`, the URL, or `file.parquet/00000012`.
         file: path or URL of what holds it.
         start, size: where in that its bytes are; None where they are all of it.
         fault: why it cannot be read; empty where it can be tried.
@@ -82,6 +84,20 @@ class Member:
 
 Place: TypeAlias = Path | Member
 """Where an image lies."""
+
+
+def content_of(place: str | Path | Member) -> bytes | None:
+    """The bytes of a member; None for a file of its own, which is read where it is decoded.
+
+    Raises:
+        ImageError: a member cannot be read.
+    """
+    if not isinstance(place, Member):
+        return None
+    found = place.content(MAX_BYTES)
+    if isinstance(found, str):
+        raise ImageError(f"{place}: {found}; replace or remove it")
+    return found
 
 
 def is_url(word: str) -> bool:
