@@ -60,15 +60,17 @@ def parse_arguments() -> argparse.Namespace:
     return program.Parser(DESCRIPTION, APP, *groups).parse_args()
 
 
-def check(config: Config, data: DataSet, gpus: int) -> None:
+def check(config: Config, data: DataSet, devices: int) -> None:
     """UserError unless the data set and the settings fit each other."""
     resolution = config.resolution or data.resolution
     for side in level_sides(config, resolution):
         data.require_level(side)
         batch = step_of(config.minibatch, side)
-        if batch % gpus:
-            raise UserError(f"--minibatch {batch} at {side}x{side}: not a multiple of {gpus} GPUs")
-        share, group = batch // gpus, config.mbstd_group_size
+        if batch % devices:
+            raise UserError(
+                f"--minibatch {batch} at {side}x{side}: not a multiple of {devices} devices"
+            )
+        share, group = batch // devices, config.mbstd_group_size
         if group and share % min(group, share):
             raise UserError(
                 f"--minibatch {batch} at {side}x{side}: {share} images per device are not a "

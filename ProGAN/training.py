@@ -14,6 +14,7 @@ from gan_fingerprints.data import pipeline
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.networks import files
 from gan_fingerprints.networks.layers import box_downscale, box_upscale, to_network
+from gan_fingerprints.networks.replicas import own_share
 from gan_fingerprints.training import begin
 from gan_fingerprints.training.optimizer import adam, apply_if_finite, random_key, update_average
 from gan_fingerprints.training.run import Run, passed
@@ -67,8 +68,8 @@ class Trainer:
     Args:
         config: every number of the run; its seed is that of weights and random numbers.
         resolution: of the finished images; label_size: number of classes, or 0.
-        strategy: the devices; losses are means over the global minibatch, the minibatch standard
-            deviation is taken within each replica.
+        strategy: the devices; losses are means over the global minibatch, whose groups for the
+            standard deviation are the same on any number of devices that divides them.
         xla: compile the step.
 
     Attributes:
@@ -99,6 +100,7 @@ class Trainer:
         # run sees the same change of layers, or none.
         self.lod = tf.Variable(-1.0, dtype=tf.float64)
         self.level, self.fade, self.minibatch = 2, 0.0, 0
+        self.group = config.mbstd_group_size
         self.update = tf.function(self._update, jit_compile=xla)
 
     @property
@@ -158,9 +160,10 @@ class Trainer:
         self, pixels: tf.Tensor, labels: tf.Tensor, level: int, fade: tf.Tensor | None, batch: int
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         key = random_key(self.config.training_seed, self.steps)
-        latents = tf.random.stateless_normal([len(pixels), self.G.latent_size], key)
+        latents = tf.random.stateless_normal([batch, self.G.latent_size], key)
         # A key of its own: with the same one, mix would follow from the latents.
-        mix = tf.random.stateless_uniform([len(pixels), 1, 1, 1], key + 2**32)
+        mix = tf.random.stateless_uniform([batch, 1, 1, 1], key + 2**32)
+        latents, mix = (own_share(x, self.group) for x in (latents, mix))
         reals, labels = real_images(pixels, fade), labels[:, : self.G.label_size]
         return D_gradients(
             self.G, self.D, self.config, reals, labels, latents, mix, level, fade, batch
@@ -171,7 +174,8 @@ class Trainer:
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         # D's half of the step had the same counter, so G's latents need another stream.
         key = random_key(self.config.training_seed, self.steps, stream=32)
-        latents = tf.random.stateless_normal([len(labels), self.G.latent_size], key)
+        latents = tf.random.stateless_normal([batch, self.G.latent_size], key)
+        latents = own_share(latents, self.group)
         labels = labels[:, : self.G.label_size]
         return G_gradients(self.G, self.D, labels, latents, level, fade, batch)
 
@@ -187,9 +191,13 @@ def train(trainer: Trainer, data: DataSet, run: Run) -> None:
         grid_latents = tf.concat([grid_latents, grid_labels], 1)
 
     def export(name: str) -> None:
+        if not run.chief:
+            return
         files.save(run.path(f"{name}.safetensors"), Gs, run.provenance())
 
     def picture(name: str) -> None:
+        if not run.chief:
+            return
         lod = schedule(config, resolution, int(shown)).lod
         pictures = images.to_uint8(full_size_images(Gs, grid_latents, lod).numpy())
         run.picture(pictures, "fakes", name)
@@ -201,7 +209,7 @@ def train(trainer: Trainer, data: DataSet, run: Run) -> None:
     slower = f"{first}x{first}; larger ones take longer" if first < resolution else ""
     run.start(trainer.state, config.total_kimg, shown, while_=slower)
     stream_key, stream = None, None
-    if not int(shown):
+    if run.chief and not int(shown):
         reals = data.images(np.arange(min(GRID_IMAGES, data.count)), resolution)
         run.picture(reals, "reals")
 
@@ -216,10 +224,10 @@ def train(trainer: Trainer, data: DataSet, run: Run) -> None:
             run.log(f"{before / 1000:.1f} kimg: {phase} {2**trainer.level}x{2**trainer.level}")
         if stream_key != (trainer.level, now.minibatch):
             stream_key = (trainer.level, now.minibatch)
-            source = pipeline.minibatches(
-                data, now.minibatch, seed=seed, start=before, resolution=2**trainer.level
-            )
-            stream = iter(trainer.strategy.experimental_distribute_dataset(source))
+            stream = pipeline.shared(
+                trainer.strategy, data, now.minibatch, group=trainer.group, seed=seed,
+                start=before, resolution=2**trainer.level,
+            )  # fmt: skip
 
         # Train.
         for _ in range(config.minibatch_repeats):
@@ -248,6 +256,8 @@ def train(trainer: Trainer, data: DataSet, run: Run) -> None:
             export(f"network-snapshot-{done // 1000:06d}")
         losses.restart(done)
 
+    if not run.steps_done():
+        return
     picture("fakes-final")
     export("network-final")
     run.finish("network-final.safetensors")

@@ -12,6 +12,7 @@ from typing import Literal
 import keras
 import tensorflow as tf
 
+from gan_fingerprints.networks import replicas
 from gan_fingerprints.networks.layers import (
     FUSE_FROM_SIDE,
     box_downscale,
@@ -192,8 +193,7 @@ class _BatchNorm(keras.layers.Layer):
     """Statistics of the batch in training, running ones otherwise, both in float32.
 
     As in Chainer, the running variance takes in the unbiased estimate m / (m - 1). `N` is a
-    counter that Chainer stores. Under data parallelism every replica normalizes its own share of
-    the batch, and the running statistics are the replicas' mean.
+    counter that Chainer stores. Under data parallelism the batch is that of all replicas.
     """
 
     def add_statistics(self, channels: int, initial_variance: float) -> None:
@@ -209,17 +209,30 @@ class _BatchNorm(keras.layers.Layer):
 
     def normalize(self, x, gamma, beta, training: bool):
         """γ·(x - mean)/√(variance + ε) + β, gamma and beta float32 [C]."""
+        if training and replicas.number() > 1:
+            return self._normalize_together(x, gamma, beta)
         given = [] if training else [tf.convert_to_tensor(v) for v in (self.avg_mean, self.avg_var)]
         mean, variance = given or ([], [])
         x, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=x, scale=gamma, offset=beta, mean=mean, variance=variance,
             epsilon=BATCH_NORM_EPSILON, is_training=training,
         )  # fmt: skip
-        # Chainer's decay and order of terms: published snapshots go on as they would have there.
         if training:
-            for average, now in ((self.avg_mean, mean), (self.avg_var, variance)):
-                average.assign(BATCH_NORM_DECAY * average + (1 - BATCH_NORM_DECAY) * now)
+            self._follow(mean, variance)
         return x
+
+    def _normalize_together(self, x, gamma, beta):
+        mean, variance, number = replicas.moments(tf.cast(x, tf.float32))
+        self._follow(mean, variance * number / (number - 1))
+        wide = tf.nn.batch_normalization(
+            tf.cast(x, tf.float32), mean, variance, beta, gamma, BATCH_NORM_EPSILON
+        )
+        return tf.cast(wide, x.dtype)
+
+    def _follow(self, mean, variance) -> None:
+        # Chainer's decay and order of terms: published snapshots go on as they would have there.
+        for average, now in ((self.avg_mean, mean), (self.avg_var, variance)):
+            average.assign(BATCH_NORM_DECAY * average + (1 - BATCH_NORM_DECAY) * now)
 
 
 class BatchNorm(_BatchNorm):

@@ -54,12 +54,12 @@ OPTIONS = {
 }
 
 
-def check(config: Config, labels: list[int], replicas: int, origin: str) -> None:
+def check(config: Config, labels: list[int], devices: int, origin: str) -> None:
     """UserError unless data and devices fit the configuration."""
     for key in ("batchsize", "n_gen_samples"):
-        if getattr(config, key) % replicas:
+        if getattr(config, key) % devices:
             raise UserError(
-                f"{origin}: {key} {getattr(config, key)}: not a multiple of {replicas} GPUs"
+                f"{origin}: {key} {getattr(config, key)}: not a multiple of {devices} devices"
             )
     n_classes = config.discriminator["n_classes"]
     if config.conditional and max(labels) >= n_classes:

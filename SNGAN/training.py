@@ -12,6 +12,7 @@ from gan_fingerprints import images
 from gan_fingerprints.data import pipeline
 from gan_fingerprints.data.pipeline import Source
 from gan_fingerprints.networks import files
+from gan_fingerprints.networks.replicas import own_share
 from gan_fingerprints.training.optimizer import adam, apply_if_finite, random_key
 from gan_fingerprints.training.run import Run
 from SNGAN.config import Config
@@ -69,8 +70,8 @@ class Trainer:
 
     Args:
         config: every number of the run; its seed is that of weights and random numbers.
-        strategy: the devices; losses are means over the global batch, batch norm and its running
-            statistics are per replica, and averaged.
+        strategy: the devices; losses are means, and batch norm has the statistics, of the global
+            batch.
         xla: compile the steps.
 
     Attributes:
@@ -121,26 +122,26 @@ class Trainer:
         return G_loss, D_loss
 
     def _key(self) -> tf.Tensor:
-        """Of the latents of this step on this replica; classes' is this + 2^32, noise's + 2^33."""
+        """Of the latents of this step; the classes' is this + 2^32, the noise's + 2^33."""
         return random_key(self.config.seed, self.steps)
 
     def _latents(self, batch: int) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """z float32 [batch, dim_z] and random classes int64 [batch], or None without classes."""
+        """This replica's z float32 [N, dim_z] and random classes int64 [N] of a whole batch.
+
+        Without classes, None instead of them.
+        """
         key, G = self._key(), self.G
-        z = random_latents(batch, G.dim_z, G.distribution, key)
+        z = own_share(random_latents(batch, G.dim_z, G.distribution, key))
         if not G.n_classes:
             return z, None
         y = tf.random.stateless_uniform([batch], key + 2**32, maxval=G.n_classes, dtype=tf.int64)
-        return z, y
-
-    def _share(self, batch: int) -> int:
-        return batch // self.strategy.num_replicas_in_sync
+        return z, own_share(y)
 
     def _update_G(self) -> tf.Tensor:
         config = self.config
 
         def step() -> tuple[tf.Tensor, list[tf.Tensor]]:
-            z, y = self._latents(self._share(config.n_gen_samples))
+            z, y = self._latents(config.n_gen_samples)
             return G_gradients(
                 self.G, self.D, z, y, config.loss_type, config.conditional, config.n_gen_samples
             )
@@ -156,8 +157,9 @@ class Trainer:
         config = self.config
 
         def step(pixels: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-            z, y = self._latents(self._share(config.batchsize))
-            noise = tf.random.stateless_uniform(tf.shape(pixels), self._key() + 2**33)
+            z, y = self._latents(config.batchsize)
+            shape = [config.batchsize, *pixels.shape[1:]]
+            noise = own_share(tf.random.stateless_uniform(shape, self._key() + 2**33))
             y_real = tf.cast(classes[:, 0], tf.int64)
             return D_gradients(
                 self.G, self.D, dequantized(pixels, noise), y_real, z, y, config.loss_type,
@@ -183,21 +185,26 @@ def train(trainer: Trainer, data: Source, run: Run) -> None:
     generate = tf.function(lambda z, y: G(z, y))
 
     def snapshot() -> list[str]:
+        if not run.chief:
+            return []
         written = {f"{network.name}_{trainer.iteration}.npz": network for network in (G, trainer.D)}
         for name, network in written.items():
             files.save(run.path(name), network, {})
         return list(written)
 
     def preview(*names: str) -> None:
+        if not run.chief:
+            return
         run.path("preview").mkdir(exist_ok=True)
         pictures = images.to_uint8(generate(latents.astype(np.float32), classes).numpy())
         run.picture(pictures, "fakes", *(f"preview/{name}" for name in names))
 
     # The state, and the data from where the state is.
     run.start(trainer.state, config.iteration * config.images_per_iteration / 1000, shown)
-    source = pipeline.minibatches(data, config.batchsize, seed=config.seed, start=int(shown))
-    stream = iter(trainer.strategy.experimental_distribute_dataset(source))
-    if not int(shown):
+    stream = pipeline.shared(
+        trainer.strategy, data, config.batchsize, seed=config.seed, start=int(shown)
+    )
+    if run.chief and not int(shown):
         run.picture(data.images(np.arange(min(GRID_IMAGES, data.count)), config.size), "reals")
 
     losses, status = run.losses(trainer.iteration), ""
@@ -232,5 +239,7 @@ def train(trainer: Trainer, data: Source, run: Run) -> None:
         if iteration % config.snapshot_interval == 0:
             snapshot()
 
+    if not run.steps_done():
+        return
     preview("image_latest")
     run.finish(*snapshot())

@@ -77,7 +77,7 @@ def fit(arguments: argparse.Namespace) -> tuple[Baseline, dict]:
         if getattr(arguments, flag) is None:
             raise UserError(f"--{flag} is missing: fitting needs it; see --help")
     program.new_file(arguments.out_model, "--out_model", arguments.overwrite)
-    data, validation = open_splits(arguments, minibatch=1, gpus=1)
+    data, validation = open_splits(arguments, minibatch=1, devices=1)
     if arguments.training_images < (sources := len(data.source_names or [])):
         raise UserError(
             f"--training_images {arguments.training_images}: expected {sources} or more, one of "

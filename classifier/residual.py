@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from gan_fingerprints.networks import replicas
 from gan_fingerprints.networks.cooccurrence import described, discriminant_of
 from gan_fingerprints.networks.discriminant import STRONGEST, Discriminant
 
@@ -162,7 +163,9 @@ class Member(keras.layers.Layer):
             )  # fmt: skip
             self.convs.append(conv)
             # The mean of few steps: a training is some thousand steps long, not a million.
-            norm = keras.layers.BatchNormalization(momentum=0.95, name=f"norm{i}")
+            norm = keras.layers.BatchNormalization(
+                momentum=0.95, name=f"norm{i}", synchronized=replicas.to_come() > 1
+            )
             self.norms.append(norm)
         self.to_logits = keras.layers.Dense(num_sources, dtype="float32", name="logits")
 
@@ -180,8 +183,16 @@ class Member(keras.layers.Layer):
         if key is None:
             return self.to_logits(features), features
         # Keyed, as a layer of Keras's would have a state of its own that files need not keep.
-        kept = tf.nn.experimental.stateless_dropout(features, DROPOUT, key, rng_alg="philox")
-        return self.to_logits(kept), features
+        return self.to_logits(dropped(features, key)), features
+
+
+def dropped(x: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+    """Dropout of features [N, F], the same for an image on whichever replica it is."""
+    if (number := replicas.number()) == 1:
+        return tf.nn.experimental.stateless_dropout(x, DROPOUT, key, rng_alg="philox")
+    whole = tf.ones([x.shape[0] * number, x.shape[1]], x.dtype)
+    kept = tf.nn.experimental.stateless_dropout(whole, DROPOUT, key, rng_alg="philox")
+    return x * replicas.own_share(kept)
 
 
 def view(images: tf.Tensor) -> tf.Tensor:

@@ -140,7 +140,8 @@ def train(
         return 0 < config.patience <= measured.waited(int(shown), measuring)
 
     run.start(trainer.state, config.total_kimg, shown)
-    source = pipeline.minibatches(
+    stream = pipeline.shared(
+        trainer.strategy,
         data,
         config.minibatch,
         seed=config.training_seed,
@@ -149,7 +150,6 @@ def train(
         attack=attack,
         augmentation=config.augmentation(data.resolution),
     )
-    stream = iter(trainer.strategy.experimental_distribute_dataset(source))
 
     losses, status = run.losses(int(shown)), ""
     while (before := int(shown)) < total and not gave_up():
@@ -184,6 +184,8 @@ def train(
 
     run.save()  # before the last lines of the log: should they be interrupted, they come again
     measured.measure(int(shown))
+    if not run.steps_done():
+        return
     measured.end()
     if config.network == "residual" and config.descriptors:
         run.log("describing the training images")

@@ -49,9 +49,9 @@ TEST = {
 }
 
 
-def check_groups(config: Config, gpus: int) -> None:
+def check_groups(config: Config, devices: int) -> None:
     """UserError unless the minibatch of a device divides into groups for the critic."""
-    share, group = config.minibatch // gpus, config.mbstd_group_size
+    share, group = config.minibatch // devices, config.mbstd_group_size
     if group and share % min(group, share):
         raise UserError(
             f"--minibatch {config.minibatch}: {share} images per device are not a multiple of "
@@ -62,9 +62,9 @@ def check_groups(config: Config, gpus: int) -> None:
 def train(arguments: argparse.Namespace) -> None:
     program.require(arguments, "train", "training_data_dir", "validation_data_dir", "out_model_dir")
     config = program.options_from(arguments, Config, PRESETS[arguments.preset])
-    gpus = begin.devices(arguments)
-    data, validation = open_splits(arguments, config.minibatch, gpus)
-    check_groups(config, gpus)
+    devices = begin.devices(arguments)
+    data, validation = open_splits(arguments, config.minibatch, devices)
+    check_groups(config, devices)
     start = begin.Start(
         arguments, arguments.out_model_dir, command="classifier_visNet/run.py --app train",
         config=dataclasses.asdict(config), seed=config.training_seed, data=data,

@@ -15,6 +15,7 @@ from gan_fingerprints.data import pipeline
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.networks import files
 from gan_fingerprints.networks.layers import to_network
+from gan_fingerprints.networks.replicas import own_share
 from gan_fingerprints.pictures import fingerprints as fingerprint_pictures
 from gan_fingerprints.training import begin
 from gan_fingerprints.training.classifying import Measured
@@ -64,8 +65,8 @@ class Trainer:
     Args:
         config: every number of the run; its seed is that of the weights.
         resolution, num_sources: of the data.
-        strategy: the devices; losses are means over the global minibatch, the minibatch standard
-            deviation is taken within each replica.
+        strategy: the devices; losses are means over the global minibatch, whose groups for the
+            standard deviation are the same on any number of devices that divides them.
         xla: compile the step.
 
     Attributes:
@@ -129,9 +130,9 @@ class Trainer:
 
     def _D_step(self, pixels: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         config, reals = self.config, to_network(pixels)
-        mix = tf.random.stateless_uniform(
-            [len(pixels), 1, 1, 1], random_key(config.training_seed, self.shown)
-        )
+        key = random_key(config.training_seed, self.shown)
+        mix = tf.random.stateless_uniform([config.minibatch, 1, 1, 1], key)
+        mix = own_share(mix, config.mbstd_group_size)
         losses, gradients = D_gradients(self.EG, self.D, config, reals, mix, config.minibatch)
         return tf.reduce_sum(losses), gradients
 
@@ -151,10 +152,12 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
     config, EGs, shown = trainer.config, trainer.EGs, trainer.shown
     seed, measured = config.training_seed, Measured(EGs, config, data, validation, run)
     examine = tf.function(lambda pixels: EGs.outputs(to_network(pixels)))
-    grid_pixels = data.images(pipeline.epoch_order(data.count, seed, 0)[:GRID_IMAGES])
+    grid = pipeline.epoch_order(data.count, seed, 0)[:GRID_IMAGES]
 
     def picture(moment: str) -> None:
-        shown = examine(grid_pixels)
+        if not run.chief:
+            return
+        shown = examine(data.images(grid))
         pictures = {
             "reconstructions": images.to_uint8(shown.reconstructions.numpy()),
             "fingerprints": fingerprint_pictures.of_image(shown.fingerprints),
@@ -168,12 +171,12 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
     tick = max(1, round(config.tick_kimg * 1000))
     snapshot = total / config.snapshots if config.snapshots else float("inf")
     run.start(trainer.state, config.total_kimg, shown)
-    source = pipeline.minibatches(
-        data, config.minibatch, seed=seed, start=int(shown), mirror=config.mirror
-    )
-    stream = iter(trainer.strategy.experimental_distribute_dataset(source))
-    if not int(shown):
-        run.picture(grid_pixels, "reals")
+    stream = pipeline.shared(
+        trainer.strategy, data, config.minibatch, group=config.mbstd_group_size, seed=seed,
+        start=int(shown), mirror=config.mirror,
+    )  # fmt: skip
+    if run.chief and not int(shown):
+        run.picture(data.images(grid), "reals")
 
     losses, status = run.losses(int(shown)), ""
     while (before := int(shown)) < total:
@@ -209,6 +212,8 @@ def train(trainer: Trainer, data: DataSet, validation: DataSet, run: Run) -> Non
 
     run.save()  # before the last lines of the log: should they be interrupted, they come again
     measured.measure(int(shown))
+    if not run.steps_done():
+        return
     picture("-final")
     measured.end()
     measured.export_calibrated()

@@ -24,10 +24,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from gan_fingerprints import disk
+from gan_fingerprints import cluster, disk
 from gan_fingerprints.flags import REQUIRED as REQUIRED
 from gan_fingerprints.flags import Group, HelpAll, Options, add, fields_of
 from gan_fingerprints.flags import option as option
+from gan_fingerprints.quiet import load_tensorflow as load_tensorflow
 from gan_fingerprints.shown import shown
 from gan_fingerprints.typed import given
 from gan_fingerprints.version import __version__
@@ -61,16 +62,23 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         status = _say("terminated", 143)
     except KeyboardInterrupt:
         status = _say("interrupted", 130)
-    except BrokenExecutor:
-        lack = "most often as memory ran out; free some and run the same command again"
-        status = _say(f"error: a worker process was killed, {lack}", 2)
     except Exception as error:
-        if not disk.is_full(error):
+        if not (said := _misfortune(error)):
             raise
-        said = f"error: {shown(' '.join(str(error).split()))}; make room and run it again"
-        status = _say(said, 2)
+        status = _say(f"error: {shown(' '.join(said.split()))}", 2)
     sys.stdout.flush()
+    cluster.leave(status or 0)
     sys.exit(status or 0)
+
+
+def _misfortune(error: Exception) -> str | None:
+    """What to say of an exception that neither the user nor the program is to blame for."""
+    if isinstance(error, BrokenExecutor):
+        lack = "most often as memory ran out; free some and run the same command again"
+        return f"a worker process was killed, {lack}"
+    if disk.is_full(error):
+        return f"{error}; make room and run it again"
+    return cluster.lost_worker(error)
 
 
 def _terminate(number: int, frame: object) -> NoReturn:
@@ -82,25 +90,6 @@ def _say(line: str, status: int) -> int:
     bars = sys.modules.get("tqdm")
     (bars.tqdm.write if bars else print)(line, file=sys.stderr)  # above a bar, not behind it
     return status
-
-
-def load_tensorflow() -> None:
-    """Imports TensorFlow without its start-up notices; a failing import shows all it said."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with tempfile.TemporaryFile() as notices:
-        stderr = os.dup(2)
-        os.dup2(notices.fileno(), 2)
-        failed = True
-        try:
-            import tensorflow  # noqa: F401
-
-            failed = False
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
-            if failed:
-                notices.seek(0)
-                sys.stderr.write(notices.read().decode(errors="replace"))
 
 
 class Parser(argparse.ArgumentParser):

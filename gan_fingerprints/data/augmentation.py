@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -20,6 +21,31 @@ FILTERS = (
     Image.Resampling.BICUBIC,
     Image.Resampling.LANCZOS,
 )
+
+
+class Jpeg(NamedTuple):
+    """A recompression: how far its grid is moved, and how it is written."""
+
+    down: int
+    right: int
+    quality: int
+    subsampling: str
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator) -> Jpeg:
+        """A random one."""
+        (down, right), quality = rng.integers(0, GRID, 2), int(rng.integers(50, 96))
+        return cls(int(down), int(right), quality, ("4:4:4", "4:2:0")[rng.integers(2)])
+
+
+class Cut(NamedTuple):
+    """A crop of an image: where, how large, how it is resized and recompressed, if it is."""
+
+    top: int
+    left: int
+    side: int
+    resampling: Image.Resampling | None
+    jpeg: Jpeg | None
 
 
 @dataclass(frozen=True)
@@ -49,12 +75,23 @@ class Augmentation:
     noise: float = 0.0
     most: float = 1.1
 
-    def __call__(self, images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Crops of images uint8 [N, H, W, 3]: float32 [N, crop, crop, 3], about [-1, 1]."""
-        crops = np.stack([self._cropped(image, rng) for image in images])
-        return self._recoloured(crops / np.float32(127.5) - np.float32(1), rng)
+    def __call__(
+        self, images: np.ndarray, rng: np.random.Generator, rows: np.ndarray | None = None,
+        minibatch: int = 0,
+    ) -> np.ndarray:  # fmt: skip
+        """Crops of images uint8 [N, H, W, 3]: float32 [N, crop, crop, 3], about [-1, 1].
 
-    def _cropped(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        rows: which images of a `minibatch` these are, as numbers are drawn for all of it, int [N]
+            (default: all).
+        """
+        rows = np.arange(len(images)) if rows is None else rows
+        cuts = [self._cut(images.shape[1:3], rng) for _ in range(max(minibatch, len(images)))]
+        crops = np.stack(
+            [self._cropped(image, cuts[i]) for image, i in zip(images, rows, strict=True)]
+        )
+        return self._recoloured(crops / np.float32(127.5) - np.float32(1), rng, rows, len(cuts))
+
+    def _cut(self, shape: tuple[int, ...], rng: np.random.Generator) -> Cut:
         resized, recompressed, aligned = rng.random(3) < (
             self.resize,
             self.recompress,
@@ -62,19 +99,26 @@ class Augmentation:
         )
         side = self.crop
         if resized:
-            side = min(round(side * rng.uniform(1 / self.most, self.most)), *image.shape[:2])
+            side = min(round(side * rng.uniform(1 / self.most, self.most)), *shape)
         step = GRID if aligned else 1
-        top, left = (step * rng.integers(0, (x - side) // step + 1) for x in image.shape[:2])
-        part = image[top : top + side, left : left + side]
-        if side != self.crop:
-            part = _resized(part, self.crop, FILTERS[rng.integers(len(FILTERS))])
-        return _recompressed(part, rng) if recompressed else part
+        top, left = (int(step * rng.integers(0, (x - side) // step + 1)) for x in shape)
+        resampling = FILTERS[rng.integers(len(FILTERS))] if side != self.crop else None
+        return Cut(top, left, side, resampling, Jpeg.drawn(rng) if recompressed else None)
 
-    def _recoloured(self, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        number, each = len(x), (len(x), 1, 1, 1)
+    def _cropped(self, image: np.ndarray, cut: Cut) -> np.ndarray:
+        part = image[cut.top : cut.top + cut.side, cut.left : cut.left + cut.side]
+        if cut.resampling is not None:
+            part = _resized(part, self.crop, cut.resampling)
+        return _recompressed(part, cut.jpeg) if cut.jpeg else part
+
+    def _recoloured(
+        self, x: np.ndarray, rng: np.random.Generator, rows: np.ndarray, number: int
+    ) -> np.ndarray:
+        each = (number, 1, 1, 1)
 
         def normal(deviation: float, shape: tuple[int, ...] = each) -> np.ndarray:
-            return rng.normal(0.0, 1.0, shape).astype(np.float32) * np.float32(deviation)
+            drawn = rng.normal(0.0, 1.0, shape)[rows]
+            return drawn.astype(np.float32) * np.float32(deviation)
 
         mean = x.mean(axis=(1, 2), keepdims=True)
         gain = np.exp(normal(self.contrast) + normal(self.tint, (number, 1, 1, 3)))
@@ -82,8 +126,8 @@ class Augmentation:
         if self.shading:
             x += _slow(normal(self.shading, (number, COARSE, COARSE, 1)), self.crop)
         if self.noise:
-            levels = rng.uniform(0, self.noise, each).astype(np.float32) / np.float32(127.5)
-            x += normal(1.0, x.shape) * levels
+            levels = rng.uniform(0, self.noise, each)[rows].astype(np.float32) / np.float32(127.5)
+            x += normal(1.0, (number, *x.shape[1:])) * levels
         return x
 
 
@@ -91,15 +135,12 @@ def _resized(image: np.ndarray, side: int, resampling: Image.Resampling) -> np.n
     return np.asarray(Image.fromarray(image).resize((side, side), resampling))
 
 
-def _recompressed(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _recompressed(image: np.ndarray, jpeg: Jpeg) -> np.ndarray:
     """An image after JPEG with a grid that does not begin in its corner."""
-    (down, right), quality = rng.integers(0, GRID, 2), int(rng.integers(50, 96))
-    padded = np.pad(image, ((down, 0), (right, 0), (0, 0)), mode="reflect")
+    padded = np.pad(image, ((jpeg.down, 0), (jpeg.right, 0), (0, 0)), mode="reflect")
     file = io.BytesIO()
-    Image.fromarray(padded).save(
-        file, "JPEG", quality=quality, subsampling=("4:4:4", "4:2:0")[rng.integers(2)]
-    )
-    return np.asarray(Image.open(file))[down:, right:]
+    Image.fromarray(padded).save(file, "JPEG", quality=jpeg.quality, subsampling=jpeg.subsampling)
+    return np.asarray(Image.open(file))[jpeg.down :, jpeg.right :]
 
 
 def _slow(coarse: np.ndarray, side: int) -> np.ndarray:

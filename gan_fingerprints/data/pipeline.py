@@ -6,14 +6,15 @@ exactly where it was, and nothing of the shuffling has to be stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
 
 from gan_fingerprints.data.augmentation import Augmentation
+from gan_fingerprints.networks import replicas
 from gan_fingerprints.perturbations import Perturbation
 from gan_fingerprints.workers import cores
 
@@ -53,10 +54,12 @@ def stream_indices(count: int, seed: int, position: int, minibatch: int) -> np.n
     return np.concatenate(parts)
 
 
-def mirrored(images: np.ndarray, seed: int, position: int) -> np.ndarray:
-    """Flips images uint8 [N, H, W, 3] left to right with probability 1/2, by (seed, position)."""
-    # The 1 keeps these numbers apart from those of `epoch_order`, whose key is two numbers long.
-    flip = np.random.default_rng([seed, position, 1]).random(len(images)) < 0.5
+def mirrored(images: np.ndarray, rows: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """Flips images uint8 [N, H, W, 3], some `rows` of a minibatch, where its draws are below 1/2.
+
+    draws: float [minibatch] in [0, 1).
+    """
+    flip = draws[rows] < 0.5
     pixels = images.view("V3")  # moving three bytes as one takes a third of the time
     pixels[flip] = pixels[flip, :, ::-1]
     return images
@@ -79,6 +82,7 @@ def minibatches(
     mirror: bool = False,
     attack: Perturbation | None = None,
     augmentation: Augmentation | None = None,
+    rows: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """Endless (images, labels) from position `start`, in images, of the shuffled stream.
 
@@ -86,37 +90,61 @@ def minibatches(
     An attack and an augmentation draw new parameters at every position; minibatches are then made
     on all cores.
 
+    rows: which images of a minibatch are wanted, int [N]; only these are read, and they are the
+        same whatever others are (default: all).
+
     Returns:
-        images uint8 [minibatch, H, W, 3] at `resolution` (default: the full one), or crops float32
-        [minibatch, crop, crop, 3] with an augmentation; labels float32 [minibatch, sources]
-        ([minibatch, 0] without labels).
+        images uint8 [N, H, W, 3] at `resolution` (default: the full one), or crops float32
+        [N, crop, crop, 3] with an augmentation; labels float32 [N, sources] ([N, 0] without
+        labels).
     """
+    rows = np.arange(minibatch) if rows is None else rows
     side = data.resolution if resolution is None else resolution
     labels = np.zeros([data.count, 0], np.float32) if data.labels is None else data.labels
     shown, kind = (augmentation.crop, tf.float32) if augmentation else (side, tf.uint8)
 
     def fetch(position: np.int64) -> tuple[np.ndarray, np.ndarray]:
-        indices = stream_indices(data.count, seed, int(position), minibatch)
+        indices = stream_indices(data.count, seed, int(position), minibatch)[rows]
         images = data.images(indices, side)
+        # Random numbers are drawn for the whole minibatch, so that a share of it has its own.
         if attack:
-            images = attacked(images, attack, range(int(position), int(position) + minibatch))
+            images = attacked(images, attack, int(position) + rows)
         if mirror:
-            images = mirrored(images, seed, int(position))
-        if augmentation:  # the 2, as the 1 of `mirrored`
-            images = augmentation(images, np.random.default_rng([seed, int(position), 2]))
+            # The 1 keeps these apart from those of `epoch_order`, whose key is two numbers long.
+            draws = np.random.default_rng([seed, int(position), 1]).random(minibatch)
+            images = mirrored(images, rows, draws)
+        if augmentation:  # the 2, as the 1
+            random = np.random.default_rng([seed, int(position), 2])
+            images = augmentation(images, random, rows, minibatch)
         return images, labels[indices]
 
     def load(position: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         images, one_hot = tf.numpy_function(fetch, [position], [kind, tf.float32], stateful=False)
-        images = tf.ensure_shape(images, [minibatch, shown, shown, 3])
-        one_hot = tf.ensure_shape(one_hot, [minibatch, labels.shape[1]])
+        images = tf.ensure_shape(images, [len(rows), shown, shown, 3])
+        one_hot = tf.ensure_shape(one_hot, [len(rows), labels.shape[1]])
         return images, one_hot
 
     positions = tf.data.Dataset.range(start, np.iinfo(np.int64).max, minibatch)
     threads = cores() if attack or augmentation else 1
     stream = positions.map(load, num_parallel_calls=threads, deterministic=True)
-    stream = stream.prefetch(READ_AHEAD)
-    # Each replica takes its share of every minibatch; by files there would be nothing to divide.
-    options = tf.data.Options()
-    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    return stream.with_options(options)
+    return stream.prefetch(READ_AHEAD)
+
+
+def shared(
+    strategy: tf.distribute.Strategy, data: Source, minibatch: int, *, group: int = 0, **how: Any
+) -> Iterator[tuple[Any, Any]]:
+    """`minibatches`, each divided among the replicas of a strategy; a worker reads its share only.
+
+    group: images of a minibatch that stay together, see `replicas.shares`; how: of `minibatches`.
+    """
+
+    def share(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        table = replicas.shares(minibatch, context.num_replicas_in_sync, group)
+        own = np.split(table, context.num_input_pipelines)[context.input_pipeline_id]
+        stream = minibatches(data, minibatch, rows=own.ravel(), **how)
+        if len(own) == 1:
+            return stream
+        # This worker's replicas take what comes one after the other.
+        return stream.unbatch().batch(table.shape[1], drop_remainder=True).prefetch(READ_AHEAD)
+
+    return iter(strategy.distribute_datasets_from_function(share))

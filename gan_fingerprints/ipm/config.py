@@ -153,12 +153,12 @@ class Config:
         ]
         return "_".join(parts) + ("_bn" if self.batch_norm else "") + suffix
 
-    def check(self, replicas: int = 1) -> None:
+    def check(self, devices: int = 1) -> None:
         """UserError unless the numbers fit each other."""
         require_size(self.architecture, self.output_size)
-        if self.batch_size % replicas or self.batch_size // replicas < 2:
+        if self.batch_size % devices or self.batch_size // devices < 2:
             raise UserError(
-                f"--batch_size {self.batch_size}: expected a multiple of {replicas} GPUs with 2 "
+                f"--batch_size {self.batch_size}: expected a multiple of {devices} devices with 2 "
                 "or more images on each, as batches are compared"
             )
         if self.model == "wgan_gp" and self.dof_dim != 1:

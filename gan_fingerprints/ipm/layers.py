@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from gan_fingerprints.ipm.config import Statistics
+from gan_fingerprints.networks import replicas
 from gan_fingerprints.networks.layers import box_downscale, box_upscale, upscale_conv2d_3x3
 
 Shape = tuple[int, ...]
@@ -132,7 +133,8 @@ class BatchNorm(keras.layers.Layer):
     """Batch norm that knows three kinds of statistics, all computed in float32.
 
     Call: x [N, H, W, C], statistics
-        "batch": mean and variance of this batch (training, and the published generation);
+        "batch": mean and variance of this batch (training, and the published generation), under
+            data parallelism that of all replicas;
         "population": those in `moving_mean` and `moving_variance`, so that an image does not
             depend on its neighbours;
         "collect": as "batch", and adds the batch's moments to `moving_mean` and
@@ -151,6 +153,12 @@ class BatchNorm(keras.layers.Layer):
         self.moving_variance = weight("moving_variance", "ones", trainable=False)
 
     def call(self, x: tf.Tensor, statistics: Statistics = "batch") -> tf.Tensor:
+        if statistics == "batch" and replicas.number() > 1:
+            wide = tf.cast(x, tf.float32)
+            mean, variance, _ = replicas.moments(wide)
+            offset, scale = (tf.convert_to_tensor(v) for v in (self.offset, self.scale))
+            y = tf.nn.batch_normalization(wide, mean, variance, offset, scale, EPSILON)
+            return tf.cast(y, x.dtype)
         given = (self.moving_mean, self.moving_variance) if statistics == "population" else ([], [])
         # The variance that comes out is the unbiased one; the biased one normalizes.
         y, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(

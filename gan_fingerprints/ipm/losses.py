@@ -11,7 +11,7 @@ UNDER_THE_ROOT = 1e-5  # keeps the slope of a norm finite at zero
 
 
 class Objective(Protocol):
-    """A distance between batches of features, float32 [N, features] each.
+    """A distance between batches of features, float32 [N, features] each, of all replicas.
 
     Attributes:
         fake_batches: how many independent batches of generated images a step needs. `fakes`
@@ -27,7 +27,8 @@ class Objective(Protocol):
         """What the discriminator minimizes before penalties, a scalar."""
 
     def witness(self, x: tf.Tensor, real: tf.Tensor, fakes: list[tf.Tensor]) -> tf.Tensor:
-        """The function [N] of other features x [N, features] whose slope is penalized."""
+        """The function [M] of other features x [M, features], this replica's share of as many as
+        `real`, whose slope is penalized."""
 
 
 def norm(x: tf.Tensor, axis: int | list[int]) -> tf.Tensor:

@@ -184,7 +184,8 @@ def train(gan: Gan, arguments: argparse.Namespace, config: Config) -> None:
     if arguments.init_from:
         trainer.start_from(arguments.init_from)
     if run := start.open_run():
-        place_files(run, Path(arguments.sample_dir, folder), Path(arguments.log_dir, folder))
+        if run.chief:
+            place_files(run, Path(arguments.sample_dir, folder), Path(arguments.log_dir, folder))
         intervals = program.options_from(arguments, Intervals)
         training.train(trainer, pictures, run, intervals, extract)
 

@@ -19,6 +19,7 @@ from gan_fingerprints.ipm.networks import Discriminator, Generator, Layers
 from gan_fingerprints.ipm.sampling import collect_statistics, to_uint8
 from gan_fingerprints.ipm.three_samples import TestedRate
 from gan_fingerprints.networks import files
+from gan_fingerprints.networks.replicas import gathered, own_share
 from gan_fingerprints.training import begin
 from gan_fingerprints.training.optimizer import adam, apply_if_finite, random_key
 from gan_fingerprints.training.run import Run
@@ -47,8 +48,12 @@ def layers_of(D: Discriminator, batches: list[tf.Tensor]) -> list[Layers]:
 def G_loss(
     G: Generator, D: Discriminator, objective: Objective, reals: tf.Tensor, z: list[tf.Tensor]
 ) -> tf.Tensor:
-    """The generator's loss on real images in [0, 1] and latents of each batch of fakes."""
-    real, *fakes = [h["hF"] for h in layers_of(D, [reals, *(G(part) for part in z)])]
+    """The generator's loss on real images in [0, 1] and latents of each batch of fakes.
+
+    The batches are those of all replicas.
+    """
+    layers = layers_of(D, [reals, *(G(part) for part in z)])
+    real, *fakes = [gathered(h["hF"]) for h in layers]
     return objective.generator(real, fakes)
 
 
@@ -63,7 +68,7 @@ def D_loss(
     """
     pictures = [tf.stop_gradient(G(part)) for part in z]
     layers = layers_of(D, [reals, *pictures])
-    real, *fakes = [h["hF"] for h in layers]
+    real, *fakes = [gathered(h["hF"]) for h in layers]
     loss = objective.discriminator(real, fakes)
     if config.gradient_penalty:
         # As published, on the lines to the first batch of fakes only.
@@ -84,8 +89,8 @@ class Trainer:
         config: every number of the run.
         objective: the loss.
         seed: of weights and random numbers.
-        strategy: the devices. A loss between batches is taken within each replica's share of the
-            batch; the gradients are averaged, then clipped.
+        strategy: the devices. A loss between batches, and batch norm, is of the global batch; the
+            gradients are averaged, then clipped.
         xla: compile the steps.
 
     Attributes:
@@ -144,14 +149,14 @@ class Trainer:
         return G_loss, D_loss
 
     def _key(self, stream: int) -> tf.Tensor:
-        """Of one kind of random numbers of this step on this replica."""
+        """Of one kind of random numbers of this step."""
         return random_key(self.seed, self.steps, stream * STREAM)
 
-    def _latents(self, batch: int) -> list[tf.Tensor]:
-        """z float32 [batch, z_dim] in [-1, 1], for each batch of fakes."""
-        shape = [batch, self.config.z_dim]
-        streams = range(self.objective.fake_batches)
-        return [tf.random.stateless_uniform(shape, self._key(s), -1.0, 1.0) for s in streams]
+    def _latents(self) -> list[tf.Tensor]:
+        """This replica's z float32 [N, z_dim] in [-1, 1], for each batch of fakes."""
+        shape = [self.config.batch_size, self.config.z_dim]
+        keys = [self._key(stream) for stream in range(self.objective.fake_batches)]
+        return [own_share(tf.random.stateless_uniform(shape, key, -1.0, 1.0)) for key in keys]
 
     def _clipped(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
         """The mean over replicas, each variable's norm at most 1, as this replica's share of it."""
@@ -166,7 +171,7 @@ class Trainer:
         def step(pixels: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
             reals = tf.cast(pixels, tf.float32) / 255
             with tf.GradientTape() as tape:
-                loss = loss_of(reals, self._latents(len(pixels)))
+                loss = loss_of(reals, self._latents())
             return loss, self._clipped(tape.gradient(loss, network.trainable_variables))
 
         optimizer.learning_rate.assign(self.rate)
@@ -184,7 +189,8 @@ class Trainer:
 
     def _update_D(self, pixels: tf.Tensor) -> tf.Tensor:
         def loss_of(reals: tf.Tensor, z: list[tf.Tensor]) -> tf.Tensor:
-            share = tf.random.stateless_uniform([len(reals), 1, 1, 1], self._key(2))
+            shape = [self.config.batch_size, 1, 1, 1]
+            share = own_share(tf.random.stateless_uniform(shape, self._key(2)))
             return D_loss(
                 self.G, self.D, self.objective, reals, z, share, self.gradient_penalty,
                 self.config,
@@ -205,28 +211,41 @@ def train(
     grid_latents = np.random.RandomState(seed).uniform(-1, 1, [GRID_IMAGES, G.z_dim])
     generate = tf.function(lambda z: G(z, statistics="batch"))
     tested = None
-    if extract:
+    if extract and run.chief:
         number = min(config.MMD_sdlr_images, data.count)
         tested = TestedRate(config, real_features(data, extract, number, batch))
 
     def export(name: str) -> None:
-        collect_statistics(G, seed)  # of the weights as they are now, not a running average
-        files.save(run.path(f"{name}.safetensors"), G, run.provenance())
+        # Of the weights as they are now, not a running average. All workers do it, as these
+        # statistics are among what they are compared by.
+        collect_statistics(G, seed)
+        if run.chief:
+            files.save(run.path(f"{name}.safetensors"), G, run.provenance())
 
     def sample(*names: str) -> None:
+        if not run.chief:
+            return
         pictures = to_uint8(generate(grid_latents.astype(np.float32)).numpy())
         run.picture(pictures, "fakes", *(f"samples/{name}" for name in names))
 
+    def next_rate(iteration: int) -> float:
+        assert extract
+        assert tested
+        fake = generated_features(G, extract, len(tested.real), batch, [seed, iteration])
+        return float(tested.evaluate(fake, float(trainer.rate), run.log))
+
     # The state, and the data from where the state is.
-    state = trainer.state | ({"tested_rate": tested.state} if tested else {})
-    run.start(state, config.total_images / 1000, shown)
-    if config.MMD_lr_scheduler and not tested:
+    kept = {"tested_rate": tested.state} if tested else {}
+    run.start(trainer.state, config.total_images / 1000, shown, kept=kept)
+    if config.MMD_lr_scheduler and not extract:
         run.log("warning: --MMD_lr_scheduler without --features_weights or --features_model: the "
                 f"learning rate stays {config.learning_rate:g} to the end", once=True)  # fmt: skip
-    source = pipeline.minibatches(data, batch, seed=seed, start=int(shown), resolution=size)
-    stream = iter(trainer.strategy.experimental_distribute_dataset(source))
-    run.path("samples").mkdir(parents=True, exist_ok=True)
-    if not int(shown):
+    stream = pipeline.shared(
+        trainer.strategy, data, batch, seed=seed, start=int(shown), resolution=size
+    )
+    if run.chief:
+        run.path("samples").mkdir(parents=True, exist_ok=True)
+    if run.chief and not int(shown):
         reals = data.images(np.arange(min(GRID_IMAGES, data.count)), size)
         run.picture(reals, "reals", "samples/reals")
 
@@ -256,14 +275,15 @@ def train(
                          "skipped_steps": skipped})  # fmt: skip
             status = f"it {iteration} G {G_loss:.3f} D {D_loss:.3f}"
             losses.restart(iteration)
-        if extract and tested and iteration % config.MMD_sdlr_freq == 0:
-            fake = generated_features(G, extract, len(tested.real), batch, [seed, iteration])
-            trainer.rate.assign(tested.evaluate(fake, float(trainer.rate), run.log))
+        if extract and iteration % config.MMD_sdlr_freq == 0:
+            trainer.rate.assign(run.workers.from_chief(partial(next_rate, iteration)))
         if iteration % intervals.sample_interval == 0:
             sample(f"train_{iteration:08d}", "latest")
         if iteration % intervals.snapshot_interval == 0 and iteration < config.max_iteration:
             export(f"network-snapshot-{int(shown) // 1000:06d}")
 
+    if not run.steps_done():
+        return
     sample("latest")
     export("network-final")
     run.finish("network-final.safetensors")

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from gan_fingerprints import cluster as clusters
 from gan_fingerprints import disk, program, typed
+from gan_fingerprints.cluster import Cluster
 from gan_fingerprints.networks import files
 from gan_fingerprints.program import UserError, option, write_json
 from gan_fingerprints.training.run import Execution, Run
 from gan_fingerprints.training.time_left import SMALL
+from gan_fingerprints.training.together import Workers, strategy_of
 from gan_fingerprints.version import versions
 
 if TYPE_CHECKING:
@@ -52,9 +54,10 @@ class Start:
 
     Attributes:
         strategy, xla: the devices to train on, and whether to compile the step for them.
+        workers: the processes that train together, one where TF_CONFIG names no others.
 
     Raises:
-        UserError: more GPUs are asked for than there are.
+        UserError: more GPUs are asked for than there are, or TF_CONFIG is not what it should be.
     """
 
     def __init__(
@@ -77,7 +80,9 @@ class Start:
             **({"validation_data": data_facts(validation)} if validation else {}),
         }
         print(json.dumps(self._settings, indent=2))
-        self.strategy = set_up_tensorflow(self._execution)
+        cluster = cluster_of_environment(self._execution)
+        self.strategy = set_up_tensorflow(self._execution, cluster)
+        self.workers = Workers(cluster, self.strategy)
         self.xla = self._execution.xla
 
     def open_run(self) -> Run | None:
@@ -86,27 +91,59 @@ class Start:
         Raises:
             UserError: the folder is taken, cannot be written, or its run has other settings.
         """
+        settings = json.loads(json.dumps(self._settings))  # as it will be read back
+        self._agree(settings)
         if self._arguments.dry_run:
             print("dry run: everything fits; nothing was written")
             return None
-        folder = self._folder
-        settings = json.loads(json.dumps(self._settings))  # as it will be read back
-        begun = check_folder(folder, self._flag, settings, self._arguments.resume)
-        if begun and finished(folder):
+        folder, lock, begun = self._folder, None, False
+
+        def open_folder() -> bool:
+            nonlocal lock, begun
+            begun = check_folder(folder, self._flag, settings, self._arguments.resume)
+            if begun and finished(folder):
+                return False
+            disk.make_folder(folder)
+            lock = locked(folder, self._flag)
+            disk.sweep(folder)
+            if not begun:
+                write_json(folder / "settings.json", {**settings, "versions": versions()})
+            return True
+
+        if not self.workers.from_chief(open_folder):
             print(f"{folder}: this run is finished")
             return None
-        disk.make_folder(folder)
-        lock = locked(folder, self._flag)
-        disk.sweep(folder)
-        if not begun:
-            write_json(folder / "settings.json", {**settings, "versions": versions()})
         small = getattr(self._arguments, "preset", None) == SMALL
-        return Run(folder, lock, self._origin, self._execution.checkpoint_minutes, begun, small)
+        minutes = self._execution.checkpoint_minutes
+        return Run(folder, lock, self._origin, minutes, begun, small, self.workers)
+
+    def _agree(self, settings: dict[str, Any]) -> None:
+        """UserError unless all workers are to do the same run, from the same checkpoint."""
+        from gan_fingerprints.training.checkpoints import newest
+
+        own = {
+            "settings": {**settings, "resume": self._arguments.resume, "versions": versions()},
+            "dry_run": self._arguments.dry_run,
+            "devices": self.strategy.num_replicas_in_sync,
+        }
+        chief, *others = self.workers.gather([own, newest(self._folder / "checkpoints")])
+        for number, (other, checkpoint) in enumerate(others, 1):
+            if differing := differences(chief[0], other, f"on worker {number}", "on the chief"):
+                raise UserError(
+                    f"worker {number} was started otherwise than the chief ({differing}); start "
+                    "all workers with the same command, data and versions"
+                )
+            if checkpoint not in (None, chief[1]):
+                raise UserError(
+                    f"{self._flag} {self._folder}: worker {number} finds checkpoint {checkpoint} "
+                    f"there, and the chief {chief[1] or 'none'}: give the chief the folder that "
+                    f"is to be continued, and worker {number} the same one, or an empty one"
+                )
 
 
 def devices(arguments: argparse.Namespace) -> int:
-    """How many devices share a minibatch."""
-    return max(1, arguments.num_gpus or 1)
+    """How many devices share a minibatch, on all workers together."""
+    return clusters.number() * max(1, arguments.num_gpus or 1)
 
 
 def data_facts(data: Source) -> dict[str, Any]:
@@ -115,17 +152,32 @@ def data_facts(data: Source) -> dict[str, Any]:
     return {name: getattr(data, name) for name in names}
 
 
-def set_up_tensorflow(execution: Execution) -> tf.distribute.Strategy:
+def cluster_of_environment(execution: Execution) -> Cluster | None:
+    """The workers that train together; None where TF_CONFIG names no others.
+
+    Raises:
+        UserError: TF_CONFIG is not what it should be, or the step is to be compiled.
+    """
+    try:
+        cluster = clusters.of_environment()
+    except ValueError as error:
+        raise UserError(f"{clusters.VARIABLE}: {error}") from None
+    if cluster and execution.xla:
+        raise UserError(
+            f"--xla 1: {clusters.VARIABLE} names {len(cluster.addresses)} workers, between which a "
+            "step is not compiled; leave one of the two out"
+        )
+    return cluster
+
+
+def set_up_tensorflow(
+    execution: Execution, cluster: Cluster | None = None
+) -> tf.distribute.Strategy:
     """Applies precision, determinism and devices; returns the strategy to train under.
 
     Raises:
-        UserError: more GPUs are asked for than there are, or several machines.
+        UserError: more GPUs are asked for than there are.
     """
-    if workers := os.environ.get("TF_CONFIG"):
-        raise UserError(
-            f"TF_CONFIG: found {workers!r}, expected no such variable: a training uses the GPUs "
-            "of one machine, and each worker would train a run of its own; unset TF_CONFIG"
-        )
     program.load_tensorflow()
     import keras
     import tensorflow as tf
@@ -137,12 +189,14 @@ def set_up_tensorflow(execution: Execution) -> tf.distribute.Strategy:
             f"--num_gpus {wanted}: found {len(gpus)} GPUs; use a smaller number, or install "
             "requirements-gpu.txt on a machine that has them"
         )
-    if wanted == 0:
-        tf.config.set_visible_devices([], "GPU")
+    if wanted == 0 or cluster:
+        tf.config.set_visible_devices(gpus[:wanted], "GPU")
     if execution.deterministic:
         tf.config.experimental.enable_op_determinism()
     policy = "mixed_bfloat16" if execution.mixed_precision == "bfloat16" else "float32"
     keras.config.set_dtype_policy(policy)
+    if cluster:
+        return strategy_of(cluster)
     if wanted > 1:
         return tf.distribute.MirroredStrategy([f"GPU:{i}" for i in range(wanted)])
     return tf.distribute.get_strategy()
@@ -230,18 +284,22 @@ def _stored(file: Path) -> dict[str, Any]:
 
 def _require_same(folder: Path, stored: dict[str, Any], asked: dict[str, Any]) -> None:
     """UserError listing the settings in which the stored run differs from the one asked for."""
-    before, now = _flat(stored), _flat(asked)
-    names = sorted(k for k in {*before, *now} if not k.startswith("versions."))
-    differing = [
-        f"{name} was {before.get(name)}, now {now.get(name)}"
-        for name in names
-        if before.get(name) != now.get(name)
-    ]
-    if differing:
+    kept = {name: x for name, x in stored.items() if name != "versions"}
+    if differing := differences(kept, asked, "now", "was"):
         raise UserError(
-            f"--resume {folder}: the run has other settings ({'; '.join(differing)}); repeat its "
+            f"--resume {folder}: the run has other settings ({differing}); repeat its "
             "own settings, or start a new run in a new folder"
         )
+
+
+def differences(first: dict[str, Any], second: dict[str, Any], now: str, was: str) -> str:
+    """A clause on each entry of two trees of settings that is not the same: "x was 1, now 2"."""
+    before, after = _flat(first), _flat(second)
+    return "; ".join(
+        f"{name} {was} {before.get(name)}, {now} {after.get(name)}"
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
+    )
 
 
 def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:

@@ -75,9 +75,8 @@ class Checkpoints:
         Raises:
             UserError: none is intact.
         """
-        names = (NAME.match(path.name) for path in self._folder.glob("ckpt-*"))
         damaged: list[str] = []
-        for number in sorted({int(name[1]) for name in names if name}, reverse=True):
+        for number in reversed(numbers(self._folder)):
             try:
                 notes = self._read(number)
             except Damaged as reason:
@@ -105,6 +104,17 @@ class Checkpoints:
         except UNREADABLE as error:
             raise Damaged(f"TensorFlow says: {str(error).partition(chr(10))[0]}") from None
         return {}
+
+
+def numbers(folder: Path) -> list[int]:
+    """Images shown at the checkpoints in a folder, damaged ones too, the newest last."""
+    names = (NAME.match(path.name) for path in folder.glob("ckpt-*"))
+    return sorted({int(name[1]) for name in names if name})
+
+
+def newest(folder: Path) -> int | None:
+    """The last of `numbers`; None where there is no checkpoint."""
+    return max(numbers(folder), default=None)
 
 
 def verified(place: Path) -> dict[str, Any]:

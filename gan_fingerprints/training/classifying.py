@@ -78,7 +78,7 @@ class Settings:
     )
 
 
-def open_splits(arguments: argparse.Namespace, minibatch: int, gpus: int) -> list[DataSet]:
+def open_splits(arguments: argparse.Namespace, minibatch: int, devices: int) -> list[DataSet]:
     """Training and validation data; UserError unless they and the settings fit each other."""
     flags = ("training_data_dir", "validation_data_dir")
     data, validation = (
@@ -119,8 +119,8 @@ def open_splits(arguments: argparse.Namespace, minibatch: int, gpus: int) -> lis
         header.require_names(names := data.source_names or [], len(names))
     except Refused as error:
         raise UserError(f"--training_data_dir {data.folder}: sources: {error}") from None
-    if minibatch % gpus:
-        raise UserError(f"--minibatch {minibatch}: not a multiple of {gpus} GPUs")
+    if minibatch % devices:
+        raise UserError(f"--minibatch {minibatch}: not a multiple of {devices} devices")
     return [data, validation]
 
 
@@ -207,6 +207,8 @@ class Measured:
         card: dict[str, Any] | None = None,
     ) -> None:  # fmt: skip
         """Writes the network as NAME.safetensors."""
+        if not self.run.chief:
+            return
         from gan_fingerprints.networks import files
 
         path, names = self.run.path(f"{name}.safetensors"), self.splits["training"].source_names
@@ -216,11 +218,11 @@ class Measured:
 
     def measure(self, shown: int) -> None:
         """Writes the accuracy on either split to log and TensorBoard, after so many images."""
-        most, seed = self.config.accuracy_images, self.config.training_seed
-        shares = {
-            name: accuracy(self.predict, split, most, seed, self.attack)
-            for name, split in self.splits.items()
-        }
+        # One worker measures and tells the others, so that all of them stop early or none does.
+        how = self.config.accuracy_images, self.config.training_seed, self.attack
+        shares = self.run.workers.from_chief(
+            lambda: {x: accuracy(self.predict, y, *how) for x, y in self.splits.items()}
+        )
         self.run.scalars({f"accuracy/{name}": share for name, share in shares.items()})
         words = (f"{name} accuracy {share:.2%}" for name, share in shares.items())
         self.run.log(f"kimg {shown / 1000:.2f} {' '.join(words)}")

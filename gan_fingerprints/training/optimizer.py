@@ -69,16 +69,17 @@ def apply_if_finite(
 
 
 def random_key(seed: int, steps: tf.Variable, stream: int = 0) -> tf.Tensor:
-    """int64 [2], of the random numbers of one step on this replica.
+    """int64 [2], of the random numbers of one step, the same on all replicas.
+
+    What is drawn is for the whole minibatch; `replicas.own_share` gives each replica its rows.
 
     steps: int64 variable that no two steps see the same; stream: added, to draw several kinds.
     """
-    replica = tf.distribute.get_replica_context().replica_id_in_sync_group
     # From the counter, not from a generator with a state: an interrupted run draws the same, with
-    # nothing more to save. 64 keys a step: for up to 64 replicas, or for 32 and a `stream` of 32
-    # where a step draws twice. Further kinds of numbers add 2^32 to the whole key, which no seed
-    # reaches, or have a `stream` of 2^48, which no count of steps does.
-    number = steps.read_value() * 64 + stream + tf.cast(replica, tf.int64)
+    # nothing more to save. 64 keys a step, of which a step that draws twice takes another by a
+    # `stream` of 32. Further kinds of numbers add 2^32 to the whole key, which no seed reaches, or
+    # have a `stream` of 2^48, which no count of steps does.
+    number = steps.read_value() * 64 + stream
     return tf.stack([tf.constant(seed, tf.int64), number])
 
 

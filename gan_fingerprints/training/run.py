@@ -20,7 +20,9 @@ from tqdm import tqdm
 
 from gan_fingerprints import disk, images, program, typed
 from gan_fingerprints.program import UserError, option, write_json
+from gan_fingerprints.training.losses import Losses
 from gan_fingerprints.training.time_left import TimeLeft
+from gan_fingerprints.training.together import ALONE, Workers, digest_of
 from gan_fingerprints.version import versions
 
 if TYPE_CHECKING:
@@ -78,27 +80,31 @@ class Run:
     Files: `settings.json`, `log.txt`, `tensorboard/`, `checkpoints/`, what the loop adds with
     `path`, and `finished.json` at the end.
 
+    Of several workers the chief alone has the folder; on the others what writes does nothing.
+
     Args:
         folder: exists.
-        lock: what keeps other processes out of it; closed at the end.
+        lock: what keeps other processes out of it; closed at the end. None on other workers.
         origin: what an exported network says of the run: command, seed, data.
         checkpoint_minutes: how often `advance` saves.
         begun: whether the folder was there before.
         small: whether the run's numbers are already those of the small preset.
+        workers: the processes that train together.
 
     Attributes:
+        chief: whether this process is the one that writes, measures and draws.
         elsewhere: name of a file or subfolder → where that is instead.
     """
 
     def __init__(
-        self, folder: Path, lock: IO[str], origin: Mapping[str, Any], checkpoint_minutes: float,
-        begun: bool = False, small: bool = False,
+        self, folder: Path, lock: IO[str] | None, origin: Mapping[str, Any],
+        checkpoint_minutes: float, begun: bool = False, small: bool = False,
+        workers: Workers = ALONE,
     ) -> None:  # fmt: skip
-        self.folder = folder
+        self.folder, self.workers, self.chief = folder, workers, workers.chief
         self.elsewhere: dict[str, Path] = {}
         self.bar: tqdm | None = None
-        self._checkpoint_seconds = checkpoint_minutes * 60
-        self._last_save = time.monotonic()
+        self._checkpoint_seconds, self._last_save = checkpoint_minutes * 60, time.monotonic()
         self._stopped_by: int | None = None
         self._saved = -1
         self._losses: Losses | None = None
@@ -123,6 +129,8 @@ class Run:
 
         once: not if it is there, as it is after another session.
         """
+        if not self.chief:
+            return
         with self._room("log.txt") as path:
             if once and path.is_file() and text in path.read_text().splitlines():
                 return
@@ -132,8 +140,9 @@ class Run:
             tqdm.write(text)
 
     def start(
-        self, state: Mapping[str, Any], total_kimg: float, shown: tf.Variable, while_: str = ""
-    ) -> None:
+        self, state: Mapping[str, Any], total_kimg: float, shown: tf.Variable, while_: str = "",
+        kept: Mapping[str, Any] | None = None,
+    ) -> None:  # fmt: skip
         """Restores the newest intact checkpoint if there is any, and starts the progress bar.
 
         Args:
@@ -141,34 +150,42 @@ class Run:
             total_kimg: length of the run, in thousand images.
             shown: int64 variable, images shown so far; one of the state's.
             while_: what the rate of the first steps holds for, where it does not stay the same.
+            kept: more of the kind of `state`, which only the chief has.
 
         Raises:
             UserError: the run had begun, and no checkpoint is intact.
         """
         import tensorflow as tf
 
-        from gan_fingerprints.training.checkpoints import Checkpoints
-
         # A plain list of variables: Keras objects would leave out what they do not track.
         lists = {
             name: [v if isinstance(v, tf.Variable) else v.value for v in part]
             for name, part in state.items()
         }
-        self._checkpoints = Checkpoints(self.path("checkpoints"), lists)
-        self._shown = shown
-        with self._room("tensorboard") as path:
-            self._writer = tf.summary.create_file_writer(str(path))
-        self._continue()
-        self._time_left.rate_holds = while_
-        if not int(shown):
-            self._write_settings()
+        self._state, self._shown = lists, shown
+        self.workers.from_chief(lambda: self._open(while_, kept or {}))
+        self.workers.share([v for part in lists.values() for v in part])
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, self._request_stop)
         self.bar = tqdm(
             total=total_kimg, initial=int(shown) / 1000, unit="kimg", dynamic_ncols=True,
             bar_format="{percentage:3.0f}%|{bar}| {n:.1f}/{total:.0f} kimg "
-            "[{elapsed}<{remaining}, {rate_fmt}] {postfix}",
+            "[{elapsed}<{remaining}, {rate_fmt}] {postfix}", disable=not self.chief,
         )  # fmt: skip
+
+    def _open(self, while_: str, kept: Mapping[str, Any]) -> None:
+        """Goes back to the newest checkpoint, and opens what is written to."""
+        import tensorflow as tf
+
+        from gan_fingerprints.training.checkpoints import Checkpoints
+
+        self._checkpoints = Checkpoints(self.path("checkpoints"), {**self._state, **kept})
+        with self._room("tensorboard") as path:
+            self._writer = tf.summary.create_file_writer(str(path))
+        self._continue()
+        self._time_left.rate_holds = while_
+        if not int(self._shown):
+            self._write_settings()
 
     def _continue(self) -> None:
         """Goes back to the newest intact checkpoint; writes the first one of a new run."""
@@ -214,25 +231,31 @@ class Run:
         return self._losses
 
     def advance(self, status: str = "") -> None:
-        """Moves the progress bar, and saves when it is time or the user asked to stop."""
+        """Moves the progress bar, and saves when it is time or the user asked to stop.
+
+        A signal to any worker stops them all after the same step.
+        """
         assert self.bar is not None
         self.bar.n = min(int(self._shown) / 1000, self.bar.total)
         if status:
             self.bar.set_postfix_str(status, refresh=False)
         self.bar.update(0)
-        if said := self._time_left.after(int(self._shown), self.bar.total * 1000):
+        said = self._time_left.after(int(self._shown), self.bar.total * 1000)
+        if said and self.chief:
             tqdm.write(said)
         due = time.monotonic() - self._last_save >= self._checkpoint_seconds
-        if due or self._stopped_by:
+        stopping = self.workers.any(bool(self._stopped_by))
+        if due or stopping:
             self.save()
-        if self._stopped_by:
+        if stopping:
+            self.workers.settle()
             self.bar.close()
             self.log(f"stopped at {int(self._shown) / 1000:.1f} kimg; --resume continues")
             raise self._end()
 
     def save(self) -> None:
         """Writes a checkpoint, unless the newest is of the same moment."""
-        if self._saved != int(self._shown):
+        if self.chief and self._saved != int(self._shown):
             with self._room("log.txt") as log:
                 log.touch()
                 disk.sync(log)
@@ -245,6 +268,8 @@ class Run:
 
     def scalars(self, values: Mapping[str, float]) -> None:
         """Writes numbers to TensorBoard, at the images shown so far."""
+        if not self.chief:
+            return
         import tensorflow as tf
 
         with self._room("tensorboard"), self._writer.as_default(step=int(self._shown)):
@@ -273,17 +298,38 @@ class Run:
             "versions": versions(),
         }
 
+    def steps_done(self) -> bool:
+        """After the last step: whether the rest is to be done here, which is so on the chief.
+
+        The others wait until it has done that. First all compare what they have computed.
+        """
+        if self.workers.cluster is None:
+            return True
+        sums = self.workers.gather(digest_of(self._state))
+        same = "the same" if len(set(sums)) == 1 else "not the same; the chief's are kept"
+        self.log(f"weights on {len(sums)} workers: {same}")
+        if not self.chief:
+            self.finish()
+        return self.chief
+
     def close(self) -> None:
         """Ends the progress bar and lets other processes have the folder."""
         if self.bar:
             self.bar.close()
-        self._lock.close()
+        if self._lock:
+            self._lock.close()
 
     def finish(self, *results: str) -> None:
         """Saves a last time and leaves the marker that the run is complete.
 
         results: names of the files that were its aim; the marker holds only while they are there.
         """
+        self.workers.from_chief(lambda: self._finish(results))
+        self.close()
+        if not self.chief:
+            print("finished, as the chief has")
+
+    def _finish(self, results: tuple[str, ...]) -> None:
         self.save()
         if self.bar:
             self.bar.close()
@@ -297,52 +343,6 @@ class Run:
         }
         write_json(self.path("finished.json"), content)
         self.log(f"finished: {self.folder}")
-        self.close()
-
-
-class Losses:
-    """Losses of steps since the last report, and how long these took.
-
-    Args:
-        done: images or iterations before the first of them; later counts are of the same.
-        before: `state` of an earlier session, whose losses belong to the same report.
-    """
-
-    def __init__(self, done: int, before: Mapping[str, Any] | None = None) -> None:
-        self.restart(done)
-        if before and before["steps"]:
-            self._values.append(before["sum"])
-            self._steps, self._done = before["steps"], before["done"]
-            self._since -= before["seconds"]
-
-    def restart(self, done: int) -> None:
-        """Begins anew, after a report."""
-        self._values: list[Any] = []
-        self._steps, self._done, self._since = 0, done, time.monotonic()
-
-    def add(self, losses: Any) -> None:
-        """Losses of one step: tensors, which are not read before the report."""
-        self._values.append(losses)
-        self._steps += 1
-
-    @property
-    def state(self) -> dict[str, Any]:
-        """What a later session needs to report the same means."""
-        return {
-            "done": self._done,
-            "seconds": time.monotonic() - self._since,
-            "steps": self._steps,
-            "sum": self._sum().tolist() if self._steps else None,
-        }
-
-    def _sum(self) -> np.ndarray:
-        # One after the other, so that it does not depend on where a session ended.
-        return np.cumsum(np.array(self._values, np.float64), axis=0)[-1]
-
-    def report(self, done: int) -> tuple[np.ndarray, float]:
-        """Mean losses, and seconds per image or iteration."""
-        means = self._sum() / self._steps
-        return means, (time.monotonic() - self._since) / (done - self._done)
 
 
 def passed(before: int, now: int, interval: float) -> bool:

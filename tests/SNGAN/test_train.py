@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -194,11 +192,3 @@ def test_help_answers_within_a_second(run_script):
         run_script(f"SNGAN/{script}.py", "--help")
         after = os.times()
         assert after.children_user - before.children_user < 1
-
-
-@pytest.mark.slow
-def test_two_devices_stay_the_same():
-    script = Path(__file__).with_name("two_devices.py")
-    environment = {**os.environ, "PYTHONPATH": str(TRAIN.parents[1])}
-    command = [sys.executable, script, CONFIGS / "small_32.yml"]
-    subprocess.run(command, env=environment, check=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from gan_fingerprints.ipm.losses import norm
+from gan_fingerprints.networks.replicas import own_share
 
 
 def distance(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
@@ -33,8 +34,8 @@ class Cramer:
         return tf.reduce_mean(critic(g2, g) - critic(real, g))
 
     def witness(self, x: tf.Tensor, real: tf.Tensor, fakes: list[tf.Tensor]) -> tf.Tensor:
-        """f(x) with the anchor g."""
-        return critic(x, fakes[0])
+        """f(x) with the anchor g, of which each replica has its share, as of x."""
+        return critic(x, own_share(fakes[0]))
 
 
 class RedditCramer(Cramer):

@@ -162,8 +162,26 @@ def test_old_weights_fill_a_network_of_the_same_kind_shape_and_sources(tmp_path)
         begin.fill_from(path, other)
 
 
-def test_several_machines_are_refused_in_one_line(tmp_path, monkeypatch):
+def test_workers_that_are_not_described_are_refused_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", '{"cluster": {"worker": ["a:1", "b:1"]}}')
-    with pytest.raises(UserError, match=r"TF_CONFIG: found .*unset TF_CONFIG$"):
+    with pytest.raises(
+        UserError, match=r"^TF_CONFIG: found the task \{\}, expected this process's"
+    ):
         start(tmp_path / "run")
+    one = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(one))
+    with pytest.raises(UserError, match=r"^--xla 1: TF_CONFIG names 2 workers, between which"):
+        start(tmp_path / "run", "--xla", "1")
+    assert begin.devices(types.SimpleNamespace(num_gpus=3)) == 6
     assert not (tmp_path / "run").exists()
+
+
+def test_a_cluster_of_one_is_none(tmp_path, monkeypatch):
+    one = {"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(one))
+    begun = start(tmp_path / "run")
+    assert begun.workers.cluster is None
+    assert begun.workers.gather({"a": 1}) == [{"a": 1}]
+    assert begun.workers.any(True)
+    assert begun.workers.from_chief(lambda: 7) == 7
+    begun.open_run().close()
