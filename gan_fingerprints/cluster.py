@@ -120,9 +120,9 @@ def _has_chief() -> bool:
 
 
 def leave(status: int) -> None:
-    """Before a program ends: waits for the chief's end; a worker that failed ends here, at once.
+    """Ends a program that is one of several workers, at once, but the chief first.
 
-    What TensorFlow does at the end would wait for workers that are lost.
+    What TensorFlow does at the end would wait for workers that have ended or are lost.
     """
     cluster = of_environment() if "tensorflow" in sys.modules and number() > 1 else None
     if cluster is None:
@@ -131,9 +131,9 @@ def leave(status: int) -> None:
     # The chief may still be listening to this worker, and would take it for lost.
     while not cluster.chief and time.monotonic() < until and _answers(cluster.addresses[0]):
         time.sleep(0.05)
-    if status:
-        sys.stderr.flush()
-        os._exit(status)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _answers(address: str) -> bool:

@@ -56,6 +56,7 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         status = main()
+        cluster.leave(status or 0)
     except UserError as error:
         status = _say(f"error: {shown(' '.join(str(error).split()))}", 2)
     except Terminated:
@@ -67,7 +68,6 @@ def run(main: Callable[[], int | None]) -> NoReturn:
             raise
         status = _say(f"error: {shown(' '.join(said.split()))}", 2)
     sys.stdout.flush()
-    cluster.leave(status or 0)
     sys.exit(status or 0)
 
 
@@ -89,6 +89,7 @@ def _terminate(number: int, frame: object) -> NoReturn:
 def _say(line: str, status: int) -> int:
     bars = sys.modules.get("tqdm")
     (bars.tqdm.write if bars else print)(line, file=sys.stderr)  # above a bar, not behind it
+    cluster.leave(status)  # here, while nothing that the program had is given up yet
     return status
 
 

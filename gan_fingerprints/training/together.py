@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 LETTERS = 2**14  # that are said at once
+KEPT: list[Any] = []  # to the end of the process: a strategy that is given up waits for the others
 
 
 def strategy_of(cluster: Cluster) -> tf.distribute.Strategy:
@@ -29,7 +30,8 @@ def strategy_of(cluster: Cluster) -> tf.distribute.Strategy:
     # While TensorFlow waits, Python's own handlers do not run: Ctrl-C ends the process at once.
     handlers = {x: signal.signal(x, signal.SIG_DFL) for x in (signal.SIGINT, signal.SIGTERM)}
     try:
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        KEPT.append(tf.distribute.MultiWorkerMirroredStrategy())
+        return KEPT[-1]
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
