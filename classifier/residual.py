@@ -11,22 +11,19 @@ import tensorflow as tf
 from gan_fingerprints.networks import replicas
 from gan_fingerprints.networks.cooccurrence import described, discriminant_of
 from gan_fingerprints.networks.discriminant import STRONGEST, Discriminant
-
-from .config import LEAST
-
-PLANS = (
-    # Channels, in multiples of the width, and stride of each convolution of a member. The first
-    # ones see most pixels and are narrow, as a step's time is theirs.
-    ((1, 1), (1, 1), (3, 2), (3, 1), (6, 2), (6, 1), (8, 1)),
-    ((3, 1), (4, 1), (6, 2), (8, 1), (8, 1)),
-    ((1, 1), (2, 2), (4, 1), (4, 1), (6, 2), (8, 1)),
+from gan_fingerprints.networks.plans import (
+    BLURS,
+    FAMILIES,
+    FOLDS,
+    GAIN,
+    LEAST,
+    MOST,
+    NORM_EPSILON,
+    PLANS,
+    SLOPE,
 )
-FOLDS = (1, 2, 1)  # of each plan: pixels folded into channels first, in either direction
-BLURS = {3: (1, 2, 1), 5: (1, 4, 6, 4, 1)}  # binomial
-GAIN, MOST = 8.0, 4.0  # residuals are a few grey levels; what is far more is an edge of the content
-SLOPE = 0.1
+
 DESCRIPTORS = "descriptors_"  # begins the names of the discriminant's arrays
-FAMILIES = ("convolutions", "descriptors")
 DROPOUT = 0.3  # of the features that the last layer sees
 
 
@@ -164,8 +161,9 @@ class Member(keras.layers.Layer):
             self.convs.append(conv)
             # The mean of few steps: a training is some thousand steps long, not a million.
             norm = keras.layers.BatchNormalization(
-                momentum=0.95, name=f"norm{i}", synchronized=replicas.to_come() > 1
-            )
+                momentum=0.95, epsilon=NORM_EPSILON, name=f"norm{i}",
+                synchronized=replicas.to_come() > 1,
+            )  # fmt: skip
             self.norms.append(norm)
         self.to_logits = keras.layers.Dense(num_sources, dtype="float32", name="logits")
 

@@ -39,9 +39,12 @@ def _say(kind: type[BaseException], error: BaseException, trace: TracebackType |
     if not name or name.partition(".")[0] == "gan_fingerprints":
         sys.__excepthook__(kind, error, trace)
         return
-    what = f"-r {REQUIREMENTS}" if REQUIREMENTS.is_file() else "gan-fingerprints"
+    package = name.partition(".")[0]
+    trains = package in ("tensorflow", "keras")
+    installed = "'gan-fingerprints[train]'" if trains else "gan-fingerprints"
+    what = f"-r {REQUIREMENTS}" if REQUIREMENTS.is_file() else installed
     print(
-        f"error: the Python package {name.partition('.')[0]} is missing in {sys.executable}; "
+        f"error: the Python package {package} is missing in {sys.executable}; "
         f"install what is needed: {sys.executable} -m pip install {what}",
         file=sys.stderr,
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # both are read when TensorFlow is first imported
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+os.environ.setdefault("GAN_FINGERPRINTS_RUNTIME", "tensorflow")  # tests of the other ask for it
 if "PYTEST_XDIST_WORKER" in os.environ:
     # As many workers as cores: threads of OpenMP wait by spinning, and beside another worker's
     # cost ten times what they save. Read when NumPy and scikit-learn are first imported.

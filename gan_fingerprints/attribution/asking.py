@@ -60,7 +60,7 @@ class Asked:
     def __init__(
         self, network: Any, batch: int, features: bool = False, fingerprints: bool = False
     ) -> None:
-        self.network, self.batch = network, batch
+        self.network, self.batch = network, min(batch, getattr(network, "at_once", batch))
         self._features, self._fingerprints = features, fingerprints
         self.families: tuple[str, ...] = getattr(network, "families", ())
         self._traced: dict[int, Any] = {}
@@ -85,7 +85,7 @@ class Asked:
         parts = []
         for start in range(0, len(views), self.batch):
             one = views[start : start + self.batch]
-            parts.append([x.numpy()[: len(one)] for x in outputs(padded(one, self.batch))])
+            parts.append([np.asarray(x)[: len(one)] for x in outputs(padded(one, self.batch))])
         return [np.concatenate(x) for x in zip(*parts, strict=True)]
 
     def outputs(self, side: int) -> Any:
@@ -94,7 +94,15 @@ class Asked:
             self._traced[side] = self._trace(side)
         return self._traced[side]
 
+    def number(self, side: int) -> int:
+        """Of logits, for images of a side."""
+        if sources := getattr(self.network, "sources", None):
+            return int(sources)
+        return int(self.outputs(side).structured_outputs[0].shape[1])
+
     def _trace(self, side: int) -> Any:
+        if made := getattr(self.network, "outputs_for", None):  # without TensorFlow
+            return made(side, self._features, self._fingerprints)
         import tensorflow as tf  # takes seconds; whoever only asks for --help does without
 
         from gan_fingerprints.networks.layers import in_halves

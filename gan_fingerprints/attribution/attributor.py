@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Generic
 import numpy as np
 from PIL import Image
 
-from gan_fingerprints import program
 from gan_fingerprints.attribution import answering
 from gan_fingerprints.attribution.answering import Change, Item, Picture, Read
 from gan_fingerprints.attribution.asking import Answer, Answers
@@ -123,9 +122,8 @@ class Attributor(Answers):
             most = MAPPED if mapped else 0
             self.seeing = Tiles(resolution, self.least_side, tiles, most)
             self._widest = tiles and max(tiles, most)
-        shape = self.asked.outputs(resolution).structured_outputs[0].shape
-        if shape != (batch, len(source_names)):
-            raise ValueError(f"outputs {shape} for {len(source_names)} source names")
+        if (number := self.asked.number(resolution)) != len(source_names):
+            raise ValueError(f"{number} outputs for {len(source_names)} source names")
 
     @classmethod
     def load(
@@ -140,10 +138,9 @@ class Attributor(Answers):
         Raises:
             UserError: another file, or damaged.
         """
-        program.load_tensorflow()
         from gan_fingerprints.networks import files
 
-        loaded = files.load(path, files.constructors(), "network", names, batch)
+        loaded = files.attributing(path, "network", names, batch)
         if loaded.names_assumed:
             warnings.warn(loaded.names_assumed, stacklevel=2)
         return cls.of(loaded, batch, rules=rules, **looks)

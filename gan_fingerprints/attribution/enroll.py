@@ -63,9 +63,8 @@ def main(arguments: argparse.Namespace) -> None:
     out = program.new_output(arguments.out, "--out") if arguments.out else None
     sets = open_sets(arguments)
     images = find([arguments.images], "--images").paths if arguments.images else []
-    program.load_tensorflow()
     stored = files.read(path, "--model", files.NAMING)[-1]
-    loaded = files.load(path, files.constructors(), "--model", None, arguments.batch)
+    loaded = files.attributing(path, "--model", None, arguments.batch)
     known = loaded.source_names or []
     if arguments.name:
         require_name(arguments.name, known, loaded.enrolment)
@@ -159,8 +158,10 @@ def learned(
             raise UserError(
                 f"--{flag} {data.folder}: {data.resolution} pixels, expected the model's {side}"
             )
+    program.load_tensorflow()
+    network = files.load(arguments.model, files.constructors(), "--model").network
     try:
-        return enrolment_space.learn(loaded.network, *sets.values())
+        return enrolment_space.learn(network, *sets.values())
     except ValueError as error:
         raise UserError(f"--training_data_dir {arguments.training_data_dir}: {error}") from None
 

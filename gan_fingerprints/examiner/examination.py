@@ -59,7 +59,7 @@ class Model:
         cls, path: str | Path, flag: str, names: str | None = None, batch: int = 64,
         rules: Rules = RULES, **looks: Any,
     ) -> Model:  # fmt: skip
-        """Reads a network file, as `Attributor.load` does; TensorFlow should be loaded.
+        """Reads a network file, as `Attributor.load` does.
 
         flag: what named it, for messages; looks: see `flags.looks_of`.
 
@@ -69,7 +69,7 @@ class Model:
         """
         from gan_fingerprints.networks import files
 
-        loaded = files.load(path, files.constructors(), flag, names, batch)
+        loaded = files.attributing(path, flag, names, batch)
         mistaken = set(VERDICTS).intersection(loaded.source_names or [])
         if mistaken:
             raise UserError(
@@ -78,8 +78,7 @@ class Model:
             )
         with open(path, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        # A network with `outputs` makes fingerprints visible.
-        shows = hasattr(loaded.network, "outputs")
+        shows = hasattr(loaded.network, "model_fingerprints")
         attributor = Attributor.of(loaded, batch, shows, rules, **looks)
         origin = loaded.provenance, loaded.names_assumed, loaded.card
         return cls(str(path), digest, loaded.network.name, attributor, *origin)

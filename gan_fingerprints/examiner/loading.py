@@ -40,11 +40,10 @@ def _existing(given: Sequence[str], named: Sequence[str]) -> tuple[list[Path], s
 
 
 def load(arguments: argparse.Namespace, path: Path, flag: str, called: str = "") -> Model:
-    """The model of a file, to be asked as the flags of `attribute` say; loads TensorFlow.
+    """The model of a file, to be asked as the flags of `attribute` say.
 
     called: what rows call the file, if not by its path.
     """
-    program.load_tensorflow()
     how = arguments.source_names, arguments.batch, rules_of(arguments)
     model = Model.load(path, flag, *how, **looks_of(arguments))
     return replace(model, file=called or model.file)

@@ -91,10 +91,7 @@ def main(arguments: argparse.Namespace) -> None:
     out = program.new_output(arguments.out, "--out")
     out_model = arguments.out_model and program.new_output(arguments.out_model, "--out_model")
     known, outside = images_of(arguments)
-    program.load_tensorflow()
-    loaded = files.load(
-        path, files.constructors(), "--model", arguments.source_names, arguments.batch
-    )
+    loaded = files.attributing(path, "--model", arguments.source_names, arguments.batch)
     require_sources(known, outside, loaded.source_names or [], arguments)
     how = arguments.batch, False, rules_of(arguments)
     attributor = Attributor.of(loaded, *how, **looks_of(arguments))

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gan_fingerprints import rooms
+from gan_fingerprints import program, rooms
 from gan_fingerprints.calibration import Calibration
 from gan_fingerprints.likelihoods.fitted import Likelihoods
 from gan_fingerprints.networks import header, own_format
 from gan_fingerprints.networks.enrolment import Enrolment
+from gan_fingerprints.networks.graphs import light
 from gan_fingerprints.networks.published import (
     chainer_snapshot,
     network_pickle,
@@ -144,7 +145,9 @@ def load(
         raise UserError(
             f"{origin}: arguments that make no {stored.kind} ({str(error)[:500]})"
         ) from None
-    fill(network, stored.arrays, origin)
+    take = getattr(network, "fill", None) or partial(fill, network)  # of those without Keras
+    arrays, stored = dict(stored.arrays), replace(stored, arrays={})  # to be had by one alone
+    take(arrays, origin)
     sources, assumed = stored.source_names, ""
     if "num_sources" in stored.arguments and (sources is None or names):
         outputs, file_name = stored.arguments["num_sources"], Path(path).name
@@ -152,6 +155,17 @@ def load(
     arguments = getattr(network, "arguments", stored.arguments)
     beside = stored.calibration, stored.enrolment, stored.likelihoods, stored.card
     return Loaded(network, arguments, sources, stored.provenance, assumed, *beside)
+
+
+def attributing(path: str | Path, flag: str, names: str | None = None, batch: int = 1) -> Loaded:
+    """A network that names sources, without TensorFlow where `light.chosen` says so.
+
+    Arguments and errors as of `load`.
+    """
+    if light.chosen():
+        return load(path, light.constructors(NAMING), flag, names, batch)
+    program.load_tensorflow()
+    return load(path, constructors(), flag, names, batch)
 
 
 def fill(network: keras.Model, arrays: Mapping[str, Any], origin: str) -> None:

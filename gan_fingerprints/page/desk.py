@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from gan_fingerprints import program
 from gan_fingerprints.attribution.attributor import Examined
 from gan_fingerprints.attribution.verdict import RULES, Attribution, Rules, row_of
 from gan_fingerprints.examiner import evidence, examination
@@ -191,7 +190,6 @@ class Desk:
 
     def _work(self) -> None:
         try:
-            program.load_tensorflow()
             for slot in self.slots:
                 slot.model = self.load(slot.file)
                 self.changed()

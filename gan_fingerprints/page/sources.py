@@ -74,7 +74,7 @@ def _enrolled(
 ) -> tuple[Slot, list[str]]:
     """The new model, and what is to be expected of it; what `enroll` does, from these images."""
     stored = files.read(slot.file, "--model", files.NAMING)[-1]
-    loaded = files.load(slot.file, files.constructors(), "--model", None, desk.batch)
+    loaded = files.attributing(slot.file, "--model", None, desk.batch)
     known, kept = loaded.source_names or [], loaded.enrolment
     enroll.require_name(name, known, kept)
     if kept is None:

@@ -4,6 +4,8 @@ import argparse
 import csv
 import json
 import re
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -27,6 +29,7 @@ from gan_fingerprints.networks.descriptors import descriptors, length
 from gan_fingerprints.networks.discriminant import Discriminant
 from gan_fingerprints.program import UserError
 from tests import marks, result_lines
+from tests.conftest import PROJECT
 from tests.marks import SOURCES
 
 TINY = (
@@ -286,6 +289,30 @@ def test_a_source_is_enrolled_without_the_training_images(trained, folders, tmp_
     assert "new: enrolled from 10 images" in done.stdout
     rows = list(Attributor.load(tmp_path / "m.safetensors").attribute(tmp_path / "new"))
     assert [row.most_probable for row in rows] == ["new"] * 10
+
+
+def test_without_tensorflow_the_verdicts_are_the_same(trained, folders, tmp_path, run_script):
+    model = trained / "network-final.safetensors"
+    enrolled = tmp_path / "enrolled.safetensors"
+    new = folders / "test" / SOURCES[0]
+    alone = [sys.executable, PROJECT / "tests" / "without_tensorflow.py"]
+    words = ["enroll", "--model", model, "--name", "new", "--images", new, "--out", enrolled]
+    subprocess.run([*alone, *words], check=True, capture_output=True)
+    words = ["attribute", folders / "test", "--model", enrolled, "--out"]
+    run_script("gan_fingerprints", *words, tmp_path / "with.jsonl")
+    done = subprocess.run([*alone, *words, tmp_path / "without.jsonl"], capture_output=True)
+    assert not done.returncode, done.stderr
+    pairs = list(zip(*(
+        map(json.loads, (tmp_path / f"{x}.jsonl").read_text().splitlines())
+        for x in ("with", "without")
+    ), strict=True))  # fmt: skip
+    assert len(pairs) == HELD * len(SOURCES)
+    for one, other in pairs:
+        assert one["verdict"] == other["verdict"]
+        odds = [np.log(np.clip([*x["probabilities"].values()], 1e-9, 1)) for x in (one, other)]
+        np.testing.assert_allclose(*odds, rtol=0, atol=1e-3)
+        ratios = [list((x.get("log10_lr") or {}).values()) for x in (one, other)]
+        np.testing.assert_allclose(*ratios, rtol=0, atol=1e-3)
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from gan_fingerprints.examiner import loading
 from gan_fingerprints.examiner.bulk import plan, work
 from gan_fingerprints.examiner.bulk.plan import Plan
 from gan_fingerprints.examiner.bulk.totals import Tally
+from gan_fingerprints.networks.graphs import light
 from gan_fingerprints.program import UserError
 
 LOCAL, AUTO = "local", "auto"
@@ -37,6 +38,8 @@ def check() -> None:
 
 def leave_gpus() -> None:
     """Keeps this process off the GPUs, of whose memory TensorFlow would leave the workers none."""
+    if light.chosen():
+        return
     program.load_tensorflow()
     import tensorflow as tf
 
@@ -56,11 +59,12 @@ class Worker:
         rooms.enter()
         self._plan = plan.read(folder, "--out")
         os.chdir(self._plan.manifest["asked"]["folder"])
-        program.load_tensorflow()
-        import tensorflow as tf
+        if not light.chosen():
+            program.load_tensorflow()
+            import tensorflow as tf
 
-        tf.config.threading.set_intra_op_parallelism_threads(cores)
-        tf.config.threading.set_inter_op_parallelism_threads(cores)
+            tf.config.threading.set_intra_op_parallelism_threads(cores)
+            tf.config.threading.set_inter_op_parallelism_threads(cores)
         path, flag = loading.model_file(arguments.model)
         self._model = loading.load(arguments, path, flag, self._plan.model)
 

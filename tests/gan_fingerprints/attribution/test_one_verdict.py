@@ -9,6 +9,7 @@ import pytest
 from gan_fingerprints import Attributor, Rules, __main__
 from gan_fingerprints.calibration import Calibration, Centres
 from gan_fingerprints.networks import files
+from gan_fingerprints.program import UserError
 from tests.gan_fingerprints.conftest import NAMES
 
 EVER = Rules(0, 0)
@@ -89,3 +90,29 @@ def test_without_rules_every_image_is_named(model, folder, tmp_path, run_script)
             assert row["predicted"] == max(NAMES, key=lambda name: row["probabilities"][name])
     assert "unknown" not in done.stdout
     assert "inconclusive" not in done.stdout
+
+
+def test_without_tensorflow_it_is_the_same(model, folder, monkeypatch):
+    _, path, least = model
+    rows = {}
+    for runtime in ("tensorflow", "light"):
+        monkeypatch.setenv("GAN_FINGERPRINTS_RUNTIME", runtime)
+        attributor = Attributor.load(path, 4, rules=Rules(least, 0))
+        rows[runtime] = {x.path: x for x in attributor.attribute(folder)}
+    assert rows["tensorflow"].keys() == rows["light"].keys()
+    assert len({x.predicted for x in rows["light"].values()}) > 2
+    for path, row in rows["tensorflow"].items():
+        other = rows["light"][path]
+        assert (row.predicted, row.reason) == (other.predicted, other.reason)
+        if row.error is None:
+            odds = [np.log(list(x.probabilities.values())) for x in (row, other)]
+            np.testing.assert_allclose(*odds, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"), [("fast", "found 'fast', expected auto, light or tensorflow")]
+)
+def test_another_runtime_is_refused(model, monkeypatch, asked, said):
+    monkeypatch.setenv("GAN_FINGERPRINTS_RUNTIME", asked)
+    with pytest.raises(UserError, match=said):
+        Attributor.load(model[1])
