@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from onnx import TensorProto
 
+from gan_fingerprints.networks.descriptors import length
+from gan_fingerprints.networks.discriminant import Discriminant
 from gan_fingerprints.networks.graphs.graph import BINOMIAL, SQRT2, Graph
 from gan_fingerprints.networks.plans import BLURS, FOLDS, GAIN, MOST, NORM_EPSILON, PLANS, SLOPE
 
@@ -100,6 +102,10 @@ def headed(graph: Graph, batch: Batch, side: int | str, arguments: Mapping[str, 
     """The publication's classifier, see `trunk.Headed`."""
     patches = arguments["latent_res"] > 0
     lowest = arguments["latent_res"] if patches else 4
+    sources, maps = arguments["num_sources"], arguments["fmap_base"] >> lowest.bit_length() - 2
+    width = max(min(maps, arguments["fmap_max"]), sources)
+    for i, outputs in ((1, width), (2, sources)):
+        graph.require_outputs(f"{lowest}x{lowest}_{'Conv' if patches else 'Dense'}{i}", outputs)
     x = trunk(graph, pictures(graph, batch, side), arguments, lowest)
     name = f"{lowest}x{lowest}"
     x = graph.leaky(equalized(graph, x, f"{name}_Conv0", padding="reflect"))
@@ -127,13 +133,16 @@ def residual(graph: Graph, batch: Batch, side: int | str, arguments: Mapping[str
         more = graph.times(graph.add("Sub", x, graph.blurred(x, taps)), GAIN)
         taken.append(graph.add("Clip", more, graph.constant(-MOST), graph.constant(MOST)))
     seen = graph.add("Concat", x, *taken, axis=1)
-    members = [_member(graph, seen, i) for i in range(arguments["members"])]
+    sources = arguments["num_sources"]
+    members = [
+        _member(graph, seen, i, arguments["width"], sources) for i in range(arguments["members"])
+    ]
     logits = graph.times(_sum(graph, [x for x, _ in members]), 1 / len(members))
     features = [x for _, x in members]
     if not arguments["components"]:
         return Values(logits, graph.add("Concat", *features, axis=1))
-    own, components = _discriminant(graph, batch, "descriptors_")
-    scales = graph.weight("scales")
+    own, components = _discriminant(graph, batch, "descriptors_", arguments)
+    scales = graph.weight("scales", (2,))
     described = graph.add("LogSoftmax", own, axis=1)
     together = graph.add("Add", graph.times(logits, scales[0]), graph.times(described, scales[1]))
     rest = 1 - scales[1]
@@ -147,37 +156,46 @@ def _sum(graph: Graph, values: list[str]) -> str:
     return values[0] if len(values) == 1 else graph.add("Sum", *values)
 
 
-def _member(graph: Graph, x: str, number: int) -> tuple[str, str]:
+def _member(graph: Graph, x: str, number: int, width: int, sources: int) -> tuple[str, str]:
     if (fold := FOLDS[number]) > 1:
         x = graph.add("SpaceToDepth", x, blocksize=fold)
-    for i, (_, stride) in enumerate(PLANS[number]):
-        name = f"member{number}/norm{i}"
-        gamma, beta = graph.weight(f"{name}/gamma"), graph.weight(f"{name}/beta")
-        mean, variance = (graph.weight(f"{name}/moving_{x}") for x in ("mean", "variance"))
+    for i, (times, stride) in enumerate(PLANS[number]):
+        kernel = graph.weight(f"member{number}/conv{i}/kernel")
+        gamma, beta, mean, variance = (
+            graph.weight(f"member{number}/norm{i}/{role}", (times * width,))
+            for role in ("gamma", "beta", "moving_mean", "moving_variance")
+        )
         scale = gamma / np.sqrt(variance + np.float32(NORM_EPSILON))
-        kernel = graph.weight(f"member{number}/conv{i}/kernel") * scale
         # Of even sides "SAME" puts the odd pixel of the border last.
-        x = graph.conv(x, kernel, beta - mean * scale, strides=[stride] * 2, auto_pad="SAME_UPPER")
+        how = {"strides": [stride] * 2, "auto_pad": "SAME_UPPER"}
+        x = graph.conv(x, kernel * scale, beta - mean * scale, **how)
         x = graph.leaky(x, SLOPE)
     features = graph.mean(x, (2, 3))
-    name = f"member{number}/logits"
-    logits = graph.dense(features, graph.weight(f"{name}/kernel"), graph.weight(f"{name}/bias"))
-    return logits, features
+    weight = graph.weight(f"member{number}/logits/kernel", (len(scale), sources))
+    bias = graph.weight(f"member{number}/logits/bias", (sources,))
+    return graph.dense(features, weight, bias), features
 
 
-def _discriminant(graph: Graph, batch: Batch, prefix: str) -> tuple[str, str]:
+def _discriminant(
+    graph: Graph, batch: Batch, prefix: str, arguments: Mapping[str, Any]
+) -> tuple[str, str]:
     """`discriminant.Discriminant.answers` of the input `descriptors`."""
-    mean, deviation = graph.weight(f"{prefix}mean"), graph.weight(f"{prefix}deviation")
-    described = graph.input("descriptors", [batch, len(mean)])
-    standard = graph.add("Div", graph.plus(described, -mean), graph.constant(deviation))
-    logits = graph.dense(standard, graph.weight(f"{prefix}weight"), graph.weight(f"{prefix}bias"))
-    components = graph.constant(graph.weight(f"{prefix}components"))
-    return logits, graph.add("MatMul", standard, components)
+    sizes = length(), arguments["num_sources"], arguments["components"]
+    arrays = Discriminant(**{
+        name: graph.weight(f"{prefix}{name}", shape)
+        for name, shape in Discriminant.shapes(*sizes).items()
+    })  # fmt: skip
+    described = graph.plus(graph.input("descriptors", [batch, length()]), -arrays.mean)
+    standard = graph.add("Div", described, graph.constant(arrays.deviation))
+    components = graph.add("MatMul", standard, graph.constant(arrays.components))
+    return graph.dense(standard, arrays.weight, arrays.bias), components
 
 
-def cooccurrence(graph: Graph, batch: Batch, side: int | str, arguments: object) -> Values:
+def cooccurrence(
+    graph: Graph, batch: Batch, side: int | str, arguments: Mapping[str, Any]
+) -> Values:
     """The baseline of descriptors alone; it takes no images, but the input `descriptors`."""
-    return Values(*_discriminant(graph, batch, ""))
+    return Values(*_discriminant(graph, batch, "", arguments))
 
 
 def autoencoder(
@@ -187,6 +205,8 @@ def autoencoder(
     images = pictures(graph, batch, side)
     vector = arguments["latent_res"] == -1
     lowest = 4 if vector else arguments["latent_res"]
+    shape = (arguments["resolution"], arguments["resolution"], 3, arguments["num_sources"])
+    models = graph.weight("Conv_fingerprints/weight", shape)
     name = f"{lowest}x{lowest}"
     x = trunk(graph, images, arguments, lowest, "E_")
     x = graph.leaky(equalized(graph, x, f"E_{name}_Conv0", padding="reflect"))
@@ -196,7 +216,7 @@ def autoencoder(
         x = graph.leaky(equalized(graph, x, f"E_{name}_Conv1", padding="reflect"))
     fingerprints = graph.add("Sub", images, _decoded(graph, x, arguments, vector, lowest))
     shown = graph.transposed(fingerprints, (0, 2, 3, 1))
-    logits = _correlated(graph, shown, str(arguments["correlation"]))
+    logits = _correlated(graph, shown, models, str(arguments["correlation"]))
     return Values(logits, logits, shown)
 
 
@@ -232,9 +252,8 @@ def _decoded(graph: Graph, x: str, arguments: Mapping[str, Any], vector: bool, s
     return graph.add("Tanh", equalized(graph, x, f"{name}_Conv_toRGB", padding="reflect"))
 
 
-def _correlated(graph: Graph, shown: str, correlation: str) -> str:
-    """Logits of fingerprints [N, R, R, 3]."""
-    models = graph.weight("Conv_fingerprints/weight")
+def _correlated(graph: Graph, shown: str, models: np.ndarray, correlation: str) -> str:
+    """Logits of fingerprints [N, R, R, 3] with models [R, R, 3, sources]."""
     models = models.reshape(-1, models.shape[3])
     images = graph.reshape(shown, (-1, len(models)))
     if correlation == "inner":

@@ -39,10 +39,14 @@ class Graph:
         self._constants: list[onnx.TensorProto] = []
         self._inputs: list[onnx.ValueInfoProto] = []
 
-    def weight(self, name: str) -> np.ndarray:
-        """An array of the network. Raises KeyError when it has none of that name."""
+    def weight(self, name: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
+        """An array of the network, of a shape if one is given.
+
+        Raises KeyError when it has none of that name, Refused when it has another shape.
+        """
         found = np.asarray(self._arrays[name], np.float32)
         self._shapes[name] = found.shape
+        self.require(name, shape in (None, found.shape))
         if self._beside and isinstance(self._arrays, dict):
             del self._arrays[name]  # a large network is in memory once
         return found
@@ -56,6 +60,12 @@ class Graph:
         self.require(f"{name}/weight", weight.ndim == axis + 1 or weight.ndim == 4)
         self.require(f"{name}/bias", bias.shape == (weight.shape[axis],))
         return weight, bias
+
+    def require_outputs(self, name: str, number: int) -> None:
+        """Refused unless a layer that is still to come has so many outputs."""
+        found = tuple(self._arrays[f"{name}/bias"].shape)
+        if found != (number,):
+            raise Refused(f"array {name}/bias: found {found}, expected {(number,)}")
 
     def require(self, name: str, fits: bool) -> None:
         """Refused unless an array has the shape that it must have."""

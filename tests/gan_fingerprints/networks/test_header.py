@@ -23,6 +23,7 @@ from gan_fingerprints.ipm.networks import Generator as BatchGenerator
 from gan_fingerprints.likelihoods.fitted import Fitted, Likelihoods
 from gan_fingerprints.networks import files, header, trunk
 from gan_fingerprints.networks.cooccurrence import Cooccurrence
+from gan_fingerprints.networks.graphs import light
 from gan_fingerprints.networks.published.source_names import source_names
 from gan_fingerprints.networks.stored import Refused, StoredNetwork
 from gan_fingerprints.program import UserError
@@ -283,6 +284,29 @@ def test_changed_arrays_are_refused_in_one_line(made, attempt, kind, counted):
     assert tried >= 25
     assert attempt(kind, said, {})
     counted(tried, tried)
+
+
+@pytest.mark.parametrize("kind", files.NAMING)
+def test_changed_arrays_are_refused_without_tensorflow_too(made, tmp_path, kind):
+    said, arrays = resigned.parts(made[kind].path)
+    path, tried = tmp_path / "x.safetensors", 0
+    known = light.constructors((kind,))
+    resigned.write(path, said, arrays)
+    assert files.load(path, known, "--model", batch=4).network.sources == 3
+    roles = {name.rpartition("/")[2]: name for name in arrays}
+    for name in roles.values():
+        rest = {other: x for other, x in arrays.items() if other != name}
+        more = ({**rest, name: x} for x in spoilt(arrays[name]))
+        for changed_ones in [rest, {**arrays, "more": arrays[name]}, *more]:
+            resigned.write(path, said, changed_ones)
+            with pytest.raises(UserError) as refused:
+                files.load(path, known, "--model", batch=4)
+            message = str(refused.value)
+            assert message.startswith(f"--model {path}: "), message
+            assert message.isprintable(), message
+            assert len(message) < len(str(path)) + 700, message
+            tried += 1
+    assert tried >= 25
 
 
 def test_values_that_mean_nothing_are_refused(made, attempt):
