@@ -6,12 +6,21 @@ Python 3.8, as the programs themselves, and need nothing.
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 from types import TracebackType
 
 OLDEST, NEWEST = (3, 11), (3, 13)
 REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements.txt"
+EXTRAS = {
+    "train": (
+        "tensorflow", "keras", "tensorboard", "lmdb", "skimage", "pywt", "imageio_ffmpeg", "yaml",
+    ),
+    "measure": ("sklearn", "scipy", "matplotlib"),
+    "page": ("starlette", "uvicorn"),
+}  # fmt: skip
+"""Extra → what is imported of its packages."""
 
 
 def explain() -> None:
@@ -30,6 +39,16 @@ def explain() -> None:
     sys.excepthook = _say
 
 
+def require(extra: str) -> None:
+    """ModuleNotFoundError where a package of an extra is missing, before work that would be lost.
+
+    extra: a name in `EXTRAS`.
+    """
+    for package in EXTRAS[extra]:
+        if importlib.util.find_spec(package) is None:
+            raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+
+
 def _text(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version))
 
@@ -40,8 +59,8 @@ def _say(kind: type[BaseException], error: BaseException, trace: TracebackType |
         sys.__excepthook__(kind, error, trace)
         return
     package = name.partition(".")[0]
-    trains = package in ("tensorflow", "keras")
-    installed = "'gan-fingerprints[train]'" if trains else "gan-fingerprints"
+    extra = "".join(f"[{x}]" for x, packages in EXTRAS.items() if package in packages)
+    installed = f"'gan-fingerprints{extra}'" if extra else "gan-fingerprints"
     what = f"-r {REQUIREMENTS}" if REQUIREMENTS.is_file() else installed
     print(
         f"error: the Python package {package} is missing in {sys.executable}; "

@@ -74,6 +74,38 @@ def test_without_its_packages_every_program_says_how_they_are_had():
         assert done.stderr.count("\n") == 1, program
 
 
+@pytest.mark.parametrize(
+    ("package", "expected"),
+    [
+        ("tensorflow", "'gan-fingerprints[train]'"),
+        ("keras.layers", "'gan-fingerprints[train]'"),
+        ("lmdb", "'gan-fingerprints[train]'"),
+        ("sklearn.metrics", "'gan-fingerprints[measure]'"),
+        ("matplotlib", "'gan-fingerprints[measure]'"),
+        ("starlette.responses", "'gan-fingerprints[page]'"),
+        ("numpy", "gan-fingerprints"),
+    ],
+)
+def test_outside_a_checkout_the_extra_is_named(package, expected, monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(missing, "REQUIREMENTS", tmp_path / "requirements.txt")
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    missing.explain()
+    error = ModuleNotFoundError(f"No module named {package!r}", name=package)
+    with pytest.raises(SystemExit, match="2"):
+        sys.excepthook(type(error), error, None)
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: the Python package {package.partition('.')[0]} is missing in ")
+    assert said.endswith(f" -m pip install {expected}\n")
+
+
+def test_what_an_extra_lacks_is_said_before_the_work(monkeypatch):
+    missing.require("measure")
+    monkeypatch.setitem(missing.EXTRAS, "measure", ("scipy", "no_such_package_of_ours"))
+    with pytest.raises(ModuleNotFoundError) as raised:
+        missing.require("measure")
+    assert raised.value.name == "no_such_package_of_ours"
+
+
 def test_other_errors_keep_their_traceback():
     programs = {
         "import gan_fingerprints.nothing": "No module named 'gan_fingerprints.nothing'",

@@ -93,7 +93,7 @@ def followed(tmp_path_factory):
 def test_the_path_is_read():
     found = steps()
     assert len(found) == 9
-    assert "pip3 install ." in found[0].commands
+    assert "pip3 install '.[train]'" in found[0].commands
     assert all(step.shown for step in found[1:])
     assert is_printed("accuracy 98.1 % of 1,200 …", "accuracy  9 % of 12 images\nx")
     assert not is_printed("accuracy 98.1 %", "accuracy none %")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from gan_fingerprints import program, typed
+from gan_fingerprints import missing, program, typed
 from gan_fingerprints.data.audit import report
 from gan_fingerprints.data.auditing import SIDE, findings_of
 from gan_fingerprints.data.sources import SOURCES, find_sources, folder_of
@@ -38,6 +38,7 @@ OPTIONS = {
 
 def main(arguments: argparse.Namespace) -> None:
     """Audits, prints, and writes what was asked for; the exit status is 0 also after warnings."""
+    missing.require("measure")
     if arguments.out_json:
         program.new_file(arguments.out_json, "--out_json", arguments.overwrite)
     sources = find_sources(folder_of(arguments))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from gan_fingerprints import card, program, typed
+from gan_fingerprints import card, missing, program, typed
 from gan_fingerprints.attribution.attributor import Attributor
 from gan_fingerprints.attribution.finding import find_testing_images
 from gan_fingerprints.attribution.flags import LOOKING, SEEING, looks_of, rule_options, rules_of
@@ -87,6 +87,7 @@ class Images(NamedTuple):
 
 def main(arguments: argparse.Namespace) -> None:
     """Measures, and writes what was found."""
+    missing.require("measure")
     path = program.existing_file(arguments.model, "--model")
     out = program.new_output(arguments.out, "--out")
     out_model = arguments.out_model and program.new_output(arguments.out_model, "--out_model")

@@ -10,6 +10,7 @@ import importlib.util
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
@@ -25,10 +26,13 @@ AT_ONCE = 4  # images: a single one costs no 64, and of more none is much faster
 PACKAGES = ("onnx", "onnxruntime")
 RUNTIME = "GAN_FINGERPRINTS_RUNTIME"
 AUTO, LIGHT, TENSORFLOW = "auto", "light", "tensorflow"
+GPU = Path("/proc/driver/nvidia/version")  # is there where there are NVIDIA GPUs and their driver
 
 
 def chosen() -> bool:
     """Whether networks answer without TensorFlow: where that can be had, unless told otherwise.
+
+    Where TensorFlow and a GPU are there, and ONNX Runtime is the one for processors, they answer.
 
     Raises:
         UserError: the variable asks for something else, or for what is not installed.
@@ -46,7 +50,15 @@ def chosen() -> bool:
         raise UserError(
             f"{RUNTIME}={TENSORFLOW}: needs TensorFlow: pip install 'gan-fingerprints[train]'"
         )
+    if asked == AUTO and GPU.exists() and importlib.util.find_spec("tensorflow"):
+        return not missing and _for_gpus()
     return asked != TENSORFLOW and not missing
+
+
+def _for_gpus() -> bool:
+    import onnxruntime
+
+    return PROVIDERS[0] in onnxruntime.get_available_providers()
 
 
 def constructors(kinds: tuple[str, ...]) -> dict[str, Callable[..., Network]]:

@@ -9,6 +9,7 @@ import pytest
 from gan_fingerprints import Attributor, Rules, __main__
 from gan_fingerprints.calibration import Calibration, Centres
 from gan_fingerprints.networks import files
+from gan_fingerprints.networks.graphs import light
 from gan_fingerprints.program import UserError
 from tests.gan_fingerprints.conftest import NAMES
 
@@ -116,3 +117,12 @@ def test_another_runtime_is_refused(model, monkeypatch, asked, said):
     monkeypatch.setenv("GAN_FINGERPRINTS_RUNTIME", asked)
     with pytest.raises(UserError, match=said):
         Attributor.load(model[1])
+
+
+def test_a_gpu_is_used_by_what_can(monkeypatch, tmp_path):
+    monkeypatch.delenv("GAN_FINGERPRINTS_RUNTIME", raising=False)
+    assert light.chosen()
+    monkeypatch.setattr(light, "GPU", tmp_path)  # of two, only TensorFlow is for GPUs here
+    assert not light.chosen()
+    monkeypatch.setenv("GAN_FINGERPRINTS_RUNTIME", "light")
+    assert light.chosen()
