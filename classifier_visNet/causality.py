@@ -224,7 +224,9 @@ def main() -> None:
     from classifier_visNet.networks import AutoEncoder
 
     loaded = load_network(arguments, {"visnet_autoencoder": AutoEncoder}, arguments.batch)
-    attributor = Attributor.of(loaded, arguments.batch, fingerprints=True)
+    attributor = Attributor.of(
+        loaded, arguments.batch, fingerprints=True, precision=arguments.precision
+    )
     names = attributor.source_names
     pixels, labels = read_sources(
         arguments.testing_data_path, names, attributor.resolution, arguments.num_images

@@ -150,7 +150,7 @@ def main() -> None:
 
     batch = min(arguments.batch, len(paths))
     loaded = load_network(arguments, {"visnet_autoencoder": AutoEncoder}, batch)
-    attributor = Attributor.of(loaded, batch, fingerprints=True)
+    attributor = Attributor.of(loaded, batch, fingerprints=True, precision=arguments.precision)
     cases = usable_cases(attributor.examine(paths), truth)
     # A window shows the first cases while later ones are not read yet.
     first = list(itertools.islice(cases, None if to_files else batch))

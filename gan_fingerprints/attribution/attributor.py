@@ -36,6 +36,8 @@ from gan_fingerprints.attribution.verdict import (
     verdict_of,
 )
 from gan_fingerprints.calibration import Calibration
+from gan_fingerprints.networks import precision as precisions
+from gan_fingerprints.networks.precision import FLOAT32, Choice
 from gan_fingerprints.scores import softmax
 
 if TYPE_CHECKING:
@@ -91,6 +93,7 @@ class Attributor(Answers):
         enrolled: name of each enrolled source → images that it is known from.
         least_side: the smallest image's side that the network takes; None where all are resized.
         seeing: what the network sees of an image.
+        precision: in which the network's layers compute; chosen: the same with the reason.
         model_fingerprints: float32 [R, R, 3, sources] with `fingerprints`, else None.
 
     Raises ValueError when the network's outputs are not one per source.
@@ -106,10 +109,12 @@ class Attributor(Answers):
         calibration: Calibration | None = None, fingerprints: bool = False, rules: Rules = RULES,
         tiles: int | None = TILES, enrolment: Enrolment | None = None,
         likelihoods: Likelihoods | None = None, mapped: bool = True,
-        stability: bool | None = None,
+        stability: bool | None = None, chosen: Choice | None = None,
     ) -> None:  # fmt: skip
         super().__init__(network, source_names, batch, calibration, fingerprints, enrolment)
         self.resolution, self.rules = resolution, rules
+        self.precision = precisions.of(network)
+        self.chosen = chosen or Choice(self.precision, "as the network is")
         self.likelihoods = likelihoods if calibration else None
         self.model_fingerprints = (
             np.asarray(network.model_fingerprints.weight) if fingerprints else None
@@ -133,14 +138,15 @@ class Attributor(Answers):
         """An Attributor with the network of a file: a classifier or visNet, ours or published.
 
         names: "a,b,c", the sources of a published network, whose file does not name them.
-        looks: the arguments tiles, mapped and stability.
+        looks: the arguments tiles, mapped and stability, and precision: "float32", "bfloat16" or
+            "auto", see `networks.precision.chosen`.
 
         Raises:
             UserError: another file, or damaged.
         """
         from gan_fingerprints.networks import files
 
-        loaded = files.attributing(path, "network", names, batch)
+        loaded = files.attributing(path, "network", names, batch, looks.get("precision", FLOAT32))
         if loaded.names_assumed:
             warnings.warn(loaded.names_assumed, stacklevel=2)
         return cls.of(loaded, batch, rules=rules, **looks)
@@ -148,13 +154,20 @@ class Attributor(Answers):
     @classmethod
     def of(
         cls, loaded: Loaded, batch: int = 64, fingerprints: bool = False, rules: Rules = RULES,
-        **looks: Any,
+        precision: str = FLOAT32, **looks: Any,
     ) -> Attributor:  # fmt: skip
         """An Attributor with a network that was loaded, and with its calibration."""
         names, side = loaded.source_names or [], loaded.arguments["resolution"]
         how = batch, loaded.calibration, fingerprints, rules
         looks |= {"enrolment": loaded.enrolment, "likelihoods": loaded.likelihoods}
-        return cls(loaded.network, names, side, *how, **looks)
+        enrolled = bool(loaded.enrolment and loaded.enrolment.newcomers)
+        choice = precisions.chosen(precision, loaded.bfloat16, enrolled)
+        network = loaded.network
+        if choice.precision != precisions.of(network):
+            from gan_fingerprints.networks.files import recast
+
+            network = recast(network, choice.precision)
+        return cls(network, names, side, *how, chosen=choice, **looks)
 
     def attribute(self, images: Given, change: Change | None = None) -> Iterator[Attribution]:
         """Yields one Attribution per image, in order, as results arrive.
@@ -213,12 +226,17 @@ class Attributor(Answers):
         enrolled = self.enrolled.get(str(row.most_probable))
         tiles = self._map(picture, answer)
         said = self._views(answer, number) | self._said(answer)
-        row = replace(row, unfit=unfit, enrolled=enrolled, **said)
+        row = replace(row, unfit=unfit, enrolled=enrolled, precision=self.said_precision, **said)
         row = replace(row, mixed=self._mixed(picture, answer, tiles))
         row = self._with_verdict(self.with_ratios(row, answer.logits))
         picture = replace(picture, pixels=picture.pixels[:number])
         views = answer.views[:number]
         return Examined(picture, row, answer.logits, answer.fingerprint, views, tiles or None)
+
+    @property
+    def said_precision(self) -> str | None:
+        """What rows say of it: nothing where it is the usual one."""
+        return None if self.precision == FLOAT32 else self.precision
 
     def _with_verdict(self, row: Attribution) -> Attribution:
         name, reason = verdict_of(row, self.rules, self.calibration)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gan_fingerprints import program, typed
 from gan_fingerprints.attribution.seeing import TILES
 from gan_fingerprints.attribution.verdict import RULES, Rules
 from gan_fingerprints.data import groups
+from gan_fingerprints.networks.precision import ASKED, FLOAT32, PRECISION, Choice
 from gan_fingerprints.program import option
+
+if TYPE_CHECKING:
+    from gan_fingerprints.attribution.attributor import Attributor
 
 ALL = "all"
 TILES_OR_ALL = typed.number_or(ALL, typed.positive_int)
@@ -22,12 +26,13 @@ POOL = {
     )
 }
 SEEING = {
+    **PRECISION,
     "--tiles": option(
         TILES_OR_ALL,
         TILES,
         "most tiles that an image is seen in, all for as many as cover it, by networks that take "
         "images of any size (--network residual); others see the whole image, resized",
-    )
+    ),
 }
 
 
@@ -54,8 +59,15 @@ def looks_of(arguments: argparse.Namespace) -> dict[str, Any]:
     return {
         "tiles": None if arguments.tiles == ALL else arguments.tiles,
         "mapped": arguments.map,
+        "precision": arguments.precision,
         "stability": arguments.stability,
     }
+
+
+def say_precision(attributor: Attributor) -> None:
+    """Prints in which precision the network answers, and why, where it is not the usual one."""
+    if attributor.chosen != Choice(FLOAT32, ASKED):
+        print(attributor.chosen)
 
 
 def rules_of(arguments: argparse.Namespace) -> Rules:

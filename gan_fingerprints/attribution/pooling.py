@@ -52,6 +52,7 @@ class Pools:
             score=score, images=len(usable),
             agreement=float(np.mean([row.most_probable == likely for row, _ in usable])),
             enrolled=self.attributor.enrolled.get(likely),
+            precision=self.attributor.said_precision,
         )  # fmt: skip
         row = self.attributor.with_ratios(row, logits)
         name, reason = verdict_of(row, self.attributor.rules, scale)

@@ -21,7 +21,7 @@ from gan_fingerprints import metrics, program
 from gan_fingerprints.attribution.answering import Change, Picture
 from gan_fingerprints.attribution.attributor import Attributor, Examined
 from gan_fingerprints.attribution.finding import find_testing_images
-from gan_fingerprints.attribution.flags import CONFUSION, looks_of, rules_of
+from gan_fingerprints.attribution.flags import CONFUSION, looks_of, rules_of, say_precision
 from gan_fingerprints.attribution.pooling import Pools
 from gan_fingerprints.attribution.summary import summarize, with_known_truth
 from gan_fingerprints.attribution.verdict import (
@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     import keras
 
 RATIOS = ("log10_lr", "log10_outside")
-MORE = ("tiles", "spread", "images", "agreement", *RATIOS, "stable", "turned_by")  # in some rows
+TILED = ("tiles", "spread", "images", "agreement")
+MORE = (*TILED, *RATIOS, "stable", "turned_by", "precision")  # in some rows
 
 
 def line(i: int, n: int, row: Attribution) -> str:
@@ -64,7 +65,7 @@ def write_csv(path: str | Path, rows: Sequence[Attribution]) -> None:
     The probability is that of the most probable source, whatever the verdict. Where images were
     seen in tiles, `tiles,spread,agreement` come before the reason; of pools, `images,agreement`;
     of networks with likelihood ratios `log10_lr`, of that source, and `log10_outside`; where
-    sources were asked for again `stable,turned_by`.
+    sources were asked for again `stable,turned_by`; `precision` where it was not float32.
     """
     names = list(rows[0].probabilities) if rows else []
     of_tiles = _more(rows)
@@ -203,7 +204,9 @@ def open_attributor(
     loaded = load_network(arguments, kinds, arguments.batch)
     loaded = replace(loaded, calibration=calibration_of(arguments, loaded))
     how = fingerprints, rules_of(arguments)
-    return Attributor.of(loaded, arguments.batch, *how, **looks_of(arguments))
+    attributor = Attributor.of(loaded, arguments.batch, *how, **looks_of(arguments))
+    say_precision(attributor)
+    return attributor
 
 
 def pooled(

@@ -80,6 +80,7 @@ class Attribution:
             scores it below the threshold: like none of its sources.
         log10_outside: how much more probable it is if one of the sources that the network was
             trained on made it than if a source outside did, as a log10 likelihood ratio too.
+        precision: in which the network computed, where that was not float32; else None.
     """
 
     path: Place | None
@@ -100,6 +101,7 @@ class Attribution:
     opinions: dict[str, dict[str, float]] | None = None
     log10_lr: dict[str, float] | None = None
     log10_outside: float | None = None
+    precision: str | None = None
 
     @property
     def most_probable(self) -> str | None:

@@ -24,6 +24,7 @@ from gan_fingerprints.calibration import Calibration
 from gan_fingerprints.data.places import Place
 from gan_fingerprints.examiner import evidence
 from gan_fingerprints.examiner.evidence import Specimen
+from gan_fingerprints.networks.precision import FLOAT32
 from gan_fingerprints.program import UserError
 from gan_fingerprints.version import __version__, versions
 
@@ -69,7 +70,8 @@ class Model:
         """
         from gan_fingerprints.networks import files
 
-        loaded = files.attributing(path, flag, names, batch)
+        precision = looks.get("precision", FLOAT32)
+        loaded = files.attributing(path, flag, names, batch, precision)
         mistaken = set(VERDICTS).intersection(loaded.source_names or [])
         if mistaken:
             raise UserError(
@@ -148,6 +150,7 @@ def record(one: Examined[Specimen], model: Model) -> dict[str, Any]:
         "preprocessing": _preprocessing(one) if used else None,
         "model": {"file": model.file, "sha256": model.sha256, "network": model.network},
         "program": PROGRAM,
+        "precision": model.attributor.precision,
         "probabilities": dict(row.probabilities) if used else None,
         "most_probable": row.most_probable,
         "probability": row.probability,
@@ -179,6 +182,7 @@ def record_of_pool(row: Attribution, model: Model) -> dict[str, Any]:
         "agreement": row.agreement,
         "model": {"file": model.file, "sha256": model.sha256, "network": model.network},
         "program": PROGRAM,
+        "precision": model.attributor.precision,
         "probabilities": dict(row.probabilities),
         "most_probable": row.most_probable,
         "probability": row.probability,
@@ -230,6 +234,7 @@ def origin(
         "program": PROGRAM,
         **versions(),
         "command": command,
+        "precision of the network's layers": model.attributor.precision,
         "least probability of a named source": rules.least_probability,
         "least share of the network's side": rules.least_size,
         "most times the network's side": rules.most_size,

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gan_fingerprints import program
-from gan_fingerprints.attribution.flags import looks_of, rules_of
+from gan_fingerprints.attribution.flags import looks_of, rules_of, say_precision
 from gan_fingerprints.examiner.examination import Model
 from gan_fingerprints.program import UserError
 
@@ -46,4 +46,5 @@ def load(arguments: argparse.Namespace, path: Path, flag: str, called: str = "")
     """
     how = arguments.source_names, arguments.batch, rules_of(arguments)
     model = Model.load(path, flag, *how, **looks_of(arguments))
+    say_precision(model.attributor)
     return replace(model, file=called or model.file)

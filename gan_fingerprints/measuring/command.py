@@ -16,7 +16,14 @@ from tqdm import tqdm
 from gan_fingerprints import card, missing, program, typed
 from gan_fingerprints.attribution.attributor import Attributor
 from gan_fingerprints.attribution.finding import find_testing_images
-from gan_fingerprints.attribution.flags import LOOKING, SEEING, looks_of, rule_options, rules_of
+from gan_fingerprints.attribution.flags import (
+    LOOKING,
+    SEEING,
+    looks_of,
+    rule_options,
+    rules_of,
+    say_precision,
+)
 from gan_fingerprints.attribution.tables import groups_of
 from gan_fingerprints.attribution.verdict import Attribution
 from gan_fingerprints.data import groups
@@ -92,15 +99,18 @@ def main(arguments: argparse.Namespace) -> None:
     out = program.new_output(arguments.out, "--out")
     out_model = arguments.out_model and program.new_output(arguments.out_model, "--out_model")
     known, outside = images_of(arguments)
-    loaded = files.attributing(path, "--model", arguments.source_names, arguments.batch)
+    how_asked = arguments.source_names, arguments.batch, arguments.precision
+    loaded = files.attributing(path, "--model", *how_asked)
     require_sources(known, outside, loaded.source_names or [], arguments)
     how = arguments.batch, False, rules_of(arguments)
     attributor = Attributor.of(loaded, *how, **looks_of(arguments))
+    say_precision(attributor)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     result: dict[str, Any] = {
         "program": f"gan-fingerprints {__version__}",
         "model": {"file": str(path), "sha256": digest},
+        "precision": attributor.precision,
         "sources": attributor.source_names,
         "images": len(known.paths),
         "groups": None if known.groups is None else len(set(known.groups)),

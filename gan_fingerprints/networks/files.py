@@ -20,6 +20,7 @@ from gan_fingerprints import program, rooms
 from gan_fingerprints.calibration import Calibration
 from gan_fingerprints.likelihoods.fitted import Likelihoods
 from gan_fingerprints.networks import header, own_format
+from gan_fingerprints.networks import precision as precisions
 from gan_fingerprints.networks.enrolment import Enrolment
 from gan_fingerprints.networks.graphs import light
 from gan_fingerprints.networks.published import (
@@ -59,7 +60,7 @@ class Loaded:
     Attributes:
         names_assumed: the line to print when the file carries no source names and they are the
             known order of the release; empty otherwise.
-        calibration, enrolment, likelihoods, card: what the file holds of them, or None.
+        calibration, enrolment, likelihoods, card, bfloat16: what the file holds of them, or None.
     """
 
     network: keras.Model
@@ -71,6 +72,7 @@ class Loaded:
     enrolment: Enrolment | None = None
     likelihoods: Likelihoods | None = None
     card: dict[str, Any] | None = None
+    bfloat16: dict[str, int] | None = None
 
 
 def named_variables(network: keras.Model) -> dict[str, Any]:
@@ -92,12 +94,13 @@ def save(
     enrolment: Enrolment | None = None,
     likelihoods: Likelihoods | None = None,
     card: dict[str, Any] | None = None,
+    bfloat16: dict[str, int] | None = None,
 ) -> None:
     """Writes a network whose class keeps its constructor arguments in `arguments`."""
     stored = StoredNetwork(
         network.name, network.arguments, arrays_of(network), source_names, provenance,
         calibration=calibration, enrolment=enrolment, likelihoods=likelihoods,
-        card=card,
+        card=card, bfloat16=bfloat16,
     )  # fmt: skip
     write(path, stored)
 
@@ -154,15 +157,31 @@ def load(
         sources, assumed = source_names(outputs, names, file_name)
     arguments = getattr(network, "arguments", stored.arguments)
     beside = stored.calibration, stored.enrolment, stored.likelihoods, stored.card
-    return Loaded(network, arguments, sources, stored.provenance, assumed, *beside)
+    return Loaded(network, arguments, sources, stored.provenance, assumed, *beside, stored.bfloat16)
 
 
-def attributing(path: str | Path, flag: str, names: str | None = None, batch: int = 1) -> Loaded:
+def recast(network: keras.Model, precision: str) -> keras.Model:
+    """The same network, with the same weights, of layers that compute in another precision."""
+    with precisions.computing(precision):
+        made = constructors()[network.name](**network.arguments)
+    fill(made, arrays_of(network), precision)
+    return made
+
+
+def attributing(
+    path: str | Path, flag: str, names: str | None = None, batch: int = 1,
+    precision: str = precisions.FLOAT32,
+) -> Loaded:  # fmt: skip
     """A network that names sources, without TensorFlow where `light.chosen` says so.
 
-    Arguments and errors as of `load`.
+    Arguments and errors as of `load`; precision: see `precision.chosen`. Only TensorFlow has other
+    ones than float32.
     """
-    if light.chosen():
+    if precision != precisions.FLOAT32:
+        stored = read(path, flag, NAMING)[-1]
+        enrolled = bool(stored.enrolment and stored.enrolment.newcomers)
+        precision = precisions.chosen(precision, stored.bfloat16, enrolled).precision
+    if precision == precisions.FLOAT32 and light.chosen():
         return load(path, light.constructors(NAMING), flag, names, batch)
     program.load_tensorflow()
     return load(path, constructors(), flag, names, batch)

@@ -17,7 +17,7 @@ import numpy as np
 
 from gan_fingerprints import card
 from gan_fingerprints.likelihoods.fitted import Likelihoods
-from gan_fingerprints.networks import descriptors, stored_enrolment
+from gan_fingerprints.networks import descriptors, precision, stored_enrolment
 from gan_fingerprints.networks.discriminant import MOST_COMPONENTS, STRONGEST, Discriminant
 from gan_fingerprints.networks.published.tf1_networks import DOUBLINGS
 from gan_fingerprints.networks.stored import Refused, StoredNetwork, clipped
@@ -64,6 +64,8 @@ def _plain(value: Any, depth: int = MAX_DEPTH) -> bool:
 
 
 OBJECT = Rule(lambda x: type(x) is dict, "an object")
+PLAIN = Rule(lambda x: type(x) is dict and _plain(x), f"texts and numbers in an object, "
+             f"at most {MAX_DEPTH} levels deep")  # fmt: skip
 SWITCH = _one_of(False, True)
 SIDES = [2**i for i in range(2, 13)]
 SIDE = _one_of(*SIDES)
@@ -117,13 +119,12 @@ FIELDS = {
     "arguments": OBJECT,
     "input_range": Rule(lambda x: json.dumps(x) == "[-1, 1]", "[-1, 1]"),
     "source_names": Rule(lambda x: x is None or type(x) is list, "a list of names, or null"),
-    "provenance": Rule(lambda x: type(x) is dict and _plain(x), f"texts and numbers in an object, "
-                       f"at most {MAX_DEPTH} levels deep"),
+    "provenance": PLAIN,
     "calibration": OBJECT,
     "enrolment": OBJECT,
     "likelihoods": OBJECT,
-    "card": Rule(lambda x: type(x) is dict and _plain(x), f"texts and numbers in an object, "
-                 f"at most {MAX_DEPTH} levels deep"),
+    "card": PLAIN,
+    "bfloat16": OBJECT,
     "sha256": Rule(lambda x: type(x) is str and bool(re.fullmatch("[0-9a-f]{64}", x)),
                    "64 hexadecimal digits"),
 }  # fmt: skip
@@ -152,7 +153,7 @@ def read(text: str) -> dict[str, Any]:
         ValueError, RecursionError: no JSON.
     """
     header = loaded(text)
-    require(header, FIELDS, ["calibration", "enrolment", "likelihoods", "card"])
+    require(header, FIELDS, ["calibration", "enrolment", "likelihoods", "card", "bfloat16"])
     kind, arguments, names = (header[x] for x in ("network", "arguments", "source_names"))
     require_arguments(kind, arguments)
     known = {name: x for name, x in header["provenance"].items() if name in PROVENANCE}
@@ -161,8 +162,8 @@ def read(text: str) -> dict[str, Any]:
         if "num_sources" not in arguments:
             raise Refused(f"source_names of a {kind}, which names no sources; expected null")
         require_names(names, arguments["num_sources"])
-    elif "calibration" in header or "enrolment" in header:
-        raise Refused("a calibration or enrolment without source names")
+    elif not {"calibration", "enrolment", "bfloat16"}.isdisjoint(header):
+        raise Refused("a calibration, enrolment or bfloat16 without source names")
     try:
         if "enrolment" in header:
             stored_enrolment.require(header["enrolment"], is_source_name, names or [])
@@ -170,6 +171,7 @@ def read(text: str) -> dict[str, Any]:
             Likelihoods.read(header["likelihoods"])
         if "card" in header:
             card.require(header["card"])
+        precision.require(header.get("bfloat16"))
     except ValueError as error:
         raise Refused(clipped(str(error))) from None
     if "likelihoods" in header and "calibration" not in header:

@@ -1,8 +1,8 @@
 """One network in one file: safetensors, with a header that says which network it is.
 
 The metadata holds one JSON text under `gan_fingerprints`: network name, constructor arguments,
-input range, source names in label order, calibration, enrolment, likelihoods and card
-(classifiers), provenance, and the SHA-256 of all that and the weights.
+input range, source names in label order, calibration, enrolment, likelihoods, card and agreement
+in bfloat16 (classifiers), provenance, and the SHA-256 of all that and the weights.
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ def read(path: Path, flag: str) -> list[StoredNetwork]:
         stored = replace(
             stored, arrays=weights, calibration=_calibration(said, arrays),
             enrolment=_enrolment(said, arrays), likelihoods=_likelihoods(said),
-            card=said.get("card"),
+            card=said.get("card"), bfloat16=said.get("bfloat16"),
         )  # fmt: skip
         header.require_lod(stored)
     return [stored]
@@ -175,6 +175,8 @@ def write(path: Path, stored: StoredNetwork) -> None:
         said["likelihoods"] = stored.likelihoods.header()
     if stored.card is not None:
         said["card"] = stored.card
+    if stored.bfloat16 is not None:
+        said["bfloat16"] = stored.bfloat16
     # In C's order: safetensors writes the memory as it lies, and takes the shape's word for it.
     arrays = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     said["sha256"] = checksum(said, arrays)

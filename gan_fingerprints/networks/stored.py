@@ -63,6 +63,8 @@ class StoredNetwork:
         enrolment: of a classifier, where sources were enrolled, or may be without further data.
         likelihoods: of a classifier, where they were fitted.
         card: what it was made of and what was measured of it; see `gan_fingerprints.card`.
+        bfloat16: of a classifier, of how many validation `images` how many have an `equal` name in
+            bfloat16; None where that was not measured.
     """
 
     kind: str
@@ -75,6 +77,7 @@ class StoredNetwork:
     enrolment: Enrolment | None = None
     likelihoods: Likelihoods | None = None
     card: dict[str, Any] | None = None
+    bfloat16: dict[str, int] | None = None
 
 
 def in_file(

@@ -21,6 +21,7 @@ from gan_fingerprints.networks.stored import Refused
 from gan_fingerprints.perturbations import Perturbation
 from gan_fingerprints.program import UserError, option
 from gan_fingerprints.pseudo_unknowns import PseudoUnknown
+from gan_fingerprints.training import agreement
 from gan_fingerprints.training.answers import BATCH, Answers, accuracy, batches
 from gan_fingerprints.training.degraded import cases_of
 from gan_fingerprints.training.run import Run
@@ -204,7 +205,7 @@ class Measured:
     def export(
         self, name: str, calibration: Calibration | None = None,
         enrolment: Enrolment | None = None, likelihoods: Likelihoods | None = None,
-        card: dict[str, Any] | None = None,
+        card: dict[str, Any] | None = None, bfloat16: dict[str, int] | None = None,
     ) -> None:  # fmt: skip
         """Writes the network as NAME.safetensors."""
         if not self.run.chief:
@@ -212,9 +213,8 @@ class Measured:
         from gan_fingerprints.networks import files
 
         path, names = self.run.path(f"{name}.safetensors"), self.splits["training"].source_names
-        origin = self.run.provenance()
-        beside = calibration, enrolment, likelihoods, card
-        files.save(path, self.network, origin, names, *beside)
+        beside = calibration, enrolment, likelihoods, card, bfloat16
+        files.save(path, self.network, self.run.provenance(), names, *beside)
 
     def measure(self, shown: int) -> None:
         """Writes the accuracy on either split to log and TensorBoard, after so many images."""
@@ -255,10 +255,12 @@ class Measured:
                 f"{self.best.accuracy:.2%}, the best measured"
             )
 
-    def answers(self, data: DataSet | None = None, unknown: bool = False) -> Answers:
+    def answers(
+        self, data: DataSet | None = None, unknown: bool = False, of: Any = None
+    ) -> Answers:
         """What the network says of all validation images, or those of other data.
 
-        unknown: of pseudo-unknowns made of them.
+        unknown: of pseudo-unknowns made of them; of: another network that is asked.
         """
         import tensorflow as tf
 
@@ -266,7 +268,7 @@ class Measured:
 
         data, parts = data or self.splits["validation"], []
         made = PseudoUnknown(self.config.training_seed) if unknown else None
-        answers = tf.function(lambda pixels: self.network.answers(to_network(pixels)))
+        answers = tf.function(lambda pixels: (of or self.network).answers(to_network(pixels)))
         for pixels, true in batches(data, np.arange(data.count), self.attack, made):
             parts.append([*(x.numpy()[: len(true)] for x in answers(pixels)), true])
         return Answers(*(np.concatenate(part) for part in zip(*parts, strict=True)))
@@ -281,13 +283,12 @@ class Measured:
         judged = getattr(self.network, "judged", None)
         how = config.false_alarms, config.either, data.groups, judged
         try:
-            learned = calibration.calibrated(logits, features, labels, data.checksum, *how)
+            scale, scores = calibration.calibrated(logits, features, labels, data.checksum, *how)
         except ValueError as error:
             raise UserError(
                 f"{data.folder}: {error}, expected some of each to set the threshold of "
                 '"unknown" on'
             ) from None
-        scale, scores = learned
         wanted = config.likelihoods and logits.shape[1] > 1  # of one source there is no other
         likelihoods = self._likelihoods(scale, logits, scores) if wanted else None
         if config.guard:
@@ -299,7 +300,8 @@ class Measured:
             space = enrolment_space.learn(self.network, train, data, answers=known)
         made = self._card()
         program.write_whole(self.run.path("card.md"), markdown(made).encode())
-        self.export("network-final", scale, space, likelihoods, made)
+        same = agreement.of_bfloat16(self.network, self.answers, scale, logits, features)
+        self.export("network-final", scale, space, likelihoods, made, same)
 
     def _card(self) -> dict[str, Any]:
         """What is known of the network before anything was measured with other images."""
@@ -333,8 +335,7 @@ class Measured:
         labels, scaled = data.labels.argmax(axis=1), logits / scale.temperature
         names, cases = data.source_names or [], None
         if not self.attack:  # else what is degraded here would have been attacked before
-            seed = self.config.training_seed
-            cases = cases_of(self.network, names, data, scale, scores, seed)
+            cases = cases_of(self.network, names, data, scale, scores, self.config.training_seed)
         found = fitted(scaled, labels, own, scores, outside, groups, cases)
         self.run.log(found.describe())
         return found

@@ -22,7 +22,7 @@ from gan_fingerprints.shown import differences
 MANIFEST, LISTS, LISTING = "manifest.json", "inputs", ".listing.lock"
 FLAGS = (
     "source_names", "least_probability", "least_size", "most_size", "tiles", "stability", "map",
-    "batch",
+    "batch", "precision",
 )  # fmt: skip
 """What rows depend on, beside images and the model."""
 

@@ -173,6 +173,7 @@ def made_of(rows, sheets=0, names=HOSTILE, tiles=None, card=None, likelihoods=No
     attributor = SimpleNamespace(
         resolution=16, source_names=names, calibration=None, model_fingerprints=None,
         least_side=None, rules=RULES, likelihoods=likelihoods,
+        precision="float32",
     )  # fmt: skip
     model = Model("<b>m</b>.safetensors", "0" * 64, "residual", attributor, {}, "", card)
     page = ExaminationPage(model, sheets)

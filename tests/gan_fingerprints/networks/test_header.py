@@ -91,6 +91,7 @@ def made(tmp_path_factory):
             scale if kind in ("classifier", "residual") else None,
             likelihoods=RATIOS if kind == "residual" else None,
             card=CARD if kind == "residual" else None,
+            bfloat16={"images": 9, "equal": 1} if kind == "residual" else None,
         )
         kinds[kind] = SimpleNamespace(network=network, path=path, arrays=files.arrays_of(network))
     return kinds
@@ -158,7 +159,7 @@ def allowed(kind, place, value, old):
     """Whether such a header says nothing wrong."""
     if value is MISSING:
         free = place[0] in ("provenance", "card") and len(place) > 1
-        return free or place in [("likelihoods",), ("card",)]
+        return free or place in [("likelihoods",), ("card",), ("bfloat16",)]
     if repr(value) == repr(old):
         return True
     first, last = place[0], place[-1]
@@ -192,6 +193,9 @@ def allowed(kind, place, value, old):
             "groups": whole,
             "size": whole and value > 1,
         }.get(last, False)
+    if first == "bfloat16":
+        least = 1 if last == "images" else 0
+        return len(place) > 1 and type(value) is int and least <= value < 10
     if first == "source_names":
         return (
             value is None and kind not in ("classifier", "residual")
