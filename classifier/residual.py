@@ -61,7 +61,8 @@ class Residual(keras.Model):
         self, resolution: int = 64, num_sources: int = 5, width: int = 16, members: int = 1,
         components: int = 0, **kwargs: Any,
     ) -> None:  # fmt: skip
-        super().__init__(name="residual", **kwargs)
+        # Its residuals and descriptors need all bits of the images; layers cast what they take.
+        super().__init__(name="residual", autocast=False, **kwargs)
         if resolution < LEAST or not 1 <= members <= len(PLANS):
             raise ValueError(
                 f"resolution={resolution}, members={members}; expected {LEAST} or more, and 1 to "
@@ -77,7 +78,12 @@ class Residual(keras.Model):
         if components:
             self.discriminant = discriminant_of(self, num_sources, components, DESCRIPTORS)
             self.scales = self.add_weight(
-                shape=(2,), initializer="zeros", dtype="float32", trainable=False, name="scales"
+                shape=(2,),
+                initializer="zeros",
+                dtype="float32",
+                autocast=False,
+                trainable=False,
+                name="scales",
             )
             self.families = FAMILIES
             first = members * PLANS[0][-1][0] * width

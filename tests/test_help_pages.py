@@ -17,7 +17,10 @@ PAGES = ["README.md", "CONTRIBUTING.md", "quickstart.sh", *sorted(
     f"docs/{path.name}" for path in (PROJECT / "docs").glob("*.md") if path != help_pages.PAGE
 )]  # fmt: skip
 PYTHONS = ("venv/__main__.py",)  # of Python itself
-OTHERS = {"--logdir": "TensorBoard", "--check": "ruff", "--rm": "Docker", "--target": "Docker"}
+OTHERS = {
+    "--logdir": "TensorBoard", "--check": "ruff", "--rm": "Docker", "--target": "Docker",
+    "--nodes": "Slurm", "--ntasks": "Slurm", "--gpus": "Slurm", "--requeue": "Slurm",
+}  # fmt: skip
 FLAG = r"(?<![\w-])--[A-Za-z]\w*"
 
 

@@ -28,8 +28,8 @@ def discriminant_of(
     initial = {"deviation": "ones"}
     return Discriminant(**{
         name: layer.add_weight(
-            shape=shape, initializer=initial.get(name, "zeros"), dtype="float32", trainable=False,
-            name=prefix + name,
+            shape=shape, initializer=initial.get(name, "zeros"), dtype="float32", autocast=False,
+            trainable=False, name=prefix + name,
         )
         for name, shape in Discriminant.shapes(length(), num_sources, components).items()
     })  # fmt: skip
@@ -54,7 +54,7 @@ class Cooccurrence(keras.Model):
         self, resolution: int = 64, num_sources: int = 5, components: int = MOST_COMPONENTS,
         **kwargs: Any,
     ) -> None:  # fmt: skip
-        super().__init__(name="cooccurrence", **kwargs)
+        super().__init__(name="cooccurrence", dtype="float32", **kwargs)  # which counts levels
         self.arguments = {
             "resolution": resolution, "num_sources": num_sources, "components": components,
         }  # fmt: skip

@@ -79,3 +79,26 @@ def test_the_same_network_computes_in_bfloat16(network):
     assert 1e-5 < difference < 0.05 * np.abs(exact).max()  # 8 bits, and no more lost than that
     back = files.recast(other, "float32")
     np.testing.assert_array_equal(exact, back.answers(images)[0])
+
+
+@pytest.mark.parametrize(("kind", "arguments", "computes"), [
+    ("residual", {"resolution": 64, "components": 5, "members": 2}, "bfloat16"),
+    ("visnet_autoencoder", {"resolution": 16, "fmap_base": 64, "fmap_max": 8}, "bfloat16"),
+    ("cooccurrence", {"resolution": 16, "components": 2}, "float32"),  # counts have no precision
+])  # fmt: skip
+def test_every_network_that_names_sources_can_be_recast(kind, arguments, computes):
+    keras.utils.set_random_seed(1)
+    one = files.constructors()[kind](num_sources=3, **arguments)
+    if kind == "residual":
+        one.scales.assign([1.0, 0.0])  # the convolutions alone
+    other = files.recast(one, "bfloat16")
+    assert precision.of(other) == computes
+    side = arguments["resolution"]
+    images = tf.random.stateless_uniform([4, side, side, 3], (1, 2), -1, 1)
+    exact, rounded = (np.asarray(x.answers(images)[0]) for x in (one, other))
+    called = np.asarray(other(images, training=False))
+    assert exact.dtype == rounded.dtype == called.dtype == np.float32
+    difference = np.abs(exact - rounded).max()
+    assert (difference > 0) == (computes == "bfloat16")
+    assert difference <= 0.05 * np.abs(exact).max()
+    np.testing.assert_allclose(called, rounded, atol=0.02 * np.abs(exact).max())
