@@ -164,7 +164,7 @@ class Attributor(Answers):
         choice = precisions.chosen(precision, loaded.bfloat16, enrolled)
         network = loaded.network
         if choice.precision != precisions.of(network):
-            from gan_fingerprints.networks.files import recast
+            from gan_fingerprints.networks.recasting import recast
 
             network = recast(network, choice.precision)
         return cls(network, names, side, *how, chosen=choice, **looks)

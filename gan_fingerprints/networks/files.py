@@ -160,22 +160,13 @@ def load(
     return Loaded(network, arguments, sources, stored.provenance, assumed, *beside, stored.bfloat16)
 
 
-def recast(network: keras.Model, precision: str) -> keras.Model:
-    """The same network, with the same weights, of layers that compute in another precision."""
-    with precisions.computing(precision):
-        made = constructors()[network.name](**network.arguments)
-    fill(made, arrays_of(network), precision)
-    return made
-
-
 def attributing(
     path: str | Path, flag: str, names: str | None = None, batch: int = 1,
     precision: str = precisions.FLOAT32,
 ) -> Loaded:  # fmt: skip
     """A network that names sources, without TensorFlow where `light.chosen` says so.
 
-    Arguments and errors as of `load`; precision: see `precision.chosen`. Only TensorFlow has other
-    ones than float32.
+    Arguments, errors: as of `load`; precision: see `precision.chosen`, others need TensorFlow.
     """
     if precision != precisions.FLOAT32:
         stored = read(path, flag, NAMING)[-1]

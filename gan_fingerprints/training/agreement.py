@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gan_fingerprints.calibration import Calibration
-from gan_fingerprints.networks import files, precision
+from gan_fingerprints.networks import precision
 from gan_fingerprints.networks.precision import BFLOAT16, FLOAT32
+from gan_fingerprints.networks.recasting import recast
 from gan_fingerprints.training.answers import Answers
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def of_bfloat16(
         logits, features: float32 [N, sources] and [N, F], what the network says of them.
     """
     other = FLOAT32 if precision.of(network) == BFLOAT16 else BFLOAT16
-    said = answers(of=files.recast(network, other))
+    said = answers(of=recast(network, other))
     equal = named(scale, logits, features) == named(scale, said.logits, said.features)
     return {"images": len(equal), "equal": int(equal.sum())}
 

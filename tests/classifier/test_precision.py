@@ -10,6 +10,7 @@ import pytest
 from gan_fingerprints import Attributor
 from gan_fingerprints.data.reading import DataSet
 from gan_fingerprints.networks import files, precision
+from gan_fingerprints.networks.recasting import recast
 from gan_fingerprints.training.agreement import named
 
 pytestmark = pytest.mark.slow
@@ -34,7 +35,7 @@ def test_the_file_says_how_many_names_are_the_same(network, prepared):
     scale = loaded.calibration
     names = [
         named(scale, *(np.asarray(x) for x in one.answers(pixels)))
-        for one in (loaded.network, files.recast(loaded.network, "bfloat16"))
+        for one in (loaded.network, recast(loaded.network, "bfloat16"))
     ]
     equal = int((names[0] == names[1]).sum())
     assert loaded.bfloat16["images"] == data.count

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from gan_fingerprints.networks import files, precision
 from gan_fingerprints.networks.precision import Choice
+from gan_fingerprints.networks.recasting import recast
 
 FLAGS = "processor\t: 0\nflags\t\t: fpu sse avx2 {}\nbugs\t\t: avx512_bf16_is_no_flag_here\n"
 
@@ -64,7 +65,7 @@ def test_auto_is_float32_where_nothing_is_known(capable, tmp_path, monkeypatch):
 
 def test_the_same_network_computes_in_bfloat16(network):
     before = keras.config.dtype_policy().name
-    other = files.recast(network, "bfloat16")
+    other = recast(network, "bfloat16")
     assert keras.config.dtype_policy().name == before == "float32"
     assert (precision.of(network), precision.of(other)) == ("float32", "bfloat16")
     assert {x.compute_dtype for x in other.layers} == {"bfloat16", "float32"}  # the last one
@@ -77,7 +78,7 @@ def test_the_same_network_computes_in_bfloat16(network):
     exact, rounded = (np.asarray(x.answers(images)[0]) for x in (network, other))
     difference = np.abs(exact - rounded).max()
     assert 1e-5 < difference < 0.05 * np.abs(exact).max()  # 8 bits, and no more lost than that
-    back = files.recast(other, "float32")
+    back = recast(other, "float32")
     np.testing.assert_array_equal(exact, back.answers(images)[0])
 
 
@@ -91,7 +92,7 @@ def test_every_network_that_names_sources_can_be_recast(kind, arguments, compute
     one = files.constructors()[kind](num_sources=3, **arguments)
     if kind == "residual":
         one.scales.assign([1.0, 0.0])  # the convolutions alone
-    other = files.recast(one, "bfloat16")
+    other = recast(one, "bfloat16")
     assert precision.of(other) == computes
     side = arguments["resolution"]
     images = tf.random.stateless_uniform([4, side, side, 3], (1, 2), -1, 1)
