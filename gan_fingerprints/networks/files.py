@@ -156,8 +156,9 @@ def load(
         outputs, file_name = stored.arguments["num_sources"], Path(path).name
         sources, assumed = source_names(outputs, names, file_name)
     arguments = getattr(network, "arguments", stored.arguments)
-    beside = stored.calibration, stored.enrolment, stored.likelihoods, stored.card
-    return Loaded(network, arguments, sources, stored.provenance, assumed, *beside, stored.bfloat16)
+    beside = stored.enrolment, stored.likelihoods, stored.card, stored.bfloat16
+    said = sources, stored.provenance, assumed, stored.calibration
+    return Loaded(network, arguments, *said, *beside)
 
 
 def attributing(
@@ -171,7 +172,7 @@ def attributing(
     if precision != precisions.FLOAT32:
         stored = read(path, flag, NAMING)[-1]
         enrolled = bool(stored.enrolment and stored.enrolment.newcomers)
-        precision = precisions.chosen(precision, stored.bfloat16, enrolled).precision
+        precision = precisions.chosen(precision, stored.bfloat16, enrolled)[0]
     if precision == precisions.FLOAT32 and light.chosen():
         return load(path, light.constructors(NAMING), flag, names, batch)
     program.load_tensorflow()
