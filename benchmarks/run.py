@@ -23,7 +23,7 @@ from gan_fingerprints import program, typed
 from gan_fingerprints.program import option
 from gan_fingerprints.training.run import write_json
 
-BENCHMARKS = ("data", "classifier", "visnet", "sngan", "ipm")
+BENCHMARKS = ("data", "answers", "classifier", "visnet", "sngan", "ipm")
 
 OPTIONS = {
     "--out": option(typed.file, "benchmarks.json", "the results"),
