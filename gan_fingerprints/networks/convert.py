@@ -1,4 +1,4 @@
-"""Turns a network file of the 2019 release into one of ours, and shows what a file holds."""
+"""Turns a network file of the 2019 release into one of ours, or any into one of ONNX; shows it."""
 
 from __future__ import annotations
 
@@ -19,20 +19,27 @@ from gan_fingerprints.program import REQUIRED, UserError, option
 DESCRIPTION = """\
 Turns a network file of the 2019 release into a .safetensors file, and shows what a file holds.
 Nothing in a file is run. Converting is not needed to use a published file: every command reads it.
+A generator, or a network that names sources, becomes a .onnx file for other programs: it is run by
+ONNX Runtime, and compared with TensorFlow where that is installed.
 
   gan-fingerprints convert celeba_align_png_cropped.pkl generator.safetensors
   gan-fingerprints convert ResNetGenerator_150000.npz generator.safetensors
   gan-fingerprints convert generator.safetensors ResNetGenerator_150000.npz
   gan-fingerprints convert CramerGAN/models/cramer_gan/ generator.safetensors
+  gan-fingerprints convert network-final.safetensors network-final.onnx
   gan-fingerprints convert --show celeba_align_png_cropped.pkl"""
 
-
+ONNX = ".onnx"
+IN_ONNX = (*files.NAMING, "generator", "ResNetGenerator", "ipm_generator")
+"""Kinds of network that have a graph, see `graphs.exported`."""
 OPTIONS = {
     "input": option(
         typed.path.of("IN"), REQUIRED, "a .pkl, .npz or .safetensors file, or checkpoint folder"
     ),
     "output": option(
-        typed.several(typed.path.of("OUT"), "?"), None, "a new .safetensors, or for an SNGAN .npz"
+        typed.several(typed.path.of("OUT"), "?"),
+        None,
+        "a new .safetensors, or .onnx, or for an SNGAN .npz",
     ),
     "--show": option(typed.given, False, "print what IN holds, and write nothing"),
     "--network": option(
@@ -73,14 +80,20 @@ def choose(networks: list[StoredNetwork], name: str | None, path: Path) -> Store
     return networks[names.index(name)]
 
 
-def write(output: Path, network: StoredNetwork, origin: str) -> None:
-    """Writes a network in the format that the ending of the file asks for."""
+def write(output: Path, network: StoredNetwork, origin: str) -> str:
+    """Writes a network in the format that the ending of the file asks for; what to say of it."""
     try:
         require_plausible(network)
         arrays = {name: _single(np.asarray(array)) for name, array in network.arrays.items()}
     except Refused as error:
         raise UserError(f"{origin}: refused: {error}") from None
-    files.write(output, replace(network, arrays=arrays))
+    network = replace(network, arrays=arrays)
+    if output.suffix == ONNX:
+        from gan_fingerprints.networks.graphs import checked  # here, as it needs ONNX
+
+        return f"; {checked.write(output, network, origin)}"
+    files.write(output, network)
+    return ""
 
 
 def _single(array: np.ndarray) -> np.ndarray:
@@ -92,6 +105,7 @@ def check_output(output: Path, network: StoredNetwork) -> None:
     """UserError unless OUT is a new file in a format that the network can be written in."""
     program.new_output(output, "OUT")
     endings = [x.ending for x in files.FORMATS if x.write and network.kind in x.kinds]
+    endings += [ONNX] if network.kind in IN_ONNX else []
     if output.suffix not in endings:
         raise UserError(
             f"OUT {output}: found the ending {output.suffix!r}, expected {' or '.join(endings)} "
@@ -117,5 +131,5 @@ def main(arguments: argparse.Namespace) -> None:
         network = network if line else replace(network, source_names=names)
     elif arguments.source_names:
         raise UserError(f"--source_names: a {network.kind} names no sources; leave the flag out")
-    write(output, network, f"IN {path}")
-    print(f"wrote {output}: {clipped(network.kind)}")
+    said = write(output, network, f"IN {path}")
+    print(f"wrote {output}: {clipped(network.kind)}{said}")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from gan_fingerprints.networks.graphs.classifiers import GRAPHS, Batch
+from gan_fingerprints.networks.graphs.generators import GENERATORS, RANGES
 from gan_fingerprints.networks.graphs.graph import Graph
 from gan_fingerprints.networks.plans import FAMILIES
 from gan_fingerprints.networks.stored import Refused, clipped
@@ -38,12 +39,7 @@ def model_of(
         Refused: arrays that are missing, superfluous or of another shape.
     """
     graph = Graph(arrays, beside)
-    try:
-        made = GRAPHS[kind](graph, batch, side, arguments)
-    except KeyError as error:
-        raise Refused(f"array {clipped(error.args[0])} is missing for this {kind}") from None
-    if rest := graph.unused():
-        raise Refused(f"array {clipped(rest[0])}: found it, expected no such array in a {kind}")
+    made = _added(kind, graph, lambda: GRAPHS[kind](graph, batch, side, arguments))
     outputs: dict[str, tuple[str, list[int | str]]] = {
         "logits": (made.logits, [batch, arguments["num_sources"]]),
         "features": (made.features, [batch, "features"]),
@@ -55,11 +51,45 @@ def model_of(
         outputs[ALONE.format(name)] = (value, [batch, arguments["num_sources"]])
     native = kind in ("residual", "cooccurrence")
     metadata = {
-        "network": kind,
-        "arguments": json.dumps(dict(arguments)),
+        **_described(kind, arguments),
         "source_names": json.dumps(list(source_names or [])),
         "images": NATIVE if native else PREPROCESSING,
     }
     if kind == "cooccurrence" or arguments.get("components"):
         metadata["descriptors"] = DESCRIPTORS
     return graph.model(outputs, metadata), graph.constants
+
+
+def generator_of(
+    kind: str, arguments: Mapping[str, Any], arrays: Mapping[str, Any], batch: Batch
+) -> onnx.ModelProto:
+    """The graph of a generator.
+
+    Its inputs are `latents` float32 [batch, L], with the label appended where ProGAN has labels,
+    and, of an SNGAN of several classes, `classes` float32 [batch, classes], the weight of each; its
+    output is `images` float32 [batch, R, R, 3], in the range that its metadata say.
+
+    Raises:
+        Refused: as `model_of`; also a ProGAN that has not grown to its full resolution.
+    """
+    graph = Graph(arrays)
+    made = _added(kind, graph, lambda: GENERATORS[kind](graph, batch, arguments))
+    images = graph.transposed(made, (0, 2, 3, 1))
+    side = next(arguments[x] for x in ("resolution", "size", "output_size") if x in arguments)
+    metadata = {**_described(kind, arguments), "images": f"RGB, {RANGES[kind]}"}
+    return graph.model({"images": (images, [batch, side, side, 3])}, metadata)
+
+
+def _added(kind: str, graph: Graph, add: Callable[[], Any]) -> Any:
+    """What `add` gives; Refused unless it used every array, and there was each that it wants."""
+    try:
+        made = add()
+    except KeyError as error:
+        raise Refused(f"array {clipped(error.args[0])} is missing for this {kind}") from None
+    if rest := graph.unused():
+        raise Refused(f"array {clipped(rest[0])}: found it, expected no such array in a {kind}")
+    return made
+
+
+def _described(kind: str, arguments: Mapping[str, Any]) -> dict[str, str]:
+    return {"network": kind, "arguments": json.dumps(dict(arguments))}

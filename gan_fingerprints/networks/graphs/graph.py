@@ -39,6 +39,10 @@ class Graph:
         self._constants: list[onnx.TensorProto] = []
         self._inputs: list[onnx.ValueInfoProto] = []
 
+    def has(self, name: str) -> bool:
+        """Whether the network has an array of that name."""
+        return name in self._arrays
+
     def weight(self, name: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
         """An array of the network, of a shape if one is given.
 
@@ -51,14 +55,17 @@ class Graph:
             del self._arrays[name]  # a large network is in memory once
         return found
 
-    def layer(self, name: str, axis: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    def layer(
+        self, name: str, axis: int = 3, roles: tuple[str, str] = ("weight", "bias")
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Weight and bias of a layer whose outputs are an axis of its weight.
 
-        Raises Refused where the two do not fit each other.
+        roles: what the two are called. Raises Refused where they do not fit each other.
         """
-        weight, bias = self.weight(f"{name}/weight"), self.weight(f"{name}/bias")
-        self.require(f"{name}/weight", weight.ndim == axis + 1 or weight.ndim == 4)
-        self.require(f"{name}/bias", bias.shape == (weight.shape[axis],))
+        names = [f"{name}/{role}" for role in roles]
+        weight, bias = map(self.weight, names)
+        self.require(names[0], weight.ndim in (2, axis + 1, 4) and weight.ndim > axis)
+        self.require(names[1], bias.shape == (weight.shape[axis],))
         return weight, bias
 
     def require_outputs(self, name: str, number: int) -> None:

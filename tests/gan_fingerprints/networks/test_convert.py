@@ -148,7 +148,7 @@ def test_show_loads_no_tensorflow(classifier, trio, reference, tmp_path):
     ("flags", "message"),
     [
         ([], "OUT is missing"),
-        (["out.npz"], "ending '.npz', expected .safetensors for a generator"),
+        (["out.npz"], "ending '.npz', expected .safetensors or .onnx for a generator"),
         (["out.pkl"], "ending '.pkl', expected .safetensors"),
         (["out.safetensors", "--network", "X"], "holds G, D, Gs; expected one of them"),
         (["out.safetensors", "--source_names", "a"], "a generator names no sources"),
