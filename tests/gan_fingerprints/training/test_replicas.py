@@ -46,6 +46,9 @@ def test_shares_of_a_minibatch_are_the_rows_of_the_whole(number):
         np.testing.assert_array_equal(labels, whole[1].numpy()[rows])
 
 
+NORMED = ("mmdgan_norm",)
+
+
 def run_steps(folder, *words, **variables):
     command = [sys.executable, "-m", STEPS_OF, str(folder), *words]
     environment = {**os.environ, **variables}
@@ -61,7 +64,8 @@ def compare(folder, name, how):
     assert one.files == other.files
     away = moved = 0.0
     for key in one.files:
-        if not key.startswith("after"):
+        # A bias before batch norm has no gradient but rounding, of which Adam makes whole steps.
+        if not key.startswith("after") or (name in NORMED and "bias" in key.rpartition("/")[2]):
             continue
         before = one[key.replace("after", "before")]
         np.testing.assert_array_equal(before, other[key.replace("after", "before")])
