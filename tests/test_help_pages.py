@@ -45,6 +45,7 @@ def test_programs_are_found():
     assert "SNGAN/datasets/listing.py" not in help_pages.programs()  # has no main
 
 
+@pytest.mark.slow
 def test_page_has_every_command(asked, written):
     assert list(written) == list(asked), (
         f"docs/commands.md lacks a command, or has one more; {RENEW}"
@@ -52,6 +53,7 @@ def test_page_has_every_command(asked, written):
     assert help_pages.page(written) == help_pages.PAGE.read_text(encoding="utf-8"), RENEW
 
 
+@pytest.mark.slow
 def test_page_says_what_the_programs_say(asked, written):
     """Word by word: where a usage line is broken differs between versions of Python."""
     other = [title for title, help in asked.items()
@@ -59,6 +61,7 @@ def test_page_says_what_the_programs_say(asked, written):
     assert not other, f"docs/commands.md is not what {', '.join(other)} says now; {RENEW}"
 
 
+@pytest.mark.slow
 def test_every_program_says_its_version(asked, run_script):
     lacking = [title for title, help in asked.items() if "--version" not in help.text]
     assert lacking == ["gan_fingerprints/__main__.py run"]
@@ -70,6 +73,7 @@ def test_every_program_says_its_version(asked, run_script):
         assert run_script(script, "--version").stdout == f"gan-fingerprints {__version__}\n"
 
 
+@pytest.mark.slow
 def test_flags_of_2019_have_the_same_second_name_everywhere(asked):
     """But where a program has another option of that name."""
     found = 0
@@ -83,6 +87,7 @@ def test_flags_of_2019_have_the_same_second_name_everywhere(asked):
     assert found > 30
 
 
+@pytest.mark.slow
 def test_help_is_quick(asked):
     slow = {title: round(help.seconds, 2) for title, help in asked.items() if help.seconds > 1}
     assert not slow, f"seconds of processor time for --help: {slow}"

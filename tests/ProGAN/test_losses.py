@@ -50,7 +50,10 @@ class Published:
         return G_gradients(self.G, self.D, self.labels, self.lat_G, level, fade, 8)
 
 
-@pytest.fixture(params=["progan_r32_fb128_fm32", "progan_r32_fb128_fm32_unfused"])
+UNFUSED = pytest.param("progan_r32_fb128_fm32_unfused", marks=pytest.mark.slow)
+
+
+@pytest.fixture(params=["progan_r32_fb128_fm32", UNFUSED])
 def published(request, reference):
     return Published(reference, request.param)
 

@@ -59,6 +59,7 @@ def test_published_images_of_a_seed(run_script, reference, tmp_path):
     assert np.abs(found[: len(expected)] - expected).max() <= 1
 
 
+@pytest.mark.slow
 def test_classes_and_sheets(call, small, tmp_path):
     more = ["--num_pngs", 18, "--classes", 0, 2, "--rows", 3, "--columns", 5]
     call(gen_images, *small, "--results_dir", tmp_path / "a", *more)
@@ -78,6 +79,7 @@ def test_fewer_images_of_a_seed_are_the_first(call, small, tmp_path):
         assert path.read_bytes() == (tmp_path / "20" / path.name).read_bytes()
 
 
+@pytest.mark.slow
 def test_rounding_is_at_most_a_level_brighter(call, small, tmp_path):
     for flag in (0, 1):
         call(gen_images, *small, "--round", flag, "--results_dir", tmp_path / str(flag))

@@ -25,6 +25,7 @@ def fit(prepared, folders, tmp_path, run_script):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "chosen"), [("knn", r"k \d+"), ("eigenface", r"variance [\d.]+ C [\d.e-]+"),
                            ("prnu", r"levels 1 sigma [\d.]+")],

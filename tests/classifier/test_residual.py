@@ -291,6 +291,7 @@ def test_a_source_is_enrolled_without_the_training_images(trained, folders, tmp_
     assert [row.most_probable for row in rows] == ["new"] * 10
 
 
+@pytest.mark.slow
 def test_without_tensorflow_the_verdicts_are_the_same(trained, folders, tmp_path, run_script):
     model = trained / "network-final.safetensors"
     enrolled = tmp_path / "enrolled.safetensors"

@@ -69,6 +69,7 @@ def check_accuracies(found, rows):
             assert close(cells.get(f"{name} † (%)", "–"), value, 2)
 
 
+@pytest.mark.slow
 def test_csv_has_the_numbers(study):
     out, results = study
     for given in results:
@@ -85,6 +86,7 @@ def test_csv_has_the_numbers(study):
                 assert line.get(name, "") == str(row.get(name, ""))
 
 
+@pytest.mark.slow
 def test_json_is_what_was_given_without_numbers_json_does_not_know(study):
     out, results = study
     for given in results:
@@ -101,6 +103,7 @@ def test_json_is_what_was_given_without_numbers_json_does_not_know(study):
     assert (counts == 0).any()  # so that there was something to replace
 
 
+@pytest.mark.slow
 def test_markdown_and_page_have_the_numbers(study):
     out, results = study
     sections = sections_of((out / "report.html").read_text("utf-8"))
@@ -125,6 +128,7 @@ def test_markdown_and_page_have_the_numbers(study):
         assert close(sources[name][1], 100 * found["recall"], 2)
 
 
+@pytest.mark.slow
 def test_tables_come_in_the_order_of_the_study(study):
     out, _ = study
     parsed = Parsed((out / "report.html").read_text("utf-8"))
@@ -135,6 +139,7 @@ def test_tables_come_in_the_order_of_the_study(study):
     assert [row[0] for row in parsed.tables[0][1:]] == expected
 
 
+@pytest.mark.slow
 def test_summary_puts_the_classifier_beside_chance_and_baselines(study):
     out, _ = study
     sections = sections_of((out / "report.html").read_text("utf-8"))
@@ -155,6 +160,7 @@ def test_summary_puts_the_classifier_beside_chance_and_baselines(study):
                              "Xeon, 2 cores, Python 3.11.2, TensorFlow 2.21.0"]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_what_was_not_met_is_said(study):
     out, _ = study
     sections = sections_of((out / "report.html").read_text("utf-8"))
@@ -178,6 +184,7 @@ def test_all_met_is_said_too(tmp_path):
     assert not summary.all("li")
 
 
+@pytest.mark.slow
 def test_published_figures_never_stand_without_the_note(study):
     out, results = study
     sections = sections_of((out / "report.html").read_text("utf-8"))
@@ -191,6 +198,7 @@ def test_published_figures_never_stand_without_the_note(study):
     assert "not checked against the paper" in report.PUBLISHED_NOTE
 
 
+@pytest.mark.slow
 def test_page_is_complete_in_itself(study):
     out, results = study
     parsed = Parsed((out / "report.html").read_text("utf-8"))
