@@ -44,6 +44,14 @@ for kind in {kinds!r}:
     network = make[kind](resolution={resolution}, num_sources=5)
     files.save({folder!r} + "/" + kind, network, {{"command": "benchmark"}}, list("abcde"))
 """
+# A small process starts the one that is measured, whose memory would else be at least that of its
+# parent, of which it was a copy before it became another program.
+ASK = """
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=True)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+"""
 PROJECT = Path(__file__).resolve().parents[1]
 
 
@@ -58,14 +66,16 @@ def make_networks(folder: Path) -> dict[str, Path]:
 def first_answer(model: Path, image: Path, runtime: str) -> tuple[float, float]:
     """Processor's seconds and MiB of one answer by a program of its own."""
     command = [sys.executable, "-m", "gan_fingerprints", "attribute", image, "--model", model]
-    environment = {**os.environ, light.RUNTIME: runtime}
-    process = subprocess.Popen(
-        [*map(str, command)], cwd=PROJECT, env=environment, stdout=subprocess.DEVNULL
+    done = subprocess.run(
+        [sys.executable, "-c", ASK, *map(str, command)],
+        cwd=PROJECT,
+        env={**os.environ, light.RUNTIME: runtime},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
     )
-    _, status, used = os.wait4(process.pid, 0)
-    if status:
-        raise program.UserError(f"attribute ended with {os.waitstatus_to_exitcode(status)}")
-    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+    seconds, mebibytes = map(float, done.stdout.split())
+    return seconds, mebibytes
 
 
 def first_answers(models: dict[str, Path], image: Path, rounds: int) -> dict:
