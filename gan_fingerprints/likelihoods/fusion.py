@@ -109,15 +109,20 @@ def _quality(scores: np.ndarray, least: float) -> np.ndarray:
 
 
 def fused(cases: Cases) -> Fusion:
-    """Fitted to all cases; the bounds are of log LRs that a fit of the other folds' gives."""
+    """Fitted to all cases; the bounds are of log LRs that a fit of the other folds' gives.
+
+    A fit steeper than `STEEPEST` is none: opinions that differ by rounding are no evidence.
+    """
     sources, groups = cases.opinions.shape[2], len(set(cases.groups.tolist()))
-    least = min(0.0, float(np.quantile(cases.scores, 0.01)))
+    least = min(0.0, max(-STEEPEST, float(np.quantile(cases.scores, 0.01))))
     inputs = _inputs(cases, least)  # [N, K, F]
     own = np.arange(sources) == cases.labels[:, None]
 
     def trained(chosen: np.ndarray) -> Fusion:
         x, mine = inputs[chosen], own[chosen]
-        a, *slopes = logistic(x[mine], x[~mine], RIDGE).tolist()
+        found = logistic(x[mine], x[~mine], RIDGE)
+        steep = not np.abs(found[1:]).max() <= STEEPEST  # also where it is no number
+        a, *slopes = (np.zeros_like(found) if steep else found).tolist()
         parts = tuple(tuple(slopes[i : i + PARTS]) for i in range(0, len(slopes), PARTS))
         return Fusion(a, parts, least, -np.inf, np.inf, 1, 1, 1)
 

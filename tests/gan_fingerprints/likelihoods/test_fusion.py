@@ -115,3 +115,23 @@ def test_what_is_no_fusion_is_refused(header, wrong):
     changed["fusion"] |= wrong
     with pytest.raises(ValueError, match=r"expected|fusion|likelihood"):
         Likelihoods.read(changed)
+
+
+def test_opinions_that_differ_by_rounding_are_no_evidence_and_files_keep_that():
+    """As of a network that hardly learned: each opinion is 1/2, and by chance right."""
+    labels = np.arange(40) % 2
+    rounding = np.where(labels == 0, 1e-9, -1e-9)
+    opinions = np.stack([0.5 + rounding, 0.5 - rounding], axis=1)[:, None]
+    cases = Cases(opinions, np.linspace(-1e5, 1, 40), labels, np.arange(40))
+    found = fused(cases)
+    assert np.all(found(opinions, cases.scores) == 0)
+    assert Fusion.read(found.header()) == found
+
+
+def test_steep_fits_are_none():
+    labels = np.arange(60) % 2
+    sure = np.where(labels == 0, 0.6, 0.4)
+    opinions = np.stack([sure, 1 - sure], axis=1)[:, None]
+    scores = np.where(np.arange(60) < 30, 0.0, 1e-7)  # of which a fit could make anything
+    found = fused(Cases(opinions, scores, labels, np.arange(60)))
+    assert Fusion.read(found.header()) == found
