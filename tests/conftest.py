@@ -19,7 +19,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from gan_fingerprints.data import sample_photos
 from tests.launcher import Launcher, Program
@@ -190,6 +192,31 @@ def photo_crops() -> Callable[..., Path]:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         sample_photos.write_crops(folder, n, size, seed)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def noise_sets(run_script) -> Callable[..., Path]:
+    """`noise_sets(folder, side, number)` makes data sets of noise, for a classifier and for a GAN.
+
+    In the folder are then training_data, validation_data, both of sources `real` and `gan`; faces,
+    of ProGAN's; and, in training/ and validation/, the images, `number` of each source.
+    """
+
+    def make(folder: Path, side: int, number: int) -> Path:
+        rng = np.random.default_rng(0)
+        for name in ("training/real", "training/gan", "validation/real", "validation/gan"):
+            (folder / name).mkdir(parents=True)
+            for i in range(number):
+                picture = rng.integers(0, 256, (side, side, 3), np.uint8)
+                Image.fromarray(picture).save(folder / name / f"{i}.png")
+        for name in ("training", "validation"):
+            words = ("--in_dir", folder / name, "--out_dir", folder / f"{name}_data", "--audit", 0)
+            run_script("classifier/data_preparation.py", *words)
+        words = ("create_from_images", folder / "faces", folder / "training/real")
+        run_script("ProGAN/dataset_tool.py", *words)
         return folder
 
     return make

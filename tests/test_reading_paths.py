@@ -3,9 +3,7 @@
 import json
 import re
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from tests.conftest import PROJECT
 
@@ -25,21 +23,9 @@ def listed(heading: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory, run_script):
+def data(tmp_path_factory, noise_sets):
     """Data sets of noise, for a classifier and for a GAN."""
-    folder = tmp_path_factory.mktemp("paths")
-    rng = np.random.default_rng(0)
-    for name in ("training/real", "training/gan", "validation/real", "validation/gan"):
-        (folder / name).mkdir(parents=True)
-        for i in range(8):
-            picture = rng.integers(0, 256, (16, 16, 3), np.uint8)
-            Image.fromarray(picture).save(folder / name / f"{i}.png")
-    for name in ("training", "validation"):
-        words = ("--in_dir", folder / name, "--out_dir", folder / f"{name}_data", "--audit", 0)
-        run_script("classifier/data_preparation.py", *words)
-    words = ("create_from_images", folder / "faces", folder / "training/real")
-    run_script("ProGAN/dataset_tool.py", *words)
-    return folder
+    return noise_sets(tmp_path_factory.mktemp("paths"), 16, 8)
 
 
 @pytest.fixture(scope="module")

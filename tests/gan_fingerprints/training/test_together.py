@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from PIL import Image
 from safetensors.numpy import load_file
 
 from tests.conftest import PROJECT
@@ -24,20 +23,9 @@ SHORT = [*TINY, "--total_kimg", 0.064, "--tick_kimg", 0.032]
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory, run_script):
+def data(tmp_path_factory, noise_sets):
     """Data sets of noise, for a classifier and for a GAN, and a folder of images."""
-    folder = tmp_path_factory.mktemp("workers")
-    rng = np.random.default_rng(0)
-    for name in ("training/real", "training/gan", "validation/real", "validation/gan"):
-        (folder / name).mkdir(parents=True)
-        for i in range(20):
-            picture = rng.integers(0, 256, (32, 32, 3), np.uint8)
-            Image.fromarray(picture).save(folder / name / f"{i}.png")
-    for name in ("training", "validation"):
-        words = ("--in_dir", folder / name, "--out_dir", folder / f"{name}_data", "--audit", 0)
-        run_script("classifier/data_preparation.py", *words)
-    words = ("create_from_images", folder / "faces", folder / "training/real")
-    run_script("ProGAN/dataset_tool.py", *words)
+    folder = noise_sets(tmp_path_factory.mktemp("workers"), 32, 20)
     tree = yaml.safe_load((PROJECT / "SNGAN" / "configs" / "small_32.yml").read_text())
     tree |= {"batchsize": 4, "iteration": 3, "iteration_decay_start": 2, "display_interval": 1}
     for model in tree["models"].values():
